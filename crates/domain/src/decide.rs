@@ -1,0 +1,683 @@
+//! Commands and what becomes of them: facts and a command in, events and claims out. Pure.
+//!
+//! `keys` names the shared rows that deciding needs; the engine loads them in bulk, hands them in as `Facts`, and writes
+//! what the decision claims. Must never look anything up by itself.
+
+use crate::asset::ChainKind;
+use crate::event::{Count, Event, HoldReason, Origin, Placed, Seen, Settlement};
+use crate::fulfil::{self, Line, Patience, Report, SealedGoods};
+use crate::ids::{AssetId, CodeId, OrderId, Sku, TransferId};
+use crate::limits::CounterKey;
+use crate::order::Order;
+use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
+use crate::pricing::RateError;
+use crate::terms;
+use crate::time::{Span, Time};
+use crate::validate::{self, Basket, CheckError, Market, Problem, Quote};
+use std::sync::Arc;
+
+/// One wish to change an order.
+#[derive(Debug, Clone)]
+pub enum Command {
+    Place(Box<Place>),
+    /// A transfer to an order's address has a new standing.
+    Credit {
+        transfer: TransferId,
+    },
+    /// The network is scanned through this moment: expire if the window is over.
+    Expire {
+        order: OrderId,
+        scanned_through: Time,
+    },
+    CloseLateWindow {
+        order: OrderId,
+    },
+    /// Begin the due attempt at a line: claim it before anyone is called. `own` names the SKU whose code is wanted.
+    Begin {
+        order: OrderId,
+        line: u32,
+        own: Option<Sku>,
+        patience: Patience,
+    },
+    /// What a supplier said.
+    Report {
+        order: OrderId,
+        line: u32,
+        attempt: u32,
+        report: Report,
+        patience: Patience,
+    },
+    Cancel {
+        order: OrderId,
+    },
+    Hold {
+        order: OrderId,
+        reason: HoldReason,
+        line: Option<u32>,
+        note: String,
+    },
+    Release {
+        order: OrderId,
+        note: String,
+    },
+    /// A person's decision about a line that is held.
+    Resolve {
+        order: OrderId,
+        line: u32,
+        resolution: Resolution,
+        note: String,
+    },
+}
+
+/// How a person ends the uncertainty about a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// The recipient has it.
+    Delivered,
+    /// It was certainly not delivered: its price is owed to the payer.
+    Refused,
+}
+
+/// A new order as a door hands it in.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub id: OrderId,
+    pub basket: Basket,
+    pub origin: Origin,
+    pub market: Arc<Market>,
+    /// E-mail addresses, phone numbers and the refund address, sealed for this order.
+    pub personal: SealedPersonal,
+    pub idempotency: Option<Idempotency>,
+    /// Who is placing, for the cap on unpaid orders; no personal data.
+    pub visitor: String,
+    pub caps: Caps,
+}
+
+/// How much unpaid orders may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Unpaid orders per visitor.
+    pub unpaid_per_visitor: i64,
+    /// Share of a SKU's free codes that unpaid orders may hold together, in percent.
+    pub stock_share_percent: i64,
+}
+
+/// Personal data of one order: its own key, sealed by the shop's, and the text sealed by that key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SealedPersonal {
+    pub key: String,
+    pub body: String,
+}
+
+/// A client's key for one create call, and what it sent with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub scope: String,
+    pub key: String,
+    pub body_hash: String,
+}
+
+/// The shared rows as they are when a command is decided.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    pub shared: &'a validate::Facts,
+    /// What stands under the command's idempotency key.
+    pub replay: Option<&'a Replay>,
+    /// A free deposit address of the family asked for.
+    pub address: Option<&'a str>,
+    pub next_no: i64,
+    /// A code of the SKU asked for that nobody owns.
+    pub code: Option<&'a CodeId>,
+    pub transfer: Option<&'a TransferFact>,
+    /// Units that the order's price would be today; absent while rates are stale.
+    pub price_now: Option<i64>,
+}
+
+/// The order that an idempotency key already made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    pub body_hash: String,
+    pub order: OrderId,
+}
+
+/// A transfer as the chain last showed it, and what of that the order already knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferFact {
+    pub id: TransferId,
+    pub asset: AssetId,
+    pub units: i64,
+    pub block_at: Time,
+    pub status: TransferStatus,
+    pub credited: Option<TransferStatus>,
+}
+
+/// A change to a shared row, written in the same commit as the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    Idempotency(Idempotency),
+    Address {
+        family: ChainKind,
+        address: String,
+    },
+    OrderNumber,
+    Personal(SealedPersonal),
+    /// Adds to a counter row.
+    Count {
+        key: CounterKey,
+        held: i64,
+        used: i64,
+    },
+    /// Adds to what unpaid orders hold of a SKU.
+    HoldStock {
+        sku: Sku,
+        held: i64,
+    },
+    /// A code of our own gets its one owner.
+    TakeCode {
+        sku: Sku,
+        code: CodeId,
+        line: u32,
+    },
+    /// A supplier's code is kept, owned from the start.
+    KeepGoods {
+        sku: Sku,
+        goods: SealedGoods,
+        line: u32,
+    },
+    /// The order knows this standing of the transfer.
+    Credited {
+        transfer: TransferId,
+        status: TransferStatus,
+    },
+}
+
+/// What a command leads to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    pub events: Vec<Event>,
+    pub claims: Vec<Claim>,
+}
+
+/// Why a command changes nothing. One code, one meaning.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the basket has problems")]
+    Problems(Vec<Problem>),
+    #[error("this coin cannot be paid with at the moment")]
+    SuspendedCoin,
+    #[error("this network cannot be paid on at the moment")]
+    SuspendedNetwork,
+    #[error("no rate to quote with")]
+    Rate(#[source] RateError),
+    #[error("the order was made before under this key")]
+    Replay(OrderId),
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+    #[error("no deposit address is left for {0:?} networks: fill the pool")]
+    NoAddress(ChainKind),
+    #[error("too many unpaid orders of one visitor; pay or wait until they expire")]
+    TooManyUnpaid,
+    #[error("there is no such order")]
+    UnknownOrder,
+    #[error("there is no such transfer")]
+    UnknownTransfer,
+    #[error("nothing to do: {0}")]
+    AlreadyDone(&'static str),
+    #[error("not possible now: {0}")]
+    Conflict(&'static str),
+    #[error("the program refused to go on with this order; see the log")]
+    Defect,
+}
+
+/// Rows that deciding a placement needs, beside the order's own.
+pub fn keys(place: &Place, now: Time) -> (Vec<CounterKey>, Vec<Sku>) {
+    let (mut counters, skus) = validate::names(&place.basket, &place.market, now);
+    counters.push(unpaid_key(&place.visitor));
+    (counters, skus)
+}
+
+fn unpaid_key(visitor: &str) -> CounterKey {
+    CounterKey { rule: "unpaid".to_owned(), subject: visitor.to_owned(), period: String::new() }
+}
+
+/// Which shared counters an order touches once it has been placed (its counts, and the stock of its lines).
+pub fn keys_of(order: &Order) -> (Vec<CounterKey>, Vec<Sku>) {
+    let counters = order.counts.iter().map(|count| count.key.clone()).collect();
+    (counters, own_stock(order).collect())
+}
+
+fn own_stock(order: &Order) -> impl Iterator<Item = Sku> + '_ {
+    order.quote.lines.iter().filter(|line| terms::is_own_stock(&line.suppliers)).map(|line| line.sku.clone())
+}
+
+/// Decides a placement: prices the basket, checks every claim, locks the price.
+pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, Refusal> {
+    if let (Some(wanted), Some(known)) = (&command.idempotency, facts.replay) {
+        return Err(if wanted.body_hash == known.body_hash {
+            Refusal::Replay(known.order)
+        } else {
+            Refusal::KeyReused
+        });
+    }
+    let checked = validate::check(&command.basket, &command.market, facts.shared, now).map_err(Refusal::from)?;
+    let quote = match checked.quote {
+        Some(quote) if checked.problems.is_empty() => quote,
+        _ => return Err(Refusal::Problems(checked.problems)),
+    };
+    let visitor = unpaid_key(&command.visitor);
+    let unpaid = facts.shared.counters.get(&visitor).map_or(0, |counter| counter.held);
+    if unpaid >= command.caps.unpaid_per_visitor {
+        return Err(Refusal::TooManyUnpaid);
+    }
+    if exceeds_share(facts, &quote, command.caps.stock_share_percent) {
+        return Err(Refusal::Problems(vec![Problem::OutOfStock]));
+    }
+    let network = command.market.rails.network_by_id(&quote.network_id).expect("a quote names a configured network");
+    let address = facts.address.ok_or(Refusal::NoAddress(network.kind))?.to_owned();
+    let mut counts = terms::counts(&command.basket, &quote, now);
+    counts.push(Count { key: visitor, amount: 1, held: true, kept: false });
+
+    let mut claims = vec![
+        Claim::OrderNumber,
+        Claim::Address { family: network.kind, address: address.clone() },
+        Claim::Personal(command.personal.clone()),
+    ];
+    claims.extend(command.idempotency.clone().map(Claim::Idempotency));
+    claims.extend(counts.iter().filter(|c| c.held).map(|c| Claim::Count {
+        key: c.key.clone(),
+        held: c.amount,
+        used: 0,
+    }));
+    let own = quote.lines.iter().filter(|line| terms::is_own_stock(&line.suppliers));
+    claims.extend(own.map(|line| Claim::HoldStock { sku: line.sku.clone(), held: 1 }));
+
+    let placed = Placed {
+        no: facts.next_no,
+        origin: command.origin.clone(),
+        address,
+        address_family: network.kind,
+        expires_at: now + quote.expires_in,
+        counts,
+        catalogue_id: command.market.catalogue.id.clone(),
+        rates_id: command.market.rates.id.clone(),
+        tolerance_units: payment::tolerance_units(quote.due_units, terms::half_a_dollar(&quote)),
+        late_window: payment::LATE_WINDOW,
+        quote,
+    };
+    Ok(Decision { events: vec![Event::Placed(Box::new(placed))], claims })
+}
+
+/// Whether unpaid orders would hold more of a SKU than their share; one code may always be held.
+fn exceeds_share(facts: &Facts<'_>, quote: &Quote, share_percent: i64) -> bool {
+    let own = || quote.lines.iter().filter(|line| terms::is_own_stock(&line.suppliers)).map(|line| &line.sku);
+    own().any(|sku| {
+        let count = facts.shared.stock.get(sku).copied().unwrap_or_default();
+        let wanted = own().filter(|other| *other == sku).count() as i64;
+        count.held + wanted > (count.free * share_percent / 100).max(1)
+    })
+}
+
+impl From<CheckError> for Refusal {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::SuspendedCoin => Refusal::SuspendedCoin,
+            CheckError::SuspendedNetwork => Refusal::SuspendedNetwork,
+            CheckError::Rate(error) => Refusal::Rate(error),
+        }
+    }
+}
+
+/// Decides every command that changes an existing order.
+pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) -> Result<Decision, Refusal> {
+    let mut draft = Draft { order: order.clone(), decision: Decision::default(), now };
+    match command {
+        Command::Place(_) => return Err(Refusal::Conflict("the order exists")),
+        Command::Credit { .. } => draft.credit(facts)?,
+        Command::Expire { scanned_through, .. } => draft.expire(*scanned_through)?,
+        Command::CloseLateWindow { .. } => draft.close_late_window()?,
+        Command::Begin { line, own, patience, .. } => draft.begin(facts, *line, own.as_ref(), patience)?,
+        Command::Report { line, attempt, report, patience, .. } => draft.report(*line, *attempt, report, patience)?,
+        Command::Cancel { .. } => draft.cancel()?,
+        Command::Hold { reason, line, note, .. } => draft.hold(*reason, *line, note),
+        Command::Release { note, .. } => draft.release(note)?,
+        Command::Resolve { line, resolution, note, .. } => draft.resolve(*line, *resolution, note)?,
+    }
+    Ok(draft.decision)
+}
+
+/// A decision under way: the order as it will be after the events so far.
+struct Draft {
+    order: Order,
+    decision: Decision,
+    now: Time,
+}
+
+impl Draft {
+    fn event(&mut self, event: Event) {
+        self.order.apply(&event, self.now);
+        self.decision.events.push(event);
+    }
+
+    fn claim(&mut self, claim: Claim) {
+        self.decision.claims.push(claim);
+    }
+
+    fn credit(&mut self, facts: &Facts<'_>) -> Result<(), Refusal> {
+        let fact = facts.transfer.ok_or(Refusal::UnknownTransfer)?;
+        if fact.credited == Some(fact.status) {
+            return Err(Refusal::AlreadyDone("the order knows this standing of the transfer"));
+        }
+        self.claim(Claim::Credited { transfer: fact.id.clone(), status: fact.status });
+        let seen =
+            Seen { transfer: fact.id.clone(), asset: fact.asset.clone(), units: fact.units, block_at: fact.block_at };
+        match fact.status {
+            TransferStatus::Seen => self.event(Event::PaymentSeen(seen)),
+            TransferStatus::Confirmed => {
+                self.event(Event::PaymentConfirmed(seen));
+                self.weigh(facts);
+            }
+            TransferStatus::Reverted => {
+                self.event(Event::PaymentReverted { transfer: fact.id.clone() });
+                self.hold_if_unpaid();
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what is confirmed with what is due, and settles where the rules allow it.
+    fn weigh(&mut self, facts: &Facts<'_>) {
+        if self.order.payment.settled_at.is_some() {
+            self.release_if_paid_again();
+            return;
+        }
+        if self.order.canceled_at.is_some() {
+            return;
+        }
+        match self.order.payment.standing(&self.order.terms()) {
+            Standing::NotEnough => {}
+            Standing::Enough if self.can_claim_again(facts) => self.settle(Settlement::OnTime),
+            Standing::EnoughLate if self.rate_held(facts) && self.can_claim_again(facts) => {
+                self.settle(Settlement::Late)
+            }
+            // Its block is after the window: the order has expired, whether or not the expiry step came first.
+            Standing::Enough | Standing::EnoughLate | Standing::TooLate => self.expire_now(),
+        }
+    }
+
+    fn rate_held(&self, facts: &Facts<'_>) -> bool {
+        let original = i128::from(self.order.quote.due_units);
+        facts
+            .price_now
+            .is_some_and(|now| (i128::from(now) - original).abs() * 10_000 < original * i128::from(LATE_RATE_BPS))
+    }
+
+    /// After an expiry the order's holds are gone; what it needs must still be free.
+    fn can_claim_again(&self, facts: &Facts<'_>) -> bool {
+        self.order.counts_are_held
+            || own_stock(&self.order).all(|sku| {
+                let wanted = own_stock(&self.order).filter(|other| *other == sku).count() as i64;
+                facts.shared.stock.get(&sku).is_some_and(|stock| stock.free - stock.held >= wanted)
+            })
+    }
+
+    fn settle(&mut self, settlement: Settlement) {
+        let held = self.order.counts_are_held;
+        for count in self.order.counts.clone() {
+            let used = if count.kept { count.amount } else { 0 };
+            let freed = if held && count.held { -count.amount } else { 0 };
+            if used != 0 || freed != 0 {
+                self.claim(Claim::Count { key: count.key, held: freed, used });
+            }
+        }
+        if !held {
+            let again: Vec<Sku> = own_stock(&self.order).collect();
+            again.into_iter().for_each(|sku| self.claim(Claim::HoldStock { sku, held: 1 }));
+        }
+        let due = self.order.quote.due_units;
+        let missing = (due - self.order.payment.confirmed(&self.order.quote.asset)).max(0);
+        let over = -(due - self.order.payment.confirmed(&self.order.quote.asset)).min(0);
+        // A trifle too much is kept; more than half a dollar too much is the payer's to claim.
+        let trifle = if over <= terms::half_a_dollar(&self.order.quote) { over } else { 0 };
+        self.event(Event::PaymentSettled { settlement, sold_units: due, difference_units: missing - trifle });
+    }
+
+    fn release_counts(&mut self) {
+        if !self.order.counts_are_held {
+            return;
+        }
+        for count in self.order.counts.clone().into_iter().filter(|count| count.held) {
+            self.claim(Claim::Count { key: count.key, held: -count.amount, used: 0 });
+        }
+        let stock: Vec<Sku> = own_stock(&self.order).collect();
+        stock.into_iter().for_each(|sku| self.claim(Claim::HoldStock { sku, held: -1 }));
+    }
+
+    /// Confirmed money vanished: before a delivery everything stops; after one a person looks at the loss.
+    fn hold_if_unpaid(&mut self) {
+        let needed = self.order.quote.due_units - self.order.tolerance_units;
+        let short = self.order.payment.confirmed(&self.order.quote.asset) < needed;
+        if self.order.payment.settled_at.is_some() && short && self.order.hold.is_none() {
+            let note = "confirmed money vanished from the chain".to_owned();
+            self.event(Event::HeldForPerson { reason: HoldReason::PaymentReverted, line: None, note });
+        }
+    }
+
+    fn release_if_paid_again(&mut self) {
+        let held = self.order.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::PaymentReverted);
+        let needed = self.order.quote.due_units - self.order.tolerance_units;
+        if held && self.order.payment.confirmed(&self.order.quote.asset) >= needed {
+            self.event(Event::HoldReleased { note: "the payment was mined again".to_owned() });
+        }
+    }
+
+    fn expire(&mut self, scanned_through: Time) -> Result<(), Refusal> {
+        if self.order.payment.settled_at.is_some() {
+            return Err(Refusal::AlreadyDone("the order is paid"));
+        }
+        if self.order.payment.expired_at.is_some() || self.order.canceled_at.is_some() {
+            return Err(Refusal::AlreadyDone("the order has ended"));
+        }
+        if scanned_through <= self.order.expires_at {
+            return Err(Refusal::Conflict("the network is not scanned past the end of the window"));
+        }
+        self.expire_now();
+        Ok(())
+    }
+
+    fn expire_now(&mut self) {
+        if self.order.payment.expired_at.is_none() {
+            self.release_counts();
+            self.event(Event::Expired);
+        }
+    }
+
+    fn close_late_window(&mut self) -> Result<(), Refusal> {
+        let ended = self.order.payment.expired_at.is_some() || self.order.canceled_at.is_some();
+        if !ended || self.order.payment.settled_at.is_some() || self.order.payment.closed {
+            return Err(Refusal::AlreadyDone("there is no late window to close"));
+        }
+        self.event(Event::LateWindowClosed);
+        Ok(())
+    }
+
+    fn cancel(&mut self) -> Result<(), Refusal> {
+        if self.order.canceled_at.is_some() {
+            return Err(Refusal::AlreadyDone("the order is cancelled"));
+        }
+        if self.order.payment.expired_at.is_some() {
+            return Err(Refusal::AlreadyDone("the order has expired"));
+        }
+        if self.order.payment.received.iter().any(|received| received.status != TransferStatus::Reverted) {
+            return Err(Refusal::Conflict("a payment was seen; it can be paid out or refunded, not cancelled"));
+        }
+        self.release_counts();
+        self.event(Event::Canceled);
+        Ok(())
+    }
+
+    fn begin(&mut self, facts: &Facts<'_>, line: u32, own: Option<&Sku>, patience: &Patience) -> Result<(), Refusal> {
+        self.check_deliverable(line)?;
+        let Some(Line::Planned { supplier, attempt }) = self.order.line(line).cloned() else {
+            return Err(Refusal::AlreadyDone("the line has begun"));
+        };
+        let quoted = &self.order.quote.lines[line as usize];
+        let Some(offer) = quoted.suppliers.get(supplier).cloned() else {
+            return Err(Refusal::Conflict("no supplier is left for the line"));
+        };
+        if offer.supplier != crate::catalog::OWN_STOCK {
+            let reference = fulfil::reference(self.order.no, line, attempt);
+            let deadline = self.now + patience.call_timeout + patience.settle;
+            self.event(Event::LineSent { line, attempt, supplier: offer.supplier, reference, deadline });
+            return Ok(());
+        }
+        let sku = quoted.sku.clone();
+        if own != Some(&sku) {
+            return Err(Refusal::Conflict("the line is delivered from another SKU"));
+        }
+        match facts.code {
+            Some(code) => {
+                self.claim(Claim::TakeCode { sku, code: code.clone(), line });
+                self.event(Event::LineDelivered { line, code: Some(code.clone()) });
+            }
+            None => {
+                self.give_back_promise(line);
+                self.refused(line, "no code is left in stock");
+            }
+        }
+        Ok(())
+    }
+
+    /// A line that will not be served from our own stock after all lets go of the code that was promised to it.
+    fn give_back_promise(&mut self, line: u32) {
+        let promised = matches!(self.order.line(line), Some(Line::Planned { supplier: 0, .. }));
+        let quoted = &self.order.quote.lines[line as usize];
+        if promised && terms::is_own_stock(&quoted.suppliers) {
+            self.claim(Claim::HoldStock { sku: quoted.sku.clone(), held: -1 });
+        }
+    }
+
+    fn check_deliverable(&self, line: u32) -> Result<(), Refusal> {
+        if self.order.payment.settled_at.is_none() {
+            return Err(Refusal::Conflict("the order is not paid"));
+        }
+        match &self.order.hold {
+            Some(hold) if hold.line.is_none() || hold.line == Some(line) => {
+                Err(Refusal::Conflict("the order is on hold"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self, line: u32, attempt: u32, report: &Report, patience: &Patience) -> Result<(), Refusal> {
+        let current = self.order.line(line).ok_or(Refusal::Conflict("the order has no such line"))?;
+        let sent_at = match current {
+            Line::Sent { attempt: under_way, sent_at, .. } | Line::Asking { attempt: under_way, sent_at, .. }
+                if *under_way == attempt =>
+            {
+                *sent_at
+            }
+            _ => return Err(Refusal::AlreadyDone("the line has moved on")),
+        };
+        match report {
+            Report::Delivered(goods) => self.delivered(line, goods.as_ref()),
+            Report::Refused(reason) => self.refused(line, reason),
+            Report::Pending => self.ask_again(line, false, sent_at, patience),
+            Report::Unknown(_) => self.ask_again(line, true, sent_at, patience),
+        }
+        Ok(())
+    }
+
+    fn delivered(&mut self, line: u32, goods: Option<&SealedGoods>) {
+        if let Some(goods) = goods {
+            let sku = self.order.quote.lines[line as usize].sku.clone();
+            self.claim(Claim::KeepGoods { sku, goods: goods.clone(), line });
+        }
+        self.event(Event::LineDelivered { line, code: goods.map(|goods| goods.code.clone()) });
+        self.release_line(line, "the line was delivered");
+    }
+
+    /// The next supplier is asked, or the line's price is owed to the payer.
+    fn refused(&mut self, line: u32, reason: &str) {
+        let quoted = &self.order.quote.lines[line as usize];
+        let supplier = self.order.line(line).and_then(Line::attempt).map_or(0, |(supplier, _)| supplier);
+        if supplier + 1 < quoted.suppliers.len() {
+            let supplier = quoted.suppliers[supplier].supplier.clone();
+            self.event(Event::LineRefusedBySupplier { line, supplier, reason: reason.to_owned() });
+        } else {
+            let refund_units = self.order.quote.lines[line as usize].coin_units;
+            self.event(Event::LineRefused { line, reason: reason.to_owned(), refund_units });
+        }
+        self.release_line(line, "the line was refused");
+    }
+
+    fn ask_again(&mut self, line: u32, unknown: bool, sent_at: Time, patience: &Patience) {
+        let not_before = sent_at + patience.call_timeout + patience.settle;
+        let next_lookup =
+            if unknown { (self.now + patience.lookup_every).max(not_before) } else { self.now + patience.lookup_every };
+        self.event(Event::LineAsking { line, unknown, next_lookup });
+        if self.now.since(sent_at) >= patience.unknown_limit && self.order.hold.is_none() {
+            let note = "the supplier's answer stayed open beyond the limit; ask them with our reference".to_owned();
+            self.event(Event::HeldForPerson { reason: HoldReason::OutcomeUnknown, line: Some(line), note });
+        }
+    }
+
+    fn release_line(&mut self, line: u32, note: &str) {
+        if self.order.hold.as_ref().is_some_and(|hold| hold.line == Some(line)) {
+            self.event(Event::HoldReleased { note: note.to_owned() });
+        }
+    }
+
+    fn hold(&mut self, reason: HoldReason, line: Option<u32>, note: &str) {
+        self.event(Event::HeldForPerson { reason, line, note: note.to_owned() });
+    }
+
+    fn release(&mut self, note: &str) -> Result<(), Refusal> {
+        if self.order.hold.is_none() {
+            return Err(Refusal::AlreadyDone("the order is not on hold"));
+        }
+        self.event(Event::HoldReleased { note: note.to_owned() });
+        Ok(())
+    }
+
+    fn resolve(&mut self, line: u32, resolution: Resolution, note: &str) -> Result<(), Refusal> {
+        let current = self.order.line(line).ok_or(Refusal::Conflict("the order has no such line"))?;
+        if current.is_ended() {
+            return Err(Refusal::AlreadyDone("the line has ended"));
+        }
+        if self.order.payment.settled_at.is_none() {
+            return Err(Refusal::Conflict("the order is not paid"));
+        }
+        match resolution {
+            Resolution::Delivered => {
+                self.give_back_promise(line);
+                self.delivered(line, None);
+            }
+            Resolution::Refused => {
+                self.give_back_promise(line);
+                let refund_units = self.order.quote.lines[line as usize].coin_units;
+                self.event(Event::LineRefused { line, reason: note.to_owned(), refund_units });
+                self.release_line(line, note);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One sentence for the operator on each thing that is unusual about an order's payment.
+pub fn explain(reason: PaymentReason) -> &'static str {
+    match reason {
+        PaymentReason::Short => "The payer sent less than the price; the rest can be sent to the same address in time.",
+        PaymentReason::Over => "The payer sent more than the price; more than half a dollar of it is owed back.",
+        PaymentReason::Late => {
+            "Money came in a block after the window; it settles only soon and at nearly the same rate."
+        }
+        PaymentReason::Second => "The payer paid a second time; that money is owed back.",
+        PaymentReason::WrongAsset => {
+            "Another token than agreed came in; it does not count and waits in the claim queue."
+        }
+        PaymentReason::Reverted => "A payment vanished from the chain in a reorganisation.",
+    }
+}
+
+/// How long a worker may take from committing `Sent` to being on the wire; later it must drop the call.
+pub const WIRE_LIMIT: Span = Span::seconds(5);

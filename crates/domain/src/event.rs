@@ -1,0 +1,180 @@
+//! What happened to an order: the persisted, numbered facts from which its row can be folded again.
+//!
+//! Events hold no codes and no personal data (an order's e-mail addresses, phone numbers and refund address are sealed
+//! elsewhere); deposit addresses are ours and may stand here. A variant is readable one release before it is written.
+
+use crate::asset::ChainKind;
+use crate::ids::{AssetId, CodeId, TransferId};
+use crate::limits::CounterKey;
+use crate::time::{Span, Time};
+use crate::validate::Quote;
+use serde::{Deserialize, Serialize};
+
+/// Where an order came from. No personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utm_source: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    pub language: String,
+    #[serde(default)]
+    pub newsletter: bool,
+}
+
+/// A count that an order keeps on a shared counter row while it is unpaid, and what becomes of it when it is paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    pub key: CounterKey,
+    pub amount: i64,
+    /// Held from the moment of placing; otherwise it counts from settlement only.
+    pub held: bool,
+    /// Stays as `used` once paid; otherwise it is let go (caps on unpaid orders).
+    pub kept: bool,
+}
+
+/// Why a payment was taken as whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settlement {
+    OnTime,
+    /// After the window, but soon and at nearly the same rate.
+    Late,
+}
+
+/// Why a person must look at an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// Confirmed money vanished in a reorganisation.
+    PaymentReverted,
+    /// The supplier's answer stayed unknown beyond the limit.
+    OutcomeUnknown,
+    /// Nobody could deliver a line that is paid for.
+    Undeliverable,
+    /// An operator asked for it.
+    Operator,
+    /// The program met something that must not be; see the log.
+    InvariantBroken,
+}
+
+/// One fact. `at` and the order's version stand beside it in the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    Placed(Box<Placed>),
+    /// On the chain, not yet confirmed.
+    PaymentSeen(Seen),
+    /// Confirmed by as many blocks as the network asks for.
+    PaymentConfirmed(Seen),
+    /// Gone from the chain.
+    PaymentReverted {
+        transfer: TransferId,
+    },
+    PaymentSettled {
+        settlement: Settlement,
+        /// Of what was received, in units of the order's asset: the price.
+        sold_units: i64,
+        /// Received less than the price, within the tolerance (positive), or a trifle more (negative).
+        difference_units: i64,
+    },
+    Expired,
+    /// No payment can settle this order by itself any more.
+    LateWindowClosed,
+    Canceled,
+    /// Written before a supplier is called, so that a crash after the call does not look like no call.
+    LineSent {
+        line: u32,
+        attempt: u32,
+        supplier: String,
+        reference: String,
+        deadline: Time,
+    },
+    /// The supplier has it but has not delivered, or gave no clear answer: ask again by our reference.
+    LineAsking {
+        line: u32,
+        unknown: bool,
+        next_lookup: Time,
+    },
+    LineDelivered {
+        line: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<CodeId>,
+    },
+    /// This supplier refused; the next one is asked.
+    LineRefusedBySupplier {
+        line: u32,
+        supplier: String,
+        reason: String,
+    },
+    /// Nobody delivers: the line's price is owed to the payer.
+    LineRefused {
+        line: u32,
+        reason: String,
+        refund_units: i64,
+    },
+    HeldForPerson {
+        reason: HoldReason,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
+        note: String,
+    },
+    /// A person, or the return of what was missing, ended the hold.
+    HoldReleased {
+        note: String,
+    },
+}
+
+/// An order as it was accepted: its price is locked until `expires_at`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placed {
+    pub no: i64,
+    pub origin: Origin,
+    pub quote: Quote,
+    pub address: String,
+    pub address_family: ChainKind,
+    pub expires_at: Time,
+    pub counts: Vec<Count>,
+    pub catalogue_id: String,
+    pub rates_id: String,
+    pub tolerance_units: i64,
+    pub late_window: Span,
+}
+
+/// A transfer that reached the order's address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub transfer: TransferId,
+    pub asset: AssetId,
+    pub units: i64,
+    pub block_at: Time,
+}
+
+impl Event {
+    /// The word in the log's `kind` column; the same as the `type` in its JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Placed(_) => "placed",
+            Event::PaymentSeen(_) => "payment_seen",
+            Event::PaymentConfirmed(_) => "payment_confirmed",
+            Event::PaymentReverted { .. } => "payment_reverted",
+            Event::PaymentSettled { .. } => "payment_settled",
+            Event::Expired => "expired",
+            Event::LateWindowClosed => "late_window_closed",
+            Event::Canceled => "canceled",
+            Event::LineSent { .. } => "line_sent",
+            Event::LineAsking { .. } => "line_asking",
+            Event::LineDelivered { .. } => "line_delivered",
+            Event::LineRefusedBySupplier { .. } => "line_refused_by_supplier",
+            Event::LineRefused { .. } => "line_refused",
+            Event::HeldForPerson { .. } => "held_for_person",
+            Event::HoldReleased { .. } => "hold_released",
+        }
+    }
+}

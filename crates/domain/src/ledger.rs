@@ -1,0 +1,48 @@
+//! The books: double entry, one asset per transfer, never edited. A mistake gets a correcting transfer with a reason.
+
+use crate::ids::{AssetId, NetworkId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// An account of the ledger; a balance exists per account and asset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Account {
+    /// What lies at our deposit addresses of a network. Debit balance.
+    Network(NetworkId),
+    /// What an order received and has not used: owed to its payer. Credit balance.
+    Order(i64),
+    /// The price of what was sold. Credit balance.
+    Sales,
+    /// Trifles that payers sent too little or too much, within the tolerance.
+    Differences,
+}
+
+impl Account {
+    /// One account per order: its balance is a fact of the order, kept in the order's own row.
+    pub fn is_of_one_order(&self) -> bool {
+        match self {
+            Account::Order(_) => true,
+            Account::Network(_) | Account::Sales | Account::Differences => false,
+        }
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Account::Network(id) => write!(f, "network:{id}"),
+            Account::Order(no) => write!(f, "order:{no}"),
+            Account::Sales => f.write_str("sales"),
+            Account::Differences => f.write_str("differences"),
+        }
+    }
+}
+
+/// `units` of `asset` from the credited to the debited account; always positive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    pub debit: Account,
+    pub credit: Account,
+    pub asset: AssetId,
+    pub units: i64,
+}

@@ -1,0 +1,348 @@
+//! The order: its row, the commands that change it, and the fold of its events.
+//!
+//! An order is a struct of small machines: the payment, one line per delivery, a hold. `apply` folds one event and is
+//! infallible; an event that is not legal here is a defect of `decide` and panics, which refuses that one command
+//! (engine.rs). Must never read a clock, a database or a setting.
+
+use crate::event::{Count, Event, HoldReason, Origin, Placed, Seen};
+use crate::fulfil::Line;
+use crate::ids::{OrderId, Sku, TransferId};
+use crate::payment::{BLOCK_TIME_GRACE, Payment, Terms, TransferStatus};
+use crate::project::{self, OrderState};
+use crate::time::{Span, Time};
+use crate::validate::Quote;
+use serde::{Deserialize, Serialize};
+
+/// One order, exactly as its row holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: OrderId,
+    /// The short public number; logs carry this one.
+    pub no: i64,
+    /// How many events were folded into this row.
+    pub version: i64,
+    pub placed_at: Time,
+    pub updated_at: Time,
+    pub expires_at: Time,
+    pub origin: Origin,
+    pub quote: Quote,
+    pub catalogue_id: String,
+    pub rates_id: String,
+    pub address: String,
+    pub tolerance_units: i64,
+    pub late_window: Span,
+    /// Counts kept on shared rows, and whether they are still held there.
+    pub counts: Vec<Count>,
+    pub counts_are_held: bool,
+    pub payment: Payment,
+    pub lines: Vec<Line>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canceled_at: Option<Time>,
+    /// The furthest word reached; it never moves back.
+    pub state: OrderState,
+    /// What the payer sent and did not get anything for, in units of the order's asset; equals the ledger's account.
+    pub credit_units: i64,
+}
+
+/// A person must look at this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub reason: HoldReason,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    pub note: String,
+    pub since: Time,
+}
+
+/// Work for later: one row per slot, rewritten in each commit, so that a restart is the ordinary path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Step {
+    pub slot: Slot,
+    pub what: What,
+    pub due_at: Time,
+}
+
+/// Which part of an order a step belongs to. Slots do not block one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    Expiry,
+    Line(u32),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// Expire, once the network is scanned past the end of the window.
+    Expire,
+    /// Close the window for late payments.
+    CloseLateWindow,
+    /// Take a code of the operator's own.
+    TakeCode(Sku),
+    /// Buy from that supplier.
+    Buy(String),
+    /// Ask that supplier what became of our reference.
+    Find(String),
+}
+
+impl Slot {
+    /// The word in the `steps` table.
+    pub fn word(self) -> String {
+        match self {
+            Slot::Expiry => "expiry".to_owned(),
+            Slot::Line(line) => format!("line:{line}"),
+        }
+    }
+
+    /// Reads the word of the `steps` table.
+    pub fn parse(word: &str) -> Option<Slot> {
+        match word.split_once(':') {
+            None => (word == "expiry").then_some(Slot::Expiry),
+            Some(("line", line)) => line.parse().ok().map(Slot::Line),
+            Some(_) => None,
+        }
+    }
+}
+
+impl What {
+    /// The word in the `steps` table.
+    pub fn word(&self) -> &'static str {
+        match self {
+            What::Expire => "expire",
+            What::CloseLateWindow => "close_late_window",
+            What::TakeCode(_) => "take_code",
+            What::Buy(_) => "buy",
+            What::Find(_) => "find",
+        }
+    }
+
+    /// The SKU or supplier it is about; empty if it is about neither.
+    pub fn argument(&self) -> &str {
+        match self {
+            What::Expire | What::CloseLateWindow => "",
+            What::TakeCode(sku) => sku.as_str(),
+            What::Buy(supplier) | What::Find(supplier) => supplier,
+        }
+    }
+
+    /// Reads word and argument.
+    pub fn parse(word: &str, argument: &str) -> Option<What> {
+        match word {
+            "expire" => Some(What::Expire),
+            "close_late_window" => Some(What::CloseLateWindow),
+            "take_code" => Some(What::TakeCode(Sku::new(argument))),
+            "buy" => Some(What::Buy(argument.to_owned())),
+            "find" => Some(What::Find(argument.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+impl Order {
+    /// The order that a `Placed` event makes.
+    pub fn placed(id: OrderId, placed: Placed, at: Time) -> Order {
+        let lines = placed.quote.lines.iter().map(|_| Line::Planned { supplier: 0, attempt: 0 }).collect();
+        Order {
+            id,
+            no: placed.no,
+            version: 1,
+            placed_at: at,
+            updated_at: at,
+            expires_at: placed.expires_at,
+            origin: placed.origin,
+            quote: placed.quote,
+            catalogue_id: placed.catalogue_id,
+            rates_id: placed.rates_id,
+            address: placed.address,
+            tolerance_units: placed.tolerance_units,
+            late_window: placed.late_window,
+            counts: placed.counts,
+            counts_are_held: true,
+            payment: Payment::default(),
+            lines,
+            hold: None,
+            canceled_at: None,
+            state: OrderState::WaitingForPayment,
+            credit_units: 0,
+        }
+    }
+
+    /// What was agreed about the payment.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            asset: self.quote.asset.clone(),
+            due_units: self.quote.due_units,
+            tolerance_units: self.tolerance_units,
+            expires_at: self.expires_at,
+            late_window: self.late_window,
+        }
+    }
+
+    /// The line of that number.
+    pub fn line(&self, line: u32) -> Option<&Line> {
+        self.lines.get(line as usize)
+    }
+
+    /// Folds one event. Panics on an event that is not legal here.
+    pub fn apply(&mut self, event: &Event, at: Time) {
+        self.version += 1;
+        self.updated_at = at;
+        match event {
+            Event::Placed(_) => panic!("an order is placed once"),
+            Event::PaymentSeen(seen) => self.payment.record(seen, TransferStatus::Seen),
+            Event::PaymentConfirmed(seen) => self.apply_confirmed(seen),
+            Event::PaymentReverted { transfer } => self.apply_reverted(transfer),
+            Event::PaymentSettled { sold_units, difference_units, .. } => {
+                assert!(self.payment.settled_at.is_none(), "an order is settled once");
+                self.payment.settled_at = Some(at);
+                self.credit_units += difference_units - sold_units;
+                self.counts_are_held = false;
+            }
+            Event::Expired => {
+                assert!(self.payment.settled_at.is_none(), "a paid order does not expire");
+                self.payment.expired_at = Some(at);
+                self.counts_are_held = false;
+            }
+            Event::LateWindowClosed => self.payment.closed = true,
+            Event::Canceled => {
+                assert!(self.payment.settled_at.is_none(), "a paid order is not cancelled");
+                self.canceled_at = Some(at);
+                self.counts_are_held = false;
+            }
+            Event::HeldForPerson { reason, line, note } => {
+                self.hold = Some(Hold { reason: *reason, line: *line, note: note.clone(), since: at });
+            }
+            Event::HoldReleased { .. } => self.hold = None,
+            Event::LineSent { .. }
+            | Event::LineAsking { .. }
+            | Event::LineDelivered { .. }
+            | Event::LineRefusedBySupplier { .. }
+            | Event::LineRefused { .. } => self.apply_to_line(event, at),
+        }
+        self.state = self.state.max(project::order_state(self));
+    }
+
+    fn apply_confirmed(&mut self, seen: &Seen) {
+        let counted =
+            self.payment.received.iter().any(|r| r.transfer == seen.transfer && r.status == TransferStatus::Confirmed);
+        assert!(!counted, "a transfer is confirmed once");
+        self.payment.record(seen, TransferStatus::Confirmed);
+        if seen.asset == self.quote.asset {
+            self.credit_units += seen.units;
+        }
+    }
+
+    fn apply_reverted(&mut self, transfer: &TransferId) {
+        let counted = |r: &&crate::payment::Received| {
+            r.transfer == *transfer && r.status == TransferStatus::Confirmed && r.asset == self.quote.asset
+        };
+        self.credit_units -= self.payment.received.iter().filter(counted).map(|r| r.units).sum::<i64>();
+        self.payment.revert(transfer);
+    }
+
+    fn apply_to_line(&mut self, event: &Event, at: Time) {
+        assert!(self.payment.settled_at.is_some(), "goods only for settled money");
+        let (number, next) = match event {
+            Event::LineSent { line, attempt, reference, deadline, .. } => {
+                let Some((supplier, planned)) = self.open_line(*line).attempt() else {
+                    panic!("an ended line is not sent")
+                };
+                assert!(planned == *attempt, "each attempt is sent once");
+                let (reference, deadline) = (reference.clone(), *deadline);
+                (*line, Line::Sent { supplier, attempt: *attempt, reference, sent_at: at, deadline })
+            }
+            Event::LineAsking { line, unknown, next_lookup } => (*line, self.asking(*line, *unknown, *next_lookup)),
+            Event::LineDelivered { line, code } => {
+                self.open_line(*line);
+                (*line, Line::Delivered { at, code: code.clone() })
+            }
+            Event::LineRefusedBySupplier { line, .. } => {
+                let Some((supplier, attempt)) = self.open_line(*line).attempt() else {
+                    panic!("an ended line has no supplier")
+                };
+                (*line, Line::Planned { supplier: supplier + 1, attempt: attempt + 1 })
+            }
+            Event::LineRefused { line, reason, refund_units } => {
+                self.open_line(*line);
+                self.credit_units += refund_units;
+                (*line, Line::Refused { at, reason: reason.clone() })
+            }
+            other => panic!("{} is not an event of a line", other.kind()),
+        };
+        self.lines[number as usize] = next;
+    }
+
+    fn open_line(&self, line: u32) -> &Line {
+        let found = self.line(line).expect("events name lines of the order");
+        assert!(!found.is_ended(), "an ended line does not change");
+        found
+    }
+
+    fn asking(&self, line: u32, unknown: bool, next_lookup: Time) -> Line {
+        match self.open_line(line) {
+            Line::Sent { supplier, attempt, reference, sent_at, .. }
+            | Line::Asking { supplier, attempt, reference, sent_at, .. } => Line::Asking {
+                supplier: *supplier,
+                attempt: *attempt,
+                reference: reference.clone(),
+                sent_at: *sent_at,
+                unknown,
+                next_lookup,
+            },
+            Line::Planned { .. } | Line::Delivered { .. } | Line::Refused { .. } => {
+                panic!("only what was sent is asked for")
+            }
+        }
+    }
+
+    /// Everything that is to be done later for this order as it stands.
+    pub fn next_steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.payment.settled_at.is_none() {
+            steps.extend(self.expiry_step());
+            return steps;
+        }
+        let stopped = self.hold.as_ref().is_some_and(|hold| hold.line.is_none());
+        for (at, line) in self.lines.iter().enumerate() {
+            let held = stopped || self.hold.as_ref().is_some_and(|hold| hold.line == Some(at as u32));
+            if let Some((what, due_at)) = self.line_step(at, line, held) {
+                steps.push(Step { slot: Slot::Line(at as u32), what, due_at });
+            }
+        }
+        steps
+    }
+
+    fn expiry_step(&self) -> Option<Step> {
+        let ended = self.payment.expired_at.is_some() || self.canceled_at.is_some();
+        let (what, due_at) = if !ended {
+            (What::Expire, self.expires_at)
+        } else if !self.payment.closed {
+            (What::CloseLateWindow, self.expires_at + BLOCK_TIME_GRACE + self.late_window)
+        } else {
+            return None;
+        };
+        Some(Step { slot: Slot::Expiry, what, due_at })
+    }
+
+    fn line_step(&self, at: usize, line: &Line, held: bool) -> Option<(What, Time)> {
+        match line {
+            Line::Planned { .. } if held => None,
+            Line::Planned { supplier, .. } => {
+                let offer = self.quote.lines[at].suppliers.get(*supplier)?;
+                let own = offer.supplier == crate::catalog::OWN_STOCK;
+                let sku = || self.quote.lines[at].sku.clone();
+                let what = if own { What::TakeCode(sku()) } else { What::Buy(offer.supplier.clone()) };
+                Some((what, self.payment.settled_at?))
+            }
+            // Looking up never makes anything worse, so a hold does not stop it.
+            Line::Sent { supplier, deadline, .. } => Some((self.find_at(at, *supplier)?, *deadline)),
+            Line::Asking { supplier, next_lookup, .. } => Some((self.find_at(at, *supplier)?, *next_lookup)),
+            Line::Delivered { .. } | Line::Refused { .. } => None,
+        }
+    }
+
+    fn find_at(&self, at: usize, supplier: usize) -> Option<What> {
+        self.quote.lines[at].suppliers.get(supplier).map(|offer| What::Find(offer.supplier.clone()))
+    }
+}

@@ -1,0 +1,133 @@
+//! An order as the store API's words (contract section 4). The words have an order and never move back in it.
+
+use crate::fulfil::Line;
+use crate::order::Order;
+use crate::payment::Standing;
+use serde::{Deserialize, Serialize};
+
+/// `order_state`, in the order in which an order may move through them; the last four are ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum OrderState {
+    Created,
+    WaitingForPayment,
+    PaymentStarted,
+    PartialPaymentStarted,
+    Expired,
+    PaymentReceived,
+    WaitingForDelivery,
+    WaitingForManualAction,
+    Done,
+    Refunded,
+    Canceled,
+    PaymentFailed,
+}
+
+impl OrderState {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            OrderState::Created => "Created",
+            OrderState::WaitingForPayment => "WaitingForPayment",
+            OrderState::PaymentStarted => "PaymentStarted",
+            OrderState::PartialPaymentStarted => "PartialPaymentStarted",
+            OrderState::Expired => "Expired",
+            OrderState::PaymentReceived => "PaymentReceived",
+            OrderState::WaitingForDelivery => "WaitingForDelivery",
+            OrderState::WaitingForManualAction => "WaitingForManualAction",
+            OrderState::Done => "Done",
+            OrderState::Refunded => "Refunded",
+            OrderState::Canceled => "Canceled",
+            OrderState::PaymentFailed => "PaymentFailed",
+        }
+    }
+}
+
+/// The word that the facts alone would give; `Order::state` keeps the furthest one reached.
+pub fn order_state(order: &Order) -> OrderState {
+    if order.payment.settled_at.is_some() {
+        return paid_state(order);
+    }
+    if order.canceled_at.is_some() {
+        return OrderState::Canceled;
+    }
+    if order.hold.is_some() && order.payment.confirmed(&order.quote.asset) > 0 {
+        return OrderState::WaitingForManualAction;
+    }
+    if order.payment.expired_at.is_some() {
+        return OrderState::Expired;
+    }
+    let seen = order.payment.seen(&order.quote.asset);
+    if seen == 0 {
+        OrderState::WaitingForPayment
+    } else if seen < order.quote.due_units - order.tolerance_units {
+        OrderState::PartialPaymentStarted
+    } else {
+        OrderState::PaymentStarted
+    }
+}
+
+fn paid_state(order: &Order) -> OrderState {
+    let delivered = order.lines.iter().any(|line| matches!(line, Line::Delivered { .. }));
+    let ended = order.lines.iter().all(Line::is_ended);
+    if ended && delivered {
+        return OrderState::Done;
+    }
+    // All refused: the money goes back, and until it has, a person has it in hand.
+    if ended || order.hold.is_some() {
+        return OrderState::WaitingForManualAction;
+    }
+    if order.lines.iter().all(|line| matches!(line, Line::Planned { attempt: 0, .. })) {
+        return OrderState::PaymentReceived;
+    }
+    OrderState::WaitingForDelivery
+}
+
+/// `payment_state` (contract 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentState {
+    /// Nothing seen yet.
+    WalletCreated,
+    /// Something seen, not enough or not confirmed.
+    PaymentRequested,
+    PaymentReceived,
+    Expired,
+    /// Money came that did not settle the order: it waits in the claim queue.
+    ExpiredAfterPaymentDetection,
+}
+
+/// The payment's word.
+pub fn payment_state(order: &Order) -> PaymentState {
+    let payment = &order.payment;
+    if payment.settled_at.is_some() {
+        return PaymentState::PaymentReceived;
+    }
+    let money_came = payment.received.iter().any(|received| received.asset == order.quote.asset)
+        && (payment.confirmed(&order.quote.asset) > 0 || payment.standing(&order.terms()) != Standing::NotEnough);
+    if payment.expired_at.is_some() || order.canceled_at.is_some() {
+        return if money_came { PaymentState::ExpiredAfterPaymentDetection } else { PaymentState::Expired };
+    }
+    if payment.received.is_empty() { PaymentState::WalletCreated } else { PaymentState::PaymentRequested }
+}
+
+/// `delivery_state` of one line (contract 4.3); `succeeded` is the configured end word.
+pub fn delivery_state<'a>(order: &Order, line: &Line, succeeded: &'a str) -> &'a str {
+    match line {
+        Line::Delivered { .. } => succeeded,
+        Line::Refused { .. } => "Failed",
+        Line::Planned { .. } | Line::Sent { .. } | Line::Asking { .. } => {
+            if order.payment.settled_at.is_some() {
+                "WaitingForDelivery"
+            } else {
+                "WaitingForPayment"
+            }
+        }
+    }
+}
+
+/// Whether nothing can change by itself any more: the moment at which a stream says `stop` (architecture section 5).
+pub fn is_over(order: &Order) -> bool {
+    if order.payment.settled_at.is_some() {
+        return order.state == OrderState::Done || order.state == OrderState::Refunded;
+    }
+    order.payment.closed
+}

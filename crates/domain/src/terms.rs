@@ -1,0 +1,70 @@
+//! What an accepted quote means for the order that is made of it: its counts, its tolerance, its price on another day.
+//!
+//! Called by `decide` and by the engine. Must never refuse anything: that is `validate`'s.
+
+use crate::asset::Network;
+use crate::catalog::{OWN_STOCK, SupplierSku};
+use crate::event::Count;
+use crate::ids::PartnerId;
+use crate::limits::{self, Subject};
+use crate::money::{Fiat, units_from_decimal};
+use crate::order::Order;
+use crate::pricing::{MarginCase, margin_bps, price_line};
+use crate::time::Time;
+use crate::validate::{Basket, Market, Quote, QuotedLine};
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// Whether a line is delivered from the operator's own codes first; those are promised when the order is placed.
+pub fn is_own_stock(suppliers: &[SupplierSku]) -> bool {
+    suppliers.first().is_some_and(|first| first.supplier == OWN_STOCK)
+}
+
+/// The network that a basket will be paid on, if the basket names one that exists.
+pub fn network_of<'a>(basket: &Basket, market: &'a Market) -> Option<&'a Network> {
+    let coin = crate::validate::coin_named(&market.rails, &basket.coin)?;
+    let wanted = |network: &&Network| match &basket.network {
+        Some(name) => network.name == *name,
+        None => !network.suspended,
+    };
+    let carrying: Vec<&Network> =
+        market.rails.networks.iter().filter(|n| n.assets.iter().any(|a| a.coin == coin.name)).collect();
+    carrying.into_iter().find(wanted)
+}
+
+/// The shared counters that an order of this basket moves.
+pub fn counts(basket: &Basket, quote: &Quote, now: Time) -> Vec<Count> {
+    let subject = Subject::of(basket.customer.as_ref(), &basket.buyer_key);
+    limits::counts(&subject, quote.coupon.as_ref().map(|coupon| coupon.code.as_str()), quote.eur_cents, now)
+}
+
+/// Half a US dollar in units of the quote's asset.
+pub fn half_a_dollar(quote: &Quote) -> i64 {
+    let amount = Decimal::new(5, 1).checked_div(quote.usd_rate).unwrap_or(Decimal::ZERO);
+    units_from_decimal(amount, quote.scale, RoundingStrategy::ToZero).unwrap_or(0)
+}
+
+/// What the same lines would cost now, coupon and margins unchanged; `None` while the rates are not fit to sell with.
+pub fn price_now(order: &Order, market: &Market, now: Time) -> Option<i64> {
+    let quote = &order.quote;
+    let partner = order.origin.partner.clone().map(PartnerId::new);
+    let coin = market.rails.coin(&quote.coin)?;
+    let mut total: i64 = 0;
+    for line in &quote.lines {
+        let case =
+            MarginCase { brand: &line.brand, country: &line.country, coin: &quote.coin, partner: partner.as_ref() };
+        let margin = margin_bps(&market.margins, &case);
+        let cost = cost_of(line, market);
+        total = total
+            .checked_add(price_line(line.face, cost, coin, quote.scale, &market.rates, margin, now).ok()?.units)?;
+    }
+    let scaled = i128::from(total) * i128::from(quote.due_units) / i128::from(quote.original_units.max(1));
+    i64::try_from(scaled).ok()
+}
+
+fn cost_of(line: &QuotedLine, market: &Market) -> Fiat {
+    use crate::catalog::Denomination;
+    match market.catalogue.product(&line.sku).map(|(_, product)| &product.denomination) {
+        Some(Denomination::Fixed { cost, .. }) => *cost,
+        Some(Denomination::Range { .. }) | None => Fiat { currency: line.face.currency, units: 0 },
+    }
+}

@@ -1,0 +1,4 @@
+//! What implements the ports. Must never name the engine, the store or a door.
+
+pub mod mail;
+pub mod sandbox;

@@ -1,0 +1,86 @@
+//! What `kiosk demo` puts on the shelves at its first start: catalogue, codes, a partner.
+
+use super::{Kiosk, rails};
+use crate::catalogue_file;
+use crate::ports::Goods;
+use crate::store::accounts::{self, Account, Role};
+use crate::store::stock::{self, NewCode};
+use crate::store::{catalogue, settings};
+use crate::workers;
+use domain::catalog::OWN_STOCK;
+use domain::ids::Sku;
+
+/// The partner id that the demo prints.
+pub const DEMO_PARTNER: &str = "demo-partner";
+/// Codes for each product that the demo's catalogue delivers from stock.
+const CODES_PER_SKU: usize = 1_000;
+const CATALOGUE: &str = include_str!("../../../../demo/catalogue.json");
+
+/// Whether nothing was ever imported here.
+pub async fn is_new(kiosk: &Kiosk) -> anyhow::Result<bool> {
+    Ok(kiosk.engine.db.read(|tx| settings::get(tx, "demo_stocked")).await?.is_none())
+}
+
+/// Checks a catalogue file and puts it in force; all or nothing. Answers how many brands it has.
+pub async fn import_catalogue(
+    kiosk: &Kiosk,
+    text: String,
+    progress: &mut dyn FnMut(usize),
+) -> Result<usize, Vec<String>> {
+    let id = kiosk.vault.new_uuid().to_string();
+    let read = catalogue_file::read(&text, id.clone(), progress)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let now = kiosk.engine.clock.now();
+    let kept = kiosk.engine.write(move |tx| catalogue::add(tx, &id, &text, now)).await;
+    kept.map_err(|error| vec![error.to_string()])?;
+    workers::catalogue::run_once(&kiosk.engine).await.map_err(|error| vec![error.to_string()])?;
+    Ok(read.brands.len())
+}
+
+/// Fills the shelves of a new demo. Safe to be cut off: it begins again at the next start.
+pub async fn stock_demo(kiosk: &Kiosk) -> anyhow::Result<()> {
+    let imported = import_catalogue(kiosk, CATALOGUE.to_owned(), &mut |_| {}).await;
+    imported.map_err(|errors| anyhow::anyhow!("the demo catalogue is broken: {}", errors.join("; ")))?;
+    let market = kiosk.engine.shared.market();
+    let products = market.catalogue.brands.iter().flat_map(|brand| &brand.products);
+    let own = products.filter(|product| product.suppliers.iter().any(|offer| offer.supplier == OWN_STOCK));
+    let codes: Vec<NewCode> = own.flat_map(|product| demo_codes(kiosk, &product.sku)).collect();
+    let now = kiosk.engine.clock.now();
+    let partner = Account {
+        id: DEMO_PARTNER.to_owned(),
+        role: Role::Partner,
+        name: "The demo's partner".to_owned(),
+        token_hash: None,
+        trust_from: Some("127.0.0.0/8,::1/128".to_owned()),
+        active: true,
+        created_at: now,
+    };
+    kiosk
+        .engine
+        .write(move |tx| {
+            stock::add(tx, codes, now)?;
+            accounts::add(tx, &partner)?;
+            settings::set(tx, "demo_stocked", "yes")
+        })
+        .await?;
+    rails::fill_pools_for_start(&kiosk.engine, &kiosk.ids).await?;
+    workers::catalogue::run_once(&kiosk.engine).await?;
+    Ok(())
+}
+
+fn demo_codes(kiosk: &Kiosk, sku: &Sku) -> Vec<NewCode> {
+    let make = |_| {
+        let random = crate::entropy::to_hex(&kiosk.ids.bytes()).to_uppercase();
+        let pin_code = format!("DEMO-{}-{}-{}", &random[..4], &random[4..8], &random[8..12]);
+        let goods = Goods { pin_code, pin_serial: Some(random[12..20].to_owned()), security_code: None };
+        new_code(kiosk, sku, &goods, None)
+    };
+    (0..CODES_PER_SKU).map(make).collect()
+}
+
+/// A code of the operator's own, sealed for its row.
+pub fn new_code(kiosk: &Kiosk, sku: &Sku, goods: &Goods, expires_on: Option<String>) -> NewCode {
+    let sealed = kiosk.vault.seal_goods(goods);
+    let fingerprint = kiosk.vault.fingerprint_of_code(goods);
+    NewCode { id: sealed.code, sku: sku.clone(), sealed: sealed.sealed, fingerprint, expires_on }
+}

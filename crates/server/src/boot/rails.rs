@@ -1,0 +1,238 @@
+//! The market by configuration: coins and networks, rates, margins, limits; and the pools of deposit addresses.
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::ports::Ids;
+use crate::rates_file;
+use crate::store::{claims, settings};
+use crate::wallet;
+use anyhow::Context;
+use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
+use domain::catalog::Catalogue;
+use domain::ids::{AssetId, NetworkId};
+use domain::limits::{Limits, Tier};
+use domain::money::Currency;
+use domain::pricing::{CoinRate, FiatRate, MarginRule, Rates};
+use domain::time::{Span, Time};
+use domain::validate::{DEFAULT_MINIMUM_EUR_CENTS, Market};
+use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The rates of the demo; marked there as demo values.
+const DEMO_RATES: &str = include_str!("../../../../demo/rates.xml");
+
+/// Free addresses that a pool is kept at.
+const POOL_TARGET: i64 = 3_000;
+/// Derived in one go, so that the start does not wait for the whole pool.
+const POOL_STEP: usize = 250;
+
+/// Rules and rates, with nothing on the shelves yet.
+pub fn market(config: &Config) -> anyhow::Result<Market> {
+    let window = Span::minutes(config.limits.payment_window_minutes);
+    let rails = if config.sandbox.enabled { sandbox_rails(window) } else { Rails::default() };
+    let tier = |[order, day, month]: [i64; 3]| Tier::whole(order, day, month);
+    let margins = config.margins.iter().map(|rule| MarginRule {
+        brand: rule.brand.clone(),
+        country: rule.country.clone(),
+        coin: rule.coin.clone(),
+        partner: rule.partner.clone(),
+        bps: rule.bps,
+    });
+    Ok(Market {
+        catalogue: Arc::new(Catalogue::default()),
+        rates: Arc::new(rates(config)?),
+        rails,
+        vias: vec!["USER_WALLET".to_owned()],
+        margins: margins.collect(),
+        limits: Limits {
+            anonymous: tier(config.limits.anonymous),
+            customer: tier(config.limits.customer),
+            max_lines: config.limits.products_per_order,
+        },
+        minimum_eur_cents: DEFAULT_MINIMUM_EUR_CENTS,
+    })
+}
+
+fn rates(config: &Config) -> anyhow::Result<Rates> {
+    let from_file = match &config.rates.ecb_file {
+        Some(path) => Some(
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the rates in {}", path.display()))?,
+        ),
+        None => None,
+    };
+    let demo = from_file.is_none() && config.sandbox.enabled;
+    let text = from_file.as_deref().or(demo.then_some(DEMO_RATES));
+    let (fiat_as_of, table) = match text {
+        Some(text) => rates_file::parse(text).context("the rates file cannot be used")?,
+        None => (Time(0), BTreeMap::new()),
+    };
+    let mut coins = BTreeMap::new();
+    for (coin, usd) in &config.rates.coins_usd {
+        let usd: Decimal = usd
+            .parse()
+            .ok()
+            .filter(|usd| *usd > Decimal::ZERO)
+            .with_context(|| format!("rates.coins_usd.{coin} is not a price"))?;
+        coins.insert(coin.clone(), CoinRate { usd, as_of: fiat_as_of });
+    }
+    if demo {
+        for (coin, usd) in [("BTC", 90_000), ("ETH", 3_000), ("SOL", 140)] {
+            coins.entry(coin.to_owned()).or_insert(CoinRate { usd: Decimal::from(usd), as_of: fiat_as_of });
+        }
+    }
+    let fiat: BTreeMap<Currency, FiatRate> =
+        table.into_iter().map(|(currency, per_eur)| (currency, FiatRate { per_eur })).collect();
+    let id = crate::entropy::to_hex(&Sha256::digest(format!("{fiat:?}{coins:?}"))[..8]);
+    Ok(Rates {
+        id,
+        fiat,
+        fiat_as_of,
+        coins,
+        max_age: Span::hours(config.rates.max_age_hours),
+        never_stale: demo,
+        ..Rates::default()
+    })
+}
+
+/// Simulated networks under the names of the store API (contract 6.3); Solana first, as the contract recommends.
+fn sandbox_rails(window: Span) -> Rails {
+    let stable =
+        |name: &str, suspended| Coin { name: name.to_owned(), quoted_decimals: 2, usd_stable: true, suspended };
+    let floating = |name: &str, quoted_decimals| Coin {
+        name: name.to_owned(),
+        quoted_decimals,
+        usd_stable: false,
+        suspended: false,
+    };
+    let coins = vec![
+        stable("USDC", false),
+        stable("USDT", false),
+        floating("BTC", 8),
+        floating("ETH", 6),
+        floating("SOL", 6),
+        // Suspended, so that clients can meet SUSPENDED_COIN.
+        stable("DAI", true),
+    ];
+    let networks = vec![
+        sandbox_network("Solana", ChainKind::Svm, None, "SOL", "SOL", window),
+        sandbox_network("Base", ChainKind::Evm, Some(8453), "ETH", "BASE", window),
+        sandbox_network("Arbitrum", ChainKind::Evm, Some(42161), "ETH", "ARB", window),
+        sandbox_network("Polygon (Matic)", ChainKind::Evm, Some(137), "POL", "MATIC", window),
+        sandbox_network("ETH Mainnet", ChainKind::Evm, Some(1), "ETH", "ETH", window),
+        // Suspended, so that clients can meet SUSPENDED_NETWORK.
+        Network {
+            suspended: true,
+            ..sandbox_network("Avalanche", ChainKind::Evm, Some(43114), "AVAX", "AVAX", window)
+        },
+    ];
+    Rails { coins, networks }
+}
+
+fn sandbox_network(
+    name: &str,
+    kind: ChainKind,
+    chain_id: Option<u64>,
+    base: &str,
+    short: &str,
+    window: Span,
+) -> Network {
+    let id = format!("sandbox:{}", short.to_lowercase());
+    let mut assets: Vec<Asset> = ["USDC", "USDT"].iter().map(|coin| sandbox_token(&id, kind, coin, short)).collect();
+    if name == "ETH Mainnet" {
+        assets.push(sandbox_token(&id, kind, "DAI", short));
+    }
+    if matches!(name, "ETH Mainnet" | "Solana") {
+        let decimals = if kind == ChainKind::Evm { 18 } else { 9 };
+        let payment_method = base.to_owned();
+        assets.push(Asset {
+            id: AssetId::new(format!("{id}/native")),
+            coin: base.to_owned(),
+            contract: None,
+            decimals,
+            payment_method,
+        });
+    }
+    Network {
+        id: NetworkId::new(id),
+        name: name.to_owned(),
+        kind,
+        chain_id,
+        base_token: base.to_owned(),
+        transfer_cost: "€0".to_owned(),
+        window,
+        confirmations: 2,
+        suspended: false,
+        assets,
+    }
+}
+
+/// A token whose contract exists on no chain: nobody can send real money to a demo.
+fn sandbox_token(network: &str, kind: ChainKind, coin: &str, short: &str) -> Asset {
+    let digest = Sha256::digest(format!("kiosk sandbox token {coin} on {network}"));
+    let contract = match kind {
+        ChainKind::Evm => format!("0x{}", crate::entropy::to_hex(&digest[..20])),
+        ChainKind::Svm => bs58::encode(digest).into_string(),
+    };
+    let id = AssetId::new(format!("{network}/token:{contract}"));
+    Asset {
+        id,
+        coin: coin.to_owned(),
+        contract: Some(contract),
+        decimals: 6,
+        payment_method: format!("{coin}-{short}"),
+    }
+}
+
+/// Adds up to `count` addresses to each pool that has fewer than its target; answers whether more are wanted.
+pub async fn fill_pools(engine: &Engine, ids: &Arc<dyn Ids>, count: usize, target: i64) -> anyhow::Result<bool> {
+    let mut more = false;
+    for kind in [ChainKind::Evm, ChainKind::Svm] {
+        let (free, next) = engine.db.read(move |tx| claims::pool_size(tx, kind)).await?;
+        if free >= target {
+            continue;
+        }
+        let addresses = match kind {
+            ChainKind::Evm => wallet::evm_addresses(&xpub(engine, ids).await?, next, count)?,
+            ChainKind::Svm => (0..count).map(|_| wallet::throwaway_solana_address(ids.key())).collect(),
+        };
+        engine.write(move |tx| claims::add_addresses(tx, kind, &addresses)).await?;
+        more |= free + (count as i64) < target;
+    }
+    Ok(more)
+}
+
+/// The extended public key of the EVM pool; the demo makes one whose private half nobody has.
+async fn xpub(engine: &Engine, ids: &Arc<dyn Ids>) -> anyhow::Result<String> {
+    const NAME: &str = "evm_xpub";
+    if let Some(known) = engine.db.read(|tx| settings::get(tx, NAME)).await? {
+        return Ok(known);
+    }
+    let made = wallet::throwaway_xpub(ids.key())?;
+    let kept = made.clone();
+    engine.write(move |tx| settings::set(tx, NAME, &kept)).await?;
+    Ok(made)
+}
+
+/// Keeps the pools of a demo filled while it runs.
+pub async fn keep_pools_filled(engine: Engine, ids: Arc<dyn Ids>, is_sandbox: bool, mut stop: watch::Receiver<bool>) {
+    while is_sandbox && !*stop.borrow() {
+        match fill_pools(&engine, &ids, POOL_STEP, POOL_TARGET).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(error = %format!("{error:#}"), "address pools not filled"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Enough addresses for the first orders.
+pub async fn fill_pools_for_start(engine: &Engine, ids: &Arc<dyn Ids>) -> anyhow::Result<()> {
+    fill_pools(engine, ids, POOL_STEP, POOL_STEP as i64).await.map(|_| ())
+}

@@ -1,0 +1,23 @@
+//! `kiosk fsck`.
+
+use super::Installation;
+use crate::store::fsck;
+use std::process::ExitCode;
+
+/// Prints what was looked at and every finding; exit code 1 if there is one.
+pub async fn fsck(installation: &Installation) -> anyhow::Result<ExitCode> {
+    let kiosk = installation.open().await?;
+    let findings = kiosk.engine.db.read(fsck::check).await?;
+    println!(
+        "{} orders, {} events, {} ledger transfers, {} sold codes",
+        findings.orders, findings.events, findings.transfers, findings.codes
+    );
+    for sentence in &findings.wrong {
+        println!("WRONG: {sentence}");
+    }
+    if findings.wrong.is_empty() {
+        println!("everything holds together");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,337 @@
+//! Settings: one typed TOML file, every key of which can be overridden by `KIOSK__SECTION__KEY`; secrets from files.
+//!
+//! Unknown keys are refused, and errors name key and line. The only place that reads the environment.
+
+use crate::adapters::mail::{SmtpSettings, Tls};
+use crate::http::auth::RateLimit;
+use crate::secret::Secret;
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub database: DatabaseConfig,
+    pub rates: RatesConfig,
+    pub limits: LimitsConfig,
+    pub margins: Vec<MarginConfig>,
+    pub mail: MailConfig,
+    pub sandbox: SandboxConfig,
+    pub log: LogConfig,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    pub listen: String,
+    /// Begins every link; default `http://<listen>`.
+    pub public_url: Option<String>,
+    pub data_dir: PathBuf,
+    /// Sealing keys; default `<data_dir>/secret.key`.
+    pub secret_key_file: Option<PathBuf>,
+    /// Begins every logo URL; default `<public_url>/logos`.
+    pub logo_base: Option<String>,
+    /// `physical` or `digital`.
+    pub product_type: String,
+    /// `Succeeded`, `Completed` or `Done`.
+    pub delivery_word: String,
+    pub strict_partners: bool,
+    /// Calls per second of one address, and the burst it may make.
+    pub calls_per_second: u32,
+    pub calls_burst: u32,
+    pub unpaid_orders_per_visitor: i64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
+            data_dir: PathBuf::from("kiosk-data"),
+            secret_key_file: None,
+            logo_base: None,
+            product_type: "physical".to_owned(),
+            delivery_word: "Succeeded".to_owned(),
+            strict_partners: false,
+            calls_per_second: 50,
+            calls_burst: 200,
+            unpaid_orders_per_visitor: 50,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseConfig {
+    /// `postgres://..`; without it SQLite in the data directory.
+    pub url: Option<String>,
+    /// A file that holds the URL.
+    pub url_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RatesConfig {
+    /// The European Central Bank's daily XML, as a file.
+    pub ecb_file: Option<PathBuf>,
+    pub max_age_hours: i64,
+    /// What coins that are not pegged to the dollar cost, in US dollars: `BTC = "90000"`.
+    pub coins_usd: std::collections::BTreeMap<String, String>,
+}
+
+impl Default for RatesConfig {
+    fn default() -> Self {
+        RatesConfig { ecb_file: None, max_age_hours: 96, coins_usd: Default::default() }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Whole EUR per order, day and month.
+    pub anonymous: [i64; 3],
+    pub customer: [i64; 3],
+    pub products_per_order: usize,
+    pub payment_window_minutes: i64,
+    /// How much of a SKU's free codes unpaid orders may hold together.
+    pub unpaid_stock_share_percent: i64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        LimitsConfig {
+            anonymous: [1_000, 2_000, 10_000],
+            customer: [5_000, 10_000, 50_000],
+            products_per_order: 10,
+            payment_window_minutes: 30,
+            unpaid_stock_share_percent: 80,
+        }
+    }
+}
+
+/// A margin; the most specific rule that matches is taken.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarginConfig {
+    pub brand: Option<String>,
+    pub country: Option<String>,
+    pub coin: Option<String>,
+    pub partner: Option<String>,
+    /// Basis points on top of the face value.
+    pub bps: i64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailConfig {
+    /// Without a host, mail is written to `<data_dir>/mail`.
+    pub host: Option<String>,
+    pub port: u16,
+    /// `none`, `starttls` or `tls`.
+    pub tls: String,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub from: String,
+    /// Put codes into mails instead of links to them.
+    pub codes_in_mail: bool,
+}
+
+impl Default for MailConfig {
+    fn default() -> Self {
+        MailConfig {
+            host: None,
+            port: 587,
+            tls: "starttls".to_owned(),
+            user: None,
+            password_file: None,
+            from: "kiosk@localhost".to_owned(),
+            codes_in_mail: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SandboxConfig {
+    /// Simulated chains and suppliers; refused beside any real network.
+    pub enabled: bool,
+    pub lookup_seconds: i64,
+    pub unknown_limit_seconds: i64,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        SandboxConfig { enabled: false, lookup_seconds: 1, unknown_limit_seconds: 10 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: String,
+    /// `error`, `warn`, `info` or `debug`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { format: "json".to_owned(), level: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads the file, lays the environment over it, and checks what types cannot.
+    pub fn load(path: Option<&Path>) -> anyhow::Result<Config> {
+        let text = match path {
+            Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+            None => String::new(),
+        };
+        let name = path.map_or("the environment".to_owned(), |path| path.display().to_string());
+        Config::parse(&text, std::env::vars()).with_context(|| format!("{name} is not a configuration of kiosk"))
+    }
+
+    /// The configuration of a text and of variables `KIOSK__SECTION__KEY`.
+    pub fn parse(text: &str, variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<Config> {
+        // Read once as it stands, so that an error names the line in the file.
+        let mut config: Config = toml::from_str(text)?;
+        let mut table: toml::Table = toml::from_str(text)?;
+        let mut overridden = false;
+        for (name, value) in variables {
+            let Some(path) = name.strip_prefix("KIOSK__") else {
+                continue;
+            };
+            let (section, key) = path.split_once("__").with_context(|| format!("{name}: write KIOSK__SECTION__KEY"))?;
+            let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            let section = section
+                .as_table_mut()
+                .with_context(|| format!("{name}: that section is a list and can stand in the file only"))?;
+            section.insert(key.to_lowercase(), variable(&value));
+            overridden = true;
+        }
+        if overridden {
+            config = table.try_into().context("in a variable KIOSK__SECTION__KEY")?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let one_of = |key: &str, value: &str, allowed: &[&str]| match allowed.contains(&value) {
+            true => Ok(()),
+            false => Err(anyhow::anyhow!("{key} = {value:?}: allowed are {}", allowed.join(", "))),
+        };
+        one_of("server.product_type", &self.server.product_type, &["physical", "digital"])?;
+        one_of("server.delivery_word", &self.server.delivery_word, &["Succeeded", "Completed", "Done"])?;
+        one_of("mail.tls", &self.mail.tls, &["none", "starttls", "tls"])?;
+        one_of("log.format", &self.log.format, &["text", "json"])?;
+        one_of("log.level", &self.log.level, &["error", "warn", "info", "debug"])?;
+        if self.server.calls_per_second == 0 || self.server.calls_burst == 0 {
+            bail!("server.calls_per_second and server.calls_burst must be 1 or more");
+        }
+        if !(1..=10_080).contains(&self.limits.payment_window_minutes) {
+            bail!("limits.payment_window_minutes must lie between 1 and 10080");
+        }
+        if self.database.url.is_some() && self.database.url_file.is_some() {
+            bail!("database.url and database.url_file say the same thing: keep one");
+        }
+        Ok(())
+    }
+
+    /// Where the database is.
+    pub fn database(&self) -> anyhow::Result<crate::store::Place> {
+        let url = match (&self.database.url, &self.database.url_file) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(path)) => Some(read_secret(path)?),
+            (None, None) => None,
+        };
+        Ok(match url {
+            Some(url) => crate::store::Place::Postgres(url),
+            None => crate::store::Place::SqliteFile(self.server.data_dir.join("kiosk.db")),
+        })
+    }
+
+    /// Where the sealing keys are.
+    pub fn secret_key_file(&self) -> PathBuf {
+        self.server.secret_key_file.clone().unwrap_or_else(|| self.server.data_dir.join("secret.key"))
+    }
+
+    /// Begins every link, without a slash at its end.
+    pub fn public_url(&self) -> String {
+        let url = self.server.public_url.clone().unwrap_or_else(|| format!("http://{}", self.server.listen));
+        url.trim_end_matches('/').to_owned()
+    }
+
+    /// The rate limit of one address.
+    pub fn rate_limit(&self) -> RateLimit {
+        RateLimit { per_second: self.server.calls_per_second, burst: self.server.calls_burst }
+    }
+
+    /// The mail server, if there is one.
+    pub fn smtp(&self) -> anyhow::Result<Option<SmtpSettings>> {
+        let Some(host) = self.mail.host.clone() else {
+            return Ok(None);
+        };
+        let password = self.mail.password_file.as_deref().map(read_secret).transpose()?.map(Secret::new);
+        let tls = match self.mail.tls.as_str() {
+            "none" => Tls::None,
+            "tls" => Tls::Implicit,
+            _ => Tls::StartTls,
+        };
+        let (port, user, from) = (self.mail.port, self.mail.user.clone(), self.mail.from.clone());
+        Ok(Some(SmtpSettings { host, port, tls, user, password, from }))
+    }
+}
+
+fn read_secret(path: &Path) -> anyhow::Result<String> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the secret in {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// A variable's text as the TOML value it looks like.
+fn variable(text: &str) -> toml::Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return toml::Value::Integer(number);
+    }
+    match text {
+        "true" => toml::Value::Boolean(true),
+        "false" => toml::Value::Boolean(false),
+        _ => toml::Value::String(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        Config::parse(text, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = parse("[server]\nlisten = \"127.0.0.1:1\"\nlistne = \"x\"\n", &[]).expect_err("an unknown key");
+        let text = format!("{error:#}");
+        assert!(text.contains("listne") && text.contains("line 3"), "{text}");
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file() {
+        let file = "[server]\nlisten = \"127.0.0.1:1\"\n";
+        let config =
+            parse(file, &[("KIOSK__SERVER__LISTEN", "127.0.0.1:2"), ("HOME", "/root")]).expect("a configuration");
+        assert_eq!(config.server.listen, "127.0.0.1:2");
+        assert!(parse("", &[("KIOSK__SERVER__LISTNE", "x")]).is_err());
+        assert!(parse("", &[("KIOSK__SERVER__CALLS_PER_SECOND", "many")]).is_err());
+    }
+
+    #[test]
+    fn words_are_checked() {
+        let error = parse("[server]\ndelivery_word = \"Finished\"\n", &[]).expect_err("a wrong word");
+        assert!(error.to_string().contains("Succeeded, Completed, Done"), "{error}");
+    }
+}

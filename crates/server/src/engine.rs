@@ -1,0 +1,261 @@
+//! The one way to change an order: commands in, one commit per batch, answers out.
+//!
+//! `commit_batch` is synchronous from the lock to the commit, so that no scheduler can reorder it and a simulator calls
+//! the same function. One thread per process runs it over whatever waits (`lanes.rs`). Must never call a port, and no
+//! door or worker may write an order around it.
+
+mod batch;
+mod lanes;
+
+use crate::ports::Clock;
+use crate::store::{Access, Conn, Db, DbError, Place, Tx, head, orders};
+use batch::Batch;
+use domain::decide::{Command, Refusal};
+use domain::event::HoldReason;
+use domain::ids::{OrderId, Sku};
+use domain::order::Order;
+use domain::time::Time;
+use domain::validate::Market;
+use lanes::Lanes;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::{oneshot, watch};
+
+pub use lanes::Lane;
+
+/// Commands that one commit serves at most.
+pub const BATCH_LIMIT: usize = 256;
+
+/// Why a command changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the server is busy; try again in a second")]
+    Busy,
+    #[error("the database did not take it")]
+    Database(#[from] DbError),
+}
+
+/// What is on sale at one moment. `serial` grows with each change, so that answers made from it can be kept.
+pub struct Snapshot {
+    pub serial: u64,
+    pub market: Arc<Market>,
+    /// SKUs of the own stock that cannot be promised any more.
+    pub sold_out: BTreeSet<Sku>,
+}
+
+/// What `commit_batch` needs beside the connection.
+pub struct Shared {
+    /// Names this process's batches.
+    pub process: String,
+    snapshot: RwLock<Arc<Snapshot>>,
+    /// Number of the newest event that this process knows to be committed.
+    newest: watch::Sender<i64>,
+    batches: Mutex<i64>,
+}
+
+impl Shared {
+    pub fn new(process: String, market: Market) -> Shared {
+        let newest = watch::Sender::new(0);
+        let snapshot = Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new() };
+        Shared { process, snapshot: RwLock::new(Arc::new(snapshot)), newest, batches: Mutex::new(0) }
+    }
+
+    /// What is on sale now; immutable.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.read().expect("nobody panics while holding the snapshot").clone()
+    }
+
+    /// Catalogue, rates and rules as they are now; immutable.
+    pub fn market(&self) -> Arc<Market> {
+        self.snapshot().market.clone()
+    }
+
+    /// Puts a new market or another list of what is sold out in force.
+    pub fn show(&self, market: Arc<Market>, sold_out: BTreeSet<Sku>) {
+        let mut current = self.snapshot.write().expect("nobody panics while holding the snapshot");
+        if !Arc::ptr_eq(&current.market, &market) || current.sold_out != sold_out {
+            *current = Arc::new(Snapshot { serial: current.serial + 1, market, sold_out });
+        }
+    }
+
+    /// Wakes whoever reads the event log. Carries no data beyond "look".
+    pub fn wake(&self, seq: i64) {
+        self.newest.send_if_modified(|newest| {
+            let later = seq > *newest;
+            *newest = (*newest).max(seq);
+            later
+        });
+    }
+
+    fn next_batch(&self) -> i64 {
+        let mut batches = self.batches.lock().expect("nobody panics while counting");
+        *batches += 1;
+        *batches
+    }
+}
+
+/// The engine as doors and workers see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub db: Db,
+    pub shared: Arc<Shared>,
+    pub clock: Arc<dyn Clock>,
+    committer: Committer,
+}
+
+#[derive(Clone)]
+enum Committer {
+    Thread(Arc<Lanes>),
+    /// Each command is a batch of its own, at once, on the caller's thread.
+    Held(Arc<Mutex<Conn>>),
+}
+
+impl Engine {
+    /// Opens connections, starts the committer's thread and the readers.
+    pub fn start(place: &Place, shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Result<Engine, DbError> {
+        let db = Db::open(place, 3)?;
+        let lanes = Arc::new(Lanes::default());
+        let mut conn = Conn::open(place)?;
+        conn.prefer_indexes()?;
+        let seq = conn.tx(Access::Read, head::last_seq)?;
+        shared.wake(seq);
+        let (for_thread, shared_too, clock_too, place) = (lanes.clone(), shared.clone(), clock.clone(), place.clone());
+        std::thread::Builder::new()
+            .name("kiosk-commit".to_owned())
+            .spawn(move || for_thread.run(conn, &place, &shared_too, clock_too.as_ref()))
+            .map_err(|error| DbError::Open(error.to_string()))?;
+        Ok(Engine { db, shared, clock, committer: Committer::Thread(lanes) })
+    }
+
+    /// An engine on one held connection, for the simulator and for tests: everything happens on the caller's thread.
+    pub fn held(conn: Conn, shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Engine {
+        let conn = Arc::new(Mutex::new(conn));
+        Engine { db: Db::held(conn.clone()), shared, clock, committer: Committer::Held(conn) }
+    }
+
+    /// Has a command decided and committed; answers with the order as it is then.
+    pub async fn submit(&self, lane: Lane, command: Command) -> Result<Arc<Order>, SubmitError> {
+        match &self.committer {
+            Committer::Held(conn) => {
+                let mut conn = conn.lock().expect("no holder panics");
+                let mut answers = commit_batch(&mut conn, &self.shared, vec![command], self.clock.now());
+                answers.pop().expect("one answer per command")
+            }
+            Committer::Thread(lanes) => {
+                let (answer, result) = oneshot::channel();
+                lanes.submit(lane, command, answer)?;
+                result.await.unwrap_or(Err(SubmitError::Busy))
+            }
+        }
+    }
+
+    /// Writes what is not an order's (a catalogue, a scan, a cursor) in a transaction of the committer's thread.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        match &self.committer {
+            Committer::Held(conn) => conn.lock().expect("no holder panics").tx(Access::Write, work),
+            Committer::Thread(lanes) => {
+                let (answer, result) = oneshot::channel();
+                lanes.write(Box::new(move |conn| {
+                    // The asker may have gone away; what was written stays written.
+                    answer.send(conn.tx(Access::Write, work)).unwrap_or(());
+                }))?;
+                result.await.unwrap_or(Err(DbError::Overloaded))
+            }
+        }
+    }
+
+    /// Signals each time this process learns of newer events.
+    pub fn news(&self) -> watch::Receiver<i64> {
+        self.shared.newest.subscribe()
+    }
+
+    /// Ends the committer's thread once what waits is committed.
+    pub fn close(&self) {
+        if let Committer::Thread(lanes) = &self.committer {
+            lanes.close();
+        }
+    }
+}
+
+/// Decides and commits `commands` in their order; one answer each, in the same order.
+///
+/// A database error that is not passing halves the batch until the culprit stands alone; its order is put on hold by a
+/// commit of its own.
+pub fn commit_batch(
+    conn: &mut Conn,
+    shared: &Shared,
+    commands: Vec<Command>,
+    now: Time,
+) -> Vec<Result<Arc<Order>, SubmitError>> {
+    let batch_no = shared.next_batch();
+    let attempt = conn.tx(Access::Write, |tx| {
+        let mut batch = Batch::load(tx, &commands, &shared.market(), now)?;
+        let answers: Vec<_> = commands.iter().map(|command| batch.decide(command)).collect();
+        let seq = batch.write(tx)?;
+        head::note_batch(tx, &shared.process, batch_no)?;
+        Ok::<_, DbError>((answers, seq))
+    });
+    match attempt {
+        Ok((answers, seq)) => {
+            shared.wake(seq);
+            answers.into_iter().map(|answer| answer.map_err(SubmitError::Refused)).collect()
+        }
+        Err(error) if error.is_passing() => {
+            tracing::warn!(error = &error as &dyn std::error::Error, commands = commands.len(), "batch not committed");
+            commands.iter().map(|_| Err(SubmitError::Busy)).collect()
+        }
+        Err(error) if commands.len() == 1 => vec![refuse_culprit(conn, shared, &commands[0], error, now)],
+        Err(_) => {
+            let mut first = commands;
+            let second = first.split_off(first.len() / 2);
+            let mut answers = commit_batch(conn, shared, first, now);
+            answers.extend(commit_batch(conn, shared, second, now));
+            answers
+        }
+    }
+}
+
+/// The command that the database cannot take is refused, loudly, and its order waits for a person.
+fn refuse_culprit(
+    conn: &mut Conn,
+    shared: &Shared,
+    command: &Command,
+    error: DbError,
+    now: Time,
+) -> Result<Arc<Order>, SubmitError> {
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        command = batch::name(command),
+        "command refused by the database"
+    );
+    if let Some(order) = batch::order_of(command).filter(|_| !matches!(command, Command::Hold { .. })) {
+        hold(conn, shared, order, now);
+    }
+    Err(SubmitError::Database(error))
+}
+
+fn hold(conn: &mut Conn, shared: &Shared, order: OrderId, now: Time) {
+    let note = "the program met a state that must not be; the log has the details".to_owned();
+    let command = Command::Hold { order, reason: HoldReason::InvariantBroken, line: None, note };
+    for answer in commit_batch(conn, shared, vec![command], now) {
+        if let Err(error) = answer {
+            tracing::error!(error = &error as &dyn std::error::Error, "the order could not be put on hold");
+        }
+    }
+}
+
+/// After a connection lost during COMMIT: whether the batch is in the database.
+pub fn was_committed(conn: &mut Conn, process: &str, batch: i64) -> Result<bool, DbError> {
+    let last = conn.tx(Access::Read, |tx| head::last_batch(tx, process))?;
+    Ok(last.is_some_and(|last| last >= batch))
+}
+
+/// The order of that id as it is now.
+pub async fn read_order(db: &Db, id: OrderId) -> Result<Option<Order>, DbError> {
+    db.read(move |tx| orders::by_id(tx, id)).await
+}

@@ -1,0 +1,362 @@
+//! One batch: what was loaded, what the decisions made of it, and what is to be written.
+//!
+//! Claims change this overlay, which later commands of the same batch see; a refused command leaves nothing behind.
+
+use crate::store::orders::{Changed, LoggedEvent, Posting};
+use crate::store::{DbError, Tx, claims, head, orders, transfers};
+use domain::asset::ChainKind;
+use domain::decide::{self, Claim, Command, Decision, Facts, Place, Refusal, Replay, SealedPersonal, TransferFact};
+use domain::event::Event;
+use domain::fulfil::SealedGoods;
+use domain::ids::{CodeId, OrderId, Sku, TransferId};
+use domain::limits::CounterKey;
+use domain::order::{Order, Step};
+use domain::payment::TransferStatus;
+use domain::postings::postings;
+use domain::terms;
+use domain::time::Time;
+use domain::validate::{self, Market};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The rows of one batch as they are in memory.
+pub(super) struct Batch {
+    head: head::Head,
+    now: Time,
+    market: Arc<Market>,
+    orders: BTreeMap<OrderId, Entry>,
+    shared: validate::Facts,
+    replays: BTreeMap<(String, String), Replay>,
+    addresses: BTreeMap<ChainKind, VecDeque<String>>,
+    codes: BTreeMap<Sku, VecDeque<CodeId>>,
+    transfers: BTreeMap<TransferId, (TransferFact, Option<OrderId>)>,
+    events: Vec<LoggedEvent>,
+    postings: Vec<Posting>,
+    written: Written,
+}
+
+/// Rows of shared tables that claims changed or made.
+#[derive(Default)]
+struct Written {
+    counters: BTreeSet<CounterKey>,
+    stock: BTreeSet<Sku>,
+    idempotency: Vec<(decide::Idempotency, OrderId)>,
+    addresses: Vec<(String, OrderId)>,
+    personal: Vec<(OrderId, SealedPersonal)>,
+    codes: Vec<(CodeId, OrderId, u32)>,
+    goods: Vec<(Sku, SealedGoods, OrderId, u32)>,
+    credited: BTreeMap<TransferId, TransferStatus>,
+}
+
+struct Entry {
+    order: Arc<Order>,
+    loaded_version: i64,
+    loaded_steps: Vec<Step>,
+}
+
+/// The order that a command names by id, if it does.
+pub(super) fn order_of(command: &Command) -> Option<OrderId> {
+    match command {
+        Command::Place(_) | Command::Credit { .. } => None,
+        Command::Expire { order, .. }
+        | Command::CloseLateWindow { order }
+        | Command::Begin { order, .. }
+        | Command::Report { order, .. }
+        | Command::Cancel { order }
+        | Command::Hold { order, .. }
+        | Command::Release { order, .. }
+        | Command::Resolve { order, .. } => Some(*order),
+    }
+}
+
+/// A command's name for the log.
+pub(super) fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Place(_) => "place",
+        Command::Credit { .. } => "credit",
+        Command::Expire { .. } => "expire",
+        Command::CloseLateWindow { .. } => "close_late_window",
+        Command::Begin { .. } => "begin",
+        Command::Report { .. } => "report",
+        Command::Cancel { .. } => "cancel",
+        Command::Hold { .. } => "hold",
+        Command::Release { .. } => "release",
+        Command::Resolve { .. } => "resolve",
+    }
+}
+
+impl Batch {
+    /// Locks the log, then loads in two rounds: names to orders, then the rows that orders and claims name.
+    pub(super) fn load(
+        tx: &mut Tx<'_>,
+        commands: &[Command],
+        market: &Arc<Market>,
+        now: Time,
+    ) -> Result<Batch, DbError> {
+        let head = head::lock(tx, now)?;
+        let now = now.max(head.last_at);
+
+        let places = || {
+            commands.iter().filter_map(|command| if let Command::Place(place) = command { Some(place) } else { None })
+        };
+        let wanted_transfers: Vec<TransferId> = commands
+            .iter()
+            .filter_map(
+                |command| {
+                    if let Command::Credit { transfer } = command { Some(transfer.clone()) } else { None }
+                },
+            )
+            .collect();
+        let transfers = transfers::facts(tx, &wanted_transfers)?;
+        let keys: Vec<(String, String)> = places()
+            .filter_map(|place| place.idempotency.as_ref())
+            .map(|known| (known.scope.clone(), known.key.clone()))
+            .collect();
+        let replays = claims::replays(tx, &keys)?;
+
+        let named: BTreeSet<OrderId> =
+            commands.iter().filter_map(order_of).chain(transfers.values().filter_map(|(_, order)| *order)).collect();
+        let mut loaded = BTreeMap::new();
+        for order in orders::by_ids(tx, &named.into_iter().collect::<Vec<_>>())? {
+            let entry =
+                Entry { loaded_version: order.version, loaded_steps: order.next_steps(), order: Arc::new(order) };
+            loaded.insert(entry.order.id, entry);
+        }
+        let (mut counters, mut skus) = (BTreeSet::new(), BTreeSet::new());
+        for (keys, stock) in places()
+            .map(|place| decide::keys(place, now))
+            .chain(loaded.values().map(|entry| decide::keys_of(&entry.order)))
+        {
+            counters.extend(keys);
+            skus.extend(stock);
+        }
+        let shared = validate::Facts {
+            counters: claims::counters(tx, &counters.into_iter().collect::<Vec<_>>())?,
+            stock: claims::stock(tx, &skus.into_iter().collect::<Vec<_>>())?,
+        };
+        let codes = claims::free_codes(tx, &wanted_codes(commands))?;
+        let mut addresses = BTreeMap::new();
+        let placing = places().count() as i64;
+        if placing > 0 {
+            for kind in market.rails.networks.iter().map(|network| network.kind).collect::<BTreeSet<_>>() {
+                addresses.insert(kind, claims::free_addresses(tx, kind, placing)?);
+            }
+        }
+        Ok(Batch {
+            head,
+            now,
+            market: market.clone(),
+            orders: loaded,
+            shared,
+            replays,
+            addresses,
+            codes,
+            transfers,
+            events: Vec::new(),
+            postings: Vec::new(),
+            written: Written::default(),
+        })
+    }
+
+    /// Decides one command on what is loaded and claimed so far. A panic refuses this command alone.
+    pub(super) fn decide(&mut self, command: &Command) -> Result<Arc<Order>, Refusal> {
+        let decided = catch_unwind(AssertUnwindSafe(|| match command {
+            Command::Place(place) => self.decide_place(place),
+            Command::Credit { transfer } => self.decide_credit(transfer, command),
+            other => self.decide_change(order_of(other).ok_or(Refusal::UnknownOrder)?, other),
+        }));
+        let (id, decision, order, postings) = match decided {
+            Ok(result) => result?,
+            Err(_) => {
+                tracing::error!(command = name(command), "a decision broke an invariant");
+                return Err(Refusal::Defect);
+            }
+        };
+        Ok(self.take(id, decision, order, postings))
+    }
+
+    fn decide_place(&self, place: &Place) -> Result<Decided, Refusal> {
+        let replay =
+            place.idempotency.as_ref().and_then(|known| self.replays.get(&(known.scope.clone(), known.key.clone())));
+        let kind = self.family_of(place);
+        let address = kind.and_then(|kind| self.addresses.get(&kind)).and_then(|free| free.front());
+        let facts = Facts {
+            shared: &self.shared,
+            replay,
+            address: address.map(String::as_str),
+            next_no: self.head.next_no,
+            code: None,
+            transfer: None,
+            price_now: None,
+        };
+        let decision = decide::place(&facts, place, self.now)?;
+        let Some(Event::Placed(placed)) = decision.events.first() else {
+            return Err(Refusal::Defect);
+        };
+        let order = Order::placed(place.id, (**placed).clone(), self.now);
+        Ok((place.id, decision, order, Vec::new()))
+    }
+
+    fn family_of(&self, place: &Place) -> Option<ChainKind> {
+        terms::network_of(&place.basket, &place.market).map(|network| network.kind)
+    }
+
+    fn decide_credit(&self, transfer: &TransferId, command: &Command) -> Result<Decided, Refusal> {
+        let (_, order) = self.transfers.get(transfer).ok_or(Refusal::UnknownTransfer)?;
+        self.decide_change(order.ok_or(Refusal::UnknownOrder)?, command)
+    }
+
+    fn decide_change(&self, id: OrderId, command: &Command) -> Result<Decided, Refusal> {
+        let before = &self.orders.get(&id).ok_or(Refusal::UnknownOrder)?.order;
+        let transfer = match command {
+            Command::Credit { transfer } => self.transfers.get(transfer).map(|(fact, _)| fact),
+            _ => None,
+        };
+        let code = match command {
+            Command::Begin { own: Some(sku), .. } => self.codes.get(sku).and_then(VecDeque::front),
+            _ => None,
+        };
+        let facts = Facts {
+            shared: &self.shared,
+            replay: None,
+            address: None,
+            next_no: self.head.next_no,
+            code,
+            transfer,
+            price_now: transfer.and_then(|_| terms::price_now(before, &self.market, self.now)),
+        };
+        let decision = decide::decide(&facts, before, command, self.now)?;
+        let mut order = (**before).clone();
+        let mut entries = Vec::new();
+        for event in &decision.events {
+            entries.push(postings(&order, event));
+            order.apply(event, self.now);
+        }
+        Ok((id, decision, order, entries))
+    }
+
+    /// From here on nothing can fail: the decision becomes part of the batch.
+    fn take(
+        &mut self,
+        id: OrderId,
+        decision: Decision,
+        order: Order,
+        entries: Vec<Vec<domain::ledger::Transfer>>,
+    ) -> Arc<Order> {
+        let first_version = order.version - decision.events.len() as i64 + 1;
+        for claim in decision.claims {
+            self.claim(id, claim);
+        }
+        for (at, event) in decision.events.into_iter().enumerate() {
+            let seq = self.head.next_seq;
+            self.head.next_seq += 1;
+            for (part, transfer) in entries.get(at).into_iter().flatten().enumerate() {
+                let (order_no, at) = (order.no, self.now);
+                self.postings.push(Posting { seq, part: part as i64, order_no, at, transfer: transfer.clone() });
+            }
+            self.events.push(LoggedEvent { seq, order: id, version: first_version + at as i64, at: self.now, event });
+        }
+        let order = Arc::new(order);
+        match self.orders.get_mut(&id) {
+            Some(entry) => entry.order = order.clone(),
+            None => {
+                self.orders.insert(id, Entry { order: order.clone(), loaded_version: 0, loaded_steps: Vec::new() });
+            }
+        }
+        order
+    }
+
+    fn claim(&mut self, id: OrderId, claim: Claim) {
+        match claim {
+            Claim::Idempotency(known) => {
+                let replay = Replay { body_hash: known.body_hash.clone(), order: id };
+                self.replays.insert((known.scope.clone(), known.key.clone()), replay);
+                self.written.idempotency.push((known, id));
+            }
+            Claim::Address { family, address } => {
+                self.addresses.entry(family).or_default().retain(|free| *free != address);
+                self.written.addresses.push((address, id));
+            }
+            Claim::OrderNumber => self.head.next_no += 1,
+            Claim::Personal(sealed) => self.written.personal.push((id, sealed)),
+            Claim::Count { key, held, used } => {
+                let counter = self.shared.counters.entry(key.clone()).or_default();
+                counter.held += held;
+                counter.used += used;
+                self.written.counters.insert(key);
+            }
+            Claim::HoldStock { sku, held } => {
+                self.shared.stock.entry(sku.clone()).or_default().held += held;
+                self.written.stock.insert(sku);
+            }
+            Claim::TakeCode { sku, code, line } => {
+                let count = self.shared.stock.entry(sku.clone()).or_default();
+                count.free -= 1;
+                count.held -= 1;
+                self.codes.entry(sku.clone()).or_default().retain(|free| *free != code);
+                self.written.stock.insert(sku);
+                self.written.codes.push((code, id, line));
+            }
+            Claim::KeepGoods { sku, goods, line } => self.written.goods.push((sku, goods, id, line)),
+            Claim::Credited { transfer, status } => {
+                if let Some((fact, _)) = self.transfers.get_mut(&transfer) {
+                    fact.credited = Some(status);
+                }
+                self.written.credited.insert(transfer, status);
+            }
+        }
+    }
+
+    /// Writes everything in bulk, a statement per table; answers the number of the newest event.
+    pub(super) fn write(self, tx: &mut Tx<'_>) -> Result<i64, DbError> {
+        if self.events.is_empty() {
+            return Ok(self.head.next_seq - 1);
+        }
+        let changed: Vec<&Entry> =
+            self.orders.values().filter(|entry| entry.order.version != entry.loaded_version).collect();
+        let rows: Vec<Changed<'_>> =
+            changed.iter().map(|entry| Changed { order: &entry.order, prior_version: entry.loaded_version }).collect();
+        orders::write(tx, &rows)?;
+        orders::append_events(tx, &self.events)?;
+        orders::post(tx, &self.postings)?;
+        let steps: Vec<_> = changed
+            .iter()
+            .map(|entry| (entry.order.id, entry.loaded_steps.clone(), entry.order.next_steps()))
+            .collect();
+        orders::rewrite_steps(tx, &steps)?;
+        orders::write_personal(tx, self.written.personal)?;
+        claims::remember(tx, self.written.idempotency, self.now)?;
+        claims::own_addresses(tx, self.written.addresses)?;
+        let counters = self.written.counters.into_iter().map(|key| {
+            let counter = self.shared.counters[&key];
+            (key, counter)
+        });
+        claims::write_counters(tx, counters.collect())?;
+        let stock = self.written.stock.into_iter().map(|sku| {
+            let count = self.shared.stock[&sku];
+            (sku, count)
+        });
+        claims::write_stock(tx, stock.collect())?;
+        claims::take_codes(tx, self.written.codes)?;
+        claims::keep_goods(tx, self.written.goods, self.now)?;
+        transfers::mark_credited(tx, self.written.credited.into_iter().collect())?;
+        let mut head = self.head;
+        head.last_at = self.now;
+        head::advance(tx, &head)?;
+        tx.notify()?;
+        Ok(head.next_seq - 1)
+    }
+}
+
+type Decided = (OrderId, Decision, Order, Vec<Vec<domain::ledger::Transfer>>);
+
+fn wanted_codes(commands: &[Command]) -> BTreeMap<Sku, i64> {
+    let mut wanted = BTreeMap::new();
+    for command in commands {
+        if let Command::Begin { own: Some(sku), .. } = command {
+            *wanted.entry(sku.clone()).or_insert(0) += 1;
+        }
+    }
+    wanted
+}

@@ -1,0 +1,229 @@
+//! Who is calling: partner headers, a customer's bearer token, the visitor's address; and how often they may.
+//!
+//! The partner id is an identifier without a secret (contract 1.1): it attributes an order and opens nothing.
+
+use super::App;
+use super::error::ApiError;
+use crate::store::accounts::{self, Role};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::{HeaderMap, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use domain::ids::{CustomerId, PartnerId};
+use domain::time::Time;
+use ipnet::IpNet;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, RwLock};
+
+/// Texts of identifying headers are cut off here; longer ones are refused.
+const HEADER_LIMIT: usize = 200;
+
+/// The caller of an order call.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    pub partner: Option<PartnerId>,
+    pub client_version: Option<String>,
+    pub customer: Option<CustomerId>,
+    pub country: Option<String>,
+    /// The visitor's network address, as far as we may believe it.
+    pub address: Option<IpAddr>,
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Caller, ApiError> {
+        let text = |name: &str| header_text(&parts.headers, name);
+        let partner = text("x-cr-application")?.map(PartnerId::new);
+        let customer = match bearer(&parts.headers)? {
+            Some(token) => Some(customer_of(app, &token).await?),
+            None => None,
+        };
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        Ok(Caller {
+            partner,
+            client_version: text("x-cr-version")?,
+            customer,
+            country: text("x-country-iso-code")?,
+            address: visitor(&parts.headers, peer, &app.reads.limiter),
+        })
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let wrong = || {
+        ApiError::bad_request(format!("the header {name} must be at most {HEADER_LIMIT} printable ASCII characters"))
+    };
+    let text = value.to_str().map_err(|_| wrong())?.trim();
+    if text.len() > HEADER_LIMIT {
+        return Err(wrong());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).map(str::trim);
+    match token {
+        Some(token) if !token.is_empty() && token.len() <= HEADER_LIMIT => Ok(Some(token.to_owned())),
+        _ => Err(ApiError::unauthorized("the Authorization header must be `Bearer <token>`")),
+    }
+}
+
+async fn customer_of(app: &App, token: &str) -> Result<CustomerId, ApiError> {
+    let hash = app.vault.hash_of_secret(token);
+    let account = app.engine.db.read(move |tx| accounts::by_token_hash(tx, &hash)).await?;
+    account
+        .filter(|account| account.role == Role::Customer)
+        .map(|account| CustomerId::new(account.id))
+        .ok_or_else(|| ApiError::unauthorized("this bearer token is not known"))
+}
+
+/// `X-Forwarded-For` counts only from a peer that a partner vouched for: anybody else could forge it.
+fn visitor(headers: &HeaderMap, peer: Option<IpAddr>, limiter: &Limiter) -> Option<IpAddr> {
+    let peer = peer?;
+    let told =
+        headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).and_then(|text| text.split(',').next());
+    match told.and_then(|text| text.trim().parse().ok()) {
+        Some(address) if limiter.trusts(peer) => Some(address),
+        _ => Some(peer),
+    }
+}
+
+/// Calls per second of one address, and the burst it may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    pub per_second: u32,
+    pub burst: u32,
+}
+
+/// Addresses whose recent calls are remembered; beyond it the oldest are forgotten.
+const REMEMBERED: usize = 100_000;
+
+/// Counts calls per visitor and knows whose word on a visitor's address is taken.
+pub struct Limiter {
+    limit: RateLimit,
+    trusted: RwLock<Vec<IpNet>>,
+    partners: RwLock<Vec<String>>,
+    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+}
+
+/// A token bucket in thousandths of a call.
+struct Bucket {
+    milli_calls: i64,
+    at: Time,
+}
+
+impl Limiter {
+    pub fn new(limit: RateLimit) -> Limiter {
+        Limiter { limit, trusted: RwLock::default(), partners: RwLock::default(), buckets: Mutex::default() }
+    }
+
+    /// Takes over the partners as they are in the database now.
+    pub fn set_partners(&self, partners: &[accounts::Account]) {
+        let nets = partners.iter().filter_map(|partner| partner.trust_from.as_deref());
+        let nets = nets.flat_map(|list| list.split(',')).filter_map(|net| net.trim().parse().ok()).collect();
+        *self.trusted.write().expect("nobody panics while setting") = nets;
+        let names = partners.iter().filter(|partner| partner.active).map(|partner| partner.id.clone()).collect();
+        *self.partners.write().expect("nobody panics while setting") = names;
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.read().expect("nobody panics while setting").iter().any(|net| net.contains(&peer))
+    }
+
+    fn knows(&self, partner: &str) -> bool {
+        self.partners.read().expect("nobody panics while setting").iter().any(|known| known == partner)
+    }
+
+    /// Counts one call; `Err` says after how many seconds the next is welcome.
+    pub fn count(&self, address: IpAddr, now: Time) -> Result<(), u32> {
+        let full = i64::from(self.limit.burst) * 1_000;
+        let mut buckets = self.buckets.lock().expect("nobody panics while counting");
+        if buckets.len() >= REMEMBERED {
+            buckets.retain(|_, bucket| now.since(bucket.at).0 < 10_000);
+        }
+        let bucket = buckets.entry(address).or_insert(Bucket { milli_calls: full, at: now });
+        let refilled = now.since(bucket.at).0.max(0).saturating_mul(i64::from(self.limit.per_second));
+        bucket.milli_calls = bucket.milli_calls.saturating_add(refilled).min(full);
+        bucket.at = now;
+        if bucket.milli_calls < 1_000 {
+            let missing = 1_000 - bucket.milli_calls;
+            return Err(u32::try_from(missing / i64::from(self.limit.per_second.max(1)) / 1_000 + 1).unwrap_or(1));
+        }
+        bucket.milli_calls -= 1_000;
+        Ok(())
+    }
+}
+
+/// Runs before every handler: rate limit, strict partner headers, request metrics.
+pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let path = request.uri().path();
+    let for_operators = matches!(path, "/livez" | "/readyz" | "/metrics");
+    if !for_operators {
+        let address = visitor(request.headers(), peer, &app.reads.limiter);
+        let counted = address.map_or(Ok(()), |address| app.reads.limiter.count(address, app.engine.clock.now()));
+        if let Err(seconds) = counted {
+            return ApiError::too_many(seconds).into_response();
+        }
+        let strict = app.settings.strict_partners && asks_for_partner(path);
+        if let (true, Err(error)) = (strict, known_partner(&app, request.headers())) {
+            return error.into_response();
+        }
+    }
+    let response = next.run(request).await;
+    app.reads.metrics.count_request(response.status().as_u16());
+    response
+}
+
+fn asks_for_partner(path: &str) -> bool {
+    ["/v2/", "/v3/", "/v4/", "/v5/"].iter().any(|prefix| path.starts_with(prefix)) && !path.starts_with("/v3/qrs/")
+}
+
+fn known_partner(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    let partner = header_text(headers, "x-cr-application")?
+        .ok_or_else(|| ApiError::unauthorized("the header X-Cr-Application is missing: send your partner id"))?;
+    if !app.reads.limiter.knows(&partner) {
+        return Err(ApiError::unauthorized("the partner id in X-Cr-Application is not known here"));
+    }
+    header_text(headers, "x-cr-version")?
+        .ok_or_else(|| ApiError::unauthorized("the header X-Cr-Version is missing: send your client's version"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_allowed_and_then_the_pace() {
+        let limiter = Limiter::new(RateLimit { per_second: 2, burst: 3 });
+        let address: IpAddr = "192.0.2.1".parse().expect("an address");
+        let other: IpAddr = "192.0.2.2".parse().expect("an address");
+        for _ in 0..3 {
+            assert_eq!(limiter.count(address, Time(0)), Ok(()));
+        }
+        assert_eq!(limiter.count(address, Time(0)), Err(1));
+        assert_eq!(limiter.count(other, Time(0)), Ok(()));
+        assert_eq!(limiter.count(address, Time(499)), Err(1));
+        assert_eq!(limiter.count(address, Time(500)), Ok(()));
+    }
+
+    #[test]
+    fn a_forwarded_address_counts_only_from_a_trusted_peer() {
+        let limiter = Limiter::new(RateLimit { per_second: 1, burst: 1 });
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "198.51.100.7, 10.0.0.1".parse().expect("a header"));
+        let peer: Option<IpAddr> = "192.0.2.1".parse().ok();
+        assert_eq!(visitor(&headers, peer, &limiter), peer);
+        *limiter.trusted.write().expect("a lock") = vec!["192.0.2.0/24".parse().expect("a network")];
+        assert_eq!(visitor(&headers, peer, &limiter), "198.51.100.7".parse().ok());
+    }
+}

@@ -1,0 +1,160 @@
+//! The endpoints that the store contract does not know: the payer of the sandbox, the probes, and this description.
+
+use super::parts::{BAD_REQUEST, NOT_FOUND, ORDER_ID, REFUSED, TOO_MANY_REQUESTS, UNAVAILABLE};
+use super::{Answer, Body, Content, Endpoint, Login, Method, Need, Tag, examples, schemas};
+
+const PLAIN_TEXT: Content = Content { media_type: "text/plain", schema: Some(schemas::text), example: None };
+
+const READINESS: Content = Content { media_type: "application/json", schema: Some(schemas::readiness), example: None };
+
+pub(super) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        method: Method::Post,
+        path: "/sandbox/orders/{order_id}/pay",
+        operation_id: "paySandboxOrder",
+        tag: Tag::Sandbox,
+        summary: "Pay an order on the simulated chain",
+        description: "Puts a payment on the simulated chain, where the store finds it like any other; each call pays \
+            once more. It pays `factor` times `coin_amount`. No money moves, and the tokens exist on no real chain.\n\n\
+            400 for a body that is not understood, 404 for an unknown order, 422 `NOT_PAID` for a payment that cannot \
+            be made; `message` says why.",
+        parameters: &[&ORDER_ID],
+        body: Some(Body {
+            schema: schemas::sandbox_payment,
+            description: "How to pay.",
+            need: Need::Optional,
+            example: examples::sandbox_payment,
+        }),
+        login: Login::Ignored,
+        answers: &[
+            &Answer {
+                shared_as: None,
+                status: "200",
+                description: "The payment is on the simulated chain.",
+                headers: &[],
+                content: &[Content {
+                    media_type: "application/json",
+                    schema: Some(schemas::sandbox_paid),
+                    example: None,
+                }],
+            },
+            &BAD_REQUEST,
+            &NOT_FOUND,
+            &REFUSED,
+            &TOO_MANY_REQUESTS,
+            &UNAVAILABLE,
+        ],
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/livez",
+        operation_id: "isAlive",
+        tag: Tag::Operation,
+        summary: "Whether the process answers",
+        description: "200 as long as the process answers at all. A failure is a reason to start it again.",
+        parameters: &[],
+        body: None,
+        login: Login::Ignored,
+        answers: &[&Answer {
+            shared_as: None,
+            status: "200",
+            description: "It does.",
+            headers: &[],
+            content: &[PLAIN_TEXT],
+        }],
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/readyz",
+        operation_id: "isReady",
+        tag: Tag::Operation,
+        summary: "Whether the server can take calls",
+        description: "200 while the database answers and there is a catalogue to sell from. A failure is a reason to \
+            send calls elsewhere, and none to start the process again. Stale rates are said and are no failure: what \
+            needs no rate is still sold.",
+        parameters: &[],
+        body: None,
+        login: Login::Ignored,
+        answers: &[
+            &Answer { shared_as: None, status: "200", description: "It can.", headers: &[], content: &[READINESS] },
+            &Answer {
+                shared_as: None,
+                status: "503",
+                description: "Not now; the body says what is missing.",
+                headers: &[],
+                content: &[READINESS],
+            },
+        ],
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/metrics",
+        operation_id: "readMetrics",
+        tag: Tag::Operation,
+        summary: "Counters and gauges for Prometheus",
+        description: "All names begin with `kiosk_`. No label holds an order id, an address or anything of a person.",
+        parameters: &[],
+        body: None,
+        login: Login::Ignored,
+        answers: &[
+            &Answer {
+                shared_as: None,
+                status: "200",
+                description: "The text format of OpenMetrics.",
+                headers: &[],
+                content: &[Content {
+                    media_type: "application/openmetrics-text",
+                    schema: Some(schemas::text),
+                    example: None,
+                }],
+            },
+            &UNAVAILABLE,
+        ],
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/openapi.json",
+        operation_id: "getDescription",
+        tag: Tag::Documentation,
+        summary: "This description",
+        description: "An OpenAPI 3.1 document of this very server, made from its code.",
+        parameters: &[],
+        body: None,
+        login: Login::Ignored,
+        answers: &[
+            &Answer {
+                shared_as: None,
+                status: "200",
+                description: "The document.",
+                headers: &[],
+                content: &[Content {
+                    media_type: "application/json",
+                    schema: Some(schemas::any_object),
+                    example: None,
+                }],
+            },
+            &TOO_MANY_REQUESTS,
+        ],
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/docs",
+        operation_id: "getDescriptionPage",
+        tag: Tag::Documentation,
+        summary: "This description as a page",
+        description: "A viewer with a form to try every call that only reads. It loads nothing from elsewhere.",
+        parameters: &[],
+        body: None,
+        login: Login::Ignored,
+        answers: &[
+            &Answer {
+                shared_as: None,
+                status: "200",
+                description: "The page.",
+                headers: &[],
+                content: &[Content { media_type: "text/html", schema: Some(schemas::text), example: None }],
+            },
+            &TOO_MANY_REQUESTS,
+        ],
+    },
+];

@@ -1,0 +1,3 @@
+//! Pages for people. Plain HTML that works without scripts.
+
+pub mod delivery;

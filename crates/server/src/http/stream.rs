@@ -1,0 +1,262 @@
+//! Live orders over SSE (contract 4.5): one tail of the event log per process, one rendered payload per version, and a
+//! small task per open stream that owns its socket.
+//!
+//! Events only wake; the payload is rendered from the order's row. States may coalesce, and never move back. Must never
+//! hold a history: a stream starts with one snapshot and shows newer versions only.
+
+use super::convert;
+use super::{App, HttpSettings};
+use crate::engine::Engine;
+use crate::store::{DbError, head, orders};
+use crate::vault::{Vault, VaultError};
+use bytes::Bytes;
+use domain::ids::OrderId;
+use domain::project;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// Between comment lines that show a quiet stream is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A reader who takes longer than this for one message is dropped.
+const SLOW_READER: Duration = Duration::from_secs(10);
+/// How often the log is looked at when nothing wakes us: another process may have written.
+const SLOW_POLL: Duration = Duration::from_millis(500);
+const PAGE: i64 = 2_000;
+
+/// One version of an order, rendered once for all its watchers.
+#[derive(Clone, Default)]
+pub struct Frame {
+    pub version: i64,
+    /// The whole SSE message; empty before the first rendering.
+    pub message: Bytes,
+    /// Nothing can change by itself any more: `stop` follows.
+    pub over: bool,
+}
+
+/// The orders that somebody watches.
+#[derive(Default)]
+pub struct Tail {
+    watched: Mutex<HashMap<OrderId, watch::Sender<Frame>>>,
+}
+
+/// What a handler gives away with its response: the connection then belongs to the stream's task.
+#[derive(Clone)]
+pub struct Handover(pub Arc<Mutex<Option<Stream>>>);
+
+/// One open stream.
+pub struct Stream {
+    pub frames: watch::Receiver<Frame>,
+    /// A version that the client already has; an equal snapshot is not sent again.
+    pub known: i64,
+}
+
+impl Tail {
+    /// Registers a watcher first, then makes sure that there is a frame: no change can fall between.
+    pub async fn subscribe(&self, app: &App, id: OrderId, known: i64) -> Result<Option<Stream>, VaultError> {
+        let mut frames = self.receiver(id);
+        if frames.borrow_and_update().version == 0 {
+            match render(&app.engine, &app.vault, &app.settings, id).await? {
+                Some(frame) => self.publish(id, frame),
+                None => {
+                    drop(frames);
+                    self.forget_unwatched();
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(Stream { frames, known }))
+    }
+
+    fn receiver(&self, id: OrderId) -> watch::Receiver<Frame> {
+        let mut watched = self.watched.lock().expect("nobody panics while registering");
+        watched.entry(id).or_insert_with(|| watch::Sender::new(Frame::default())).subscribe()
+    }
+
+    /// A frame replaces older ones only, whoever rendered it.
+    fn publish(&self, id: OrderId, frame: Frame) {
+        let watched = self.watched.lock().expect("nobody panics while registering");
+        if let Some(sender) = watched.get(&id) {
+            sender.send_if_modified(|current| {
+                let newer = frame.version > current.version;
+                if newer {
+                    *current = frame;
+                }
+                newer
+            });
+        }
+    }
+
+    fn forget_unwatched(&self) {
+        self.watched.lock().expect("nobody panics while registering").retain(|_, sender| sender.receiver_count() > 0);
+    }
+
+    /// How many streams are open.
+    pub fn open_streams(&self) -> usize {
+        let watched = self.watched.lock().expect("nobody panics while registering");
+        watched.values().map(watch::Sender::receiver_count).sum()
+    }
+
+    /// Follows the event log until `stop`.
+    pub async fn run(
+        &self,
+        engine: Engine,
+        vault: Arc<Vault>,
+        settings: Arc<HttpSettings>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut news = engine.news();
+        let mut cursor = engine.db.read(head::last_seq).await.unwrap_or(0);
+        while !*stop.borrow() {
+            news.mark_unchanged();
+            match self.follow(&engine, &vault, &settings, cursor).await {
+                Ok(next) if next > cursor => {
+                    cursor = next;
+                    continue;
+                }
+                Ok(_) => self.forget_unwatched(),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "streams could not follow the log")
+                }
+            }
+            tokio::select! {
+                _ = news.changed() => {}
+                () = tokio::time::sleep(SLOW_POLL) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    async fn follow(
+        &self,
+        engine: &Engine,
+        vault: &Arc<Vault>,
+        settings: &Arc<HttpSettings>,
+        cursor: i64,
+    ) -> Result<i64, VaultError> {
+        let changes = engine.db.read(move |tx| orders::changes_after(tx, cursor, PAGE)).await?;
+        let next = changes.last().map_or(cursor, |(seq, _)| *seq);
+        let changed: BTreeSet<OrderId> = {
+            let watched = self.watched.lock().expect("nobody panics while registering");
+            changes.into_iter().map(|(_, id)| id).filter(|id| watched.contains_key(id)).collect()
+        };
+        for id in changed {
+            if let Some(frame) = render(engine, vault, settings, id).await? {
+                self.publish(id, frame);
+            }
+        }
+        Ok(next)
+    }
+}
+
+/// Reads and renders an order as the message of its stream.
+async fn render(
+    engine: &Engine,
+    vault: &Arc<Vault>,
+    settings: &HttpSettings,
+    id: OrderId,
+) -> Result<Option<Frame>, VaultError> {
+    let opener = vault.clone();
+    let opened = engine.db.read(move |tx| Ok::<_, DbError>(opener.open(tx, id))).await??;
+    let market = engine.shared.market();
+    Ok(opened.map(|opened| {
+        let answer = convert::order(&opened, &market.catalogue, &market.rails, settings);
+        let json = serde_json::to_string(&answer).expect("an order is JSON");
+        let version = opened.order.version;
+        let message = Bytes::from(format!("id: {version}\ndata: {json}\n\n"));
+        Frame { version, message, over: project::is_over(&opened.order) }
+    }))
+}
+
+/// How the answer's body is delimited on this connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    Chunked,
+    /// HTTP/1.0: the body ends with the connection.
+    UntilClose,
+}
+
+/// Writes a stream to its socket until it is over, the reader leaves or is too slow, or the server stops.
+pub async fn serve(
+    mut socket: TcpStream,
+    head: Vec<u8>,
+    mut stream: Stream,
+    framing: Framing,
+    mut stop: watch::Receiver<bool>,
+) {
+    if write(&mut socket, &head).await.is_err() {
+        return;
+    }
+    loop {
+        let frame = stream.frames.borrow_and_update().clone();
+        if frame.version > stream.known {
+            stream.known = frame.version;
+            if write(&mut socket, &chunk(&frame.message, framing)).await.is_err() {
+                return;
+            }
+        }
+        if frame.over {
+            finish(&mut socket, framing).await;
+            return;
+        }
+        let beat = tokio::select! {
+            changed = stream.frames.changed() => if changed.is_err() { return } else { false },
+            () = tokio::time::sleep(HEARTBEAT) => true,
+            () = peer_left(&socket) => return,
+            _ = stop.changed() => return,
+        };
+        if beat && write(&mut socket, &chunk(b": ping\n\n", framing)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// `stop` tells the client to close and never reconnect (contract 4.5).
+async fn finish(socket: &mut TcpStream, framing: Framing) {
+    let mut end = chunk(b"event: stop\ndata: {}\n\n", framing);
+    if framing == Framing::Chunked {
+        end.extend_from_slice(b"0\r\n\r\n");
+    }
+    if write(socket, &end).await.is_ok() {
+        // The peer may have closed first; then there is nobody left to tell.
+        socket.shutdown().await.unwrap_or(());
+    }
+}
+
+async fn write(socket: &mut TcpStream, bytes: &[u8]) -> Result<(), ()> {
+    match tokio::time::timeout(SLOW_READER, socket.write_all(bytes)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(()),
+    }
+}
+
+/// Reads only to notice that the peer went away; whatever it sends is dropped.
+async fn peer_left(socket: &TcpStream) {
+    let mut dropped = [0; 256];
+    loop {
+        if socket.ready(Interest::READABLE).await.is_err() {
+            return;
+        }
+        match socket.try_read(&mut dropped) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn chunk(bytes: &[u8], framing: Framing) -> Vec<u8> {
+    match framing {
+        Framing::UntilClose => bytes.to_vec(),
+        Framing::Chunked => {
+            let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+            framed.extend_from_slice(bytes);
+            framed.extend_from_slice(b"\r\n");
+            framed
+        }
+    }
+}

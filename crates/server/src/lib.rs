@@ -1,0 +1,30 @@
+//! kiosk, the server: doors, engine, store, workers and adapters around the rules of the `domain` crate.
+//!
+//! The tour follows one order: it comes in through `http`, is decided and committed by the `engine` in the `store`, its
+//! payment is found and its goods are bought by the `workers` through `ports`, which `adapters` implement.
+
+pub mod adapters;
+pub mod engine;
+pub mod http;
+pub mod ports;
+pub mod store;
+pub mod workers;
+
+pub mod sandbox_desk;
+pub mod seal;
+pub mod secret;
+pub mod vault;
+pub mod wallet;
+
+pub mod catalogue_file;
+pub mod catalogue_generate;
+pub mod logos;
+pub mod mail_text;
+pub mod qr;
+pub mod rates_file;
+
+pub mod boot;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod entropy;

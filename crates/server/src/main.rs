@@ -1,0 +1,7 @@
+//! The binary `kiosk`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::cli::main()
+}

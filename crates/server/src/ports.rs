@@ -1,0 +1,132 @@
+//! What leaves the process, as traits: clocks, ids, networks, suppliers, mail. Adapters implement them; the simulator
+//! does too.
+//!
+//! Must never name an adapter. Every call that can move money or goods answers with three values: done, refused, unknown.
+
+use domain::chain::{Header, Scan};
+use domain::fulfil::Patience;
+use domain::ids::{AssetId, NetworkId};
+use domain::money::Fiat;
+use domain::time::Time;
+use std::future::Future;
+use std::pin::Pin;
+
+/// An async answer of a port.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The time. The real one and a virtual one.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Time;
+}
+
+/// Randomness for ids, nonces and secrets.
+pub trait Ids: Send + Sync {
+    fn bytes(&self) -> [u8; 16];
+    fn key(&self) -> [u8; 32];
+}
+
+/// What became of a call that mattered. Only `Refused` allows another try elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<T> {
+    Done(T),
+    /// It did not happen and will not.
+    Refused(String),
+    /// It may have happened: look it up by our reference.
+    Unknown(String),
+}
+
+/// A chain to watch. Must hand over every transfer to the addresses of our pool, of listed assets only.
+pub trait Network: Send + Sync {
+    fn id(&self) -> &NetworkId;
+    /// What came after the newest of `known` (oldest first); `Err` is a text for the log.
+    fn scan<'a>(&'a self, known: &'a [Header], now: Time) -> Answer<'a, Result<Scan, String>>;
+}
+
+/// A chain that does as it is told; only the sandbox has one.
+pub trait SimulatedChain: Send + Sync {
+    /// Mines a payment; answers with the transfer's id, or with what was wrong.
+    fn pay<'a>(&'a self, payment: &'a SimulatedPayment) -> Answer<'a, Result<String, String>>;
+}
+
+/// A payment on a simulated chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimulatedPayment {
+    pub network: NetworkId,
+    pub asset: AssetId,
+    pub to: String,
+    /// At the asset's ledger scale.
+    pub units: i64,
+    /// The chain's own integer.
+    pub raw: String,
+    /// The block's own time, whatever the clock says.
+    pub block_at: Time,
+    pub confirmations: u32,
+    /// After so many blocks (its own included) they are replaced by others without the payment.
+    pub reorg: Option<u32>,
+}
+
+/// Somebody who delivers goods.
+pub trait Supplier: Send + Sync {
+    fn name(&self) -> &str;
+    fn patience(&self) -> Patience;
+    /// Buys once under our reference; the same reference again must not buy again.
+    fn place<'a>(&'a self, purchase: &'a Purchase) -> Answer<'a, Outcome<Delivery>>;
+    /// What became of our reference. `Refused`: it never arrived there, or ended without delivery.
+    fn find<'a>(&'a self, reference: &'a str) -> Answer<'a, Outcome<Delivery>>;
+}
+
+/// What is bought, for whom.
+#[derive(Clone)]
+pub struct Purchase {
+    pub reference: String,
+    pub sku: String,
+    pub face: Fiat,
+    pub beneficiary: String,
+}
+
+/// A supplier's clear answer.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Taken in; ask again.
+    Pending,
+    /// The recipient was served directly.
+    Direct,
+    Goods(Goods),
+}
+
+/// A code and what belongs to it. Never printed: no `Debug`.
+#[derive(Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Goods {
+    pub pin_code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_serial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_code: Option<String>,
+}
+
+/// A mail to be sent.
+pub struct Mail {
+    /// Stays the same when it is sent again, so that receivers can drop doubles.
+    pub message_id: String,
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+}
+
+/// What became of a mail. Mail may be repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    Accepted,
+    /// It will never be taken.
+    Refused {
+        reason: String,
+    },
+    Later {
+        reason: String,
+    },
+}
+
+/// Sends mail.
+pub trait Mailer: Send + Sync {
+    fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Sent>;
+}

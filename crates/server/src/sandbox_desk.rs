@@ -1,0 +1,149 @@
+//! Paying an order on a simulated chain, for `POST /sandbox/orders/{id}/pay` and `kiosk sandbox pay`. Demo only.
+//!
+//! Must never touch an order's money by itself: it writes to the simulated chain, and the ordinary watcher finds it
+//! there.
+
+use crate::engine::{Engine, Lane, SubmitError, read_order};
+use crate::ports::{SimulatedChain, SimulatedPayment};
+use crate::store::{DbError, transfers};
+use domain::asset::Asset;
+use domain::decide::{Command, Refusal};
+use domain::ids::{AssetId, OrderId};
+use domain::money::parse_units;
+use domain::order::Order;
+use domain::time::Span;
+
+/// How to pay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payment {
+    /// Parts per million of the amount due; absent: all of it.
+    pub factor_ppm: Option<i64>,
+    pub twice: bool,
+    /// Block time this long after the window.
+    pub late: Option<Span>,
+    /// The block is replaced after so many blocks were built on it.
+    pub reorg: Option<u32>,
+    pub wrong_token: bool,
+}
+
+/// Why a payment was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum PayError {
+    #[error("there is no such order")]
+    UnknownOrder,
+    #[error("{0}")]
+    Wrong(String),
+    #[error("the order could not be moved through its expiry")]
+    Engine(#[from] SubmitError),
+    #[error("the database did not answer")]
+    Database(#[from] DbError),
+}
+
+/// What was put on the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paid {
+    pub transfers: Vec<String>,
+    pub units: i64,
+}
+
+const PPM: i64 = 1_000_000;
+
+/// Reads a factor such as `0.5`; at most a thousand.
+pub fn factor_ppm(text: &str) -> Result<i64, PayError> {
+    match parse_units(text, 6) {
+        Ok(ppm) if ppm > 0 && ppm <= 1_000 * PPM => Ok(ppm),
+        _ => Err(PayError::Wrong("factor is a decimal above 0, at most 1000, such as 0.5".to_owned())),
+    }
+}
+
+/// Reads a span such as `90s`, `20m` or `2h`.
+pub fn span(text: &str) -> Result<Span, PayError> {
+    let wrong = || PayError::Wrong("late is a time such as 90s, 20m or 2h, at most 240h".to_owned());
+    let (number, unit) = text.split_at(text.len().saturating_sub(1).min(text.len()));
+    let number: i64 = number.parse().ok().filter(|number| (0..=864_000).contains(number)).ok_or_else(wrong)?;
+    match unit {
+        "s" => Ok(Span::seconds(number)),
+        "m" if number <= 14_400 => Ok(Span::minutes(number)),
+        "h" if number <= 240 => Ok(Span::hours(number)),
+        _ => Err(wrong()),
+    }
+}
+
+/// Pays an order as asked; each call pays once more.
+pub async fn pay(
+    engine: &Engine,
+    chain: &dyn SimulatedChain,
+    id: OrderId,
+    payment: &Payment,
+) -> Result<Paid, PayError> {
+    let order = read_order(&engine.db, id).await?.ok_or(PayError::UnknownOrder)?;
+    let now = engine.clock.now();
+    let block_at = match payment.late {
+        Some(late) => {
+            expire(engine, &order).await?;
+            order.expires_at + late
+        }
+        // The chain's time of an ordinary payment is now, and never after the end of the window by a rounding.
+        None => now,
+    };
+    let market = engine.shared.market();
+    let (network, asset) = market
+        .rails
+        .asset(&order.quote.asset)
+        .ok_or_else(|| PayError::Wrong("the order's network is gone from the configuration".to_owned()))?;
+    let units = amount(&order, payment.factor_ppm.unwrap_or(PPM))?;
+    let paid = SimulatedPayment {
+        network: network.id.clone(),
+        asset: if payment.wrong_token { look_alike(asset) } else { asset.id.clone() },
+        to: order.address.clone(),
+        units,
+        raw: raw_amount(units, asset),
+        block_at,
+        confirmations: network.confirmations,
+        reorg: payment.reorg,
+    };
+    let mut transfers = Vec::new();
+    for _ in 0..if payment.twice { 2 } else { 1 } {
+        transfers.push(chain.pay(&paid).await.map_err(PayError::Wrong)?);
+    }
+    Ok(Paid { transfers, units })
+}
+
+/// Moves this one order through its expiry first; the server's clock stays as it is.
+async fn expire(engine: &Engine, order: &Order) -> Result<(), PayError> {
+    let scanned_through = order.expires_at + Span(1);
+    let id = order.id;
+    // Money that is on the chain already must be weighed before the window closes.
+    let open = engine
+        .db
+        .read(move |tx| transfers::of_order(tx, id))
+        .await?
+        .iter()
+        .any(|fact| fact.credited != Some(fact.status));
+    if open {
+        return Err(PayError::Wrong("an earlier payment is still being credited; try again in a second".to_owned()));
+    }
+    match engine.submit(Lane::Client, Command::Expire { order: order.id, scanned_through }).await {
+        Ok(_) | Err(SubmitError::Refused(Refusal::AlreadyDone(_))) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn amount(order: &Order, factor_ppm: i64) -> Result<i64, PayError> {
+    let units = i128::from(order.quote.due_units) * i128::from(factor_ppm) / i128::from(PPM);
+    match i64::try_from(units) {
+        Ok(units) if units > 0 => Ok(units),
+        _ => Err(PayError::Wrong("that factor makes no amount".to_owned())),
+    }
+}
+
+/// The chain's own integer: ledger units scaled up to the token's decimals.
+fn raw_amount(units: i64, asset: &Asset) -> String {
+    let more = asset.decimals.saturating_sub(asset.scale());
+    format!("{units}{}", "0".repeat(more as usize))
+}
+
+/// A token that looks like the right one and is not listed.
+fn look_alike(asset: &Asset) -> AssetId {
+    AssetId::new(format!("{}.e", asset.id))
+}

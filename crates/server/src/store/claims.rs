@@ -1,0 +1,193 @@
+//! The rows that orders share and claim: idempotency keys, deposit addresses, counters, stock counts, codes.
+
+use super::db::{Bulk, Column, DbError, Tx, Val};
+use super::orders::read_id;
+use domain::asset::ChainKind;
+use domain::decide::{Idempotency, Replay};
+use domain::fulfil::SealedGoods;
+use domain::ids::{CodeId, OrderId, Sku};
+use domain::limits::{Counter, CounterKey};
+use domain::time::Time;
+use domain::validate::StockCount;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What stands under those (scope, key) pairs.
+pub fn replays(tx: &mut Tx<'_>, keys: &[(String, String)]) -> Result<BTreeMap<(String, String), Replay>, DbError> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<String> = keys.iter().map(|(_, key)| key.clone()).collect();
+    let rows =
+        tx.query("select scope, key, body_hash, order_id from idempotency where key = any($1)", &[names.into()])?;
+    let read = |row: &super::Row| {
+        let replay = Replay { body_hash: row.text(2).to_owned(), order: read_id(row.text(3))? };
+        Ok(((row.text(0).to_owned(), row.text(1).to_owned()), replay))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Remembers keys; one that stands already is a broken invariant, since it was looked up under the lock.
+pub fn remember(tx: &mut Tx<'_>, rows: Vec<(Idempotency, OrderId)>, now: Time) -> Result<(), DbError> {
+    let row = |(known, order): (Idempotency, OrderId)| -> Vec<Val> {
+        vec![known.scope.into(), known.key.into(), known.body_hash.into(), order.expose().into(), now.0.into()]
+    };
+    let rows = rows.into_iter().map(row).collect();
+    let columns = &[Column::Text, Column::Text, Column::Text, Column::Text, Column::Int];
+    tx.insert_all("idempotency (scope, key, body_hash, order_id, at_ms)", "", Bulk { columns, rows })?;
+    Ok(())
+}
+
+/// The word of an address family in the database.
+pub fn family(kind: ChainKind) -> &'static str {
+    match kind {
+        ChainKind::Evm => "evm",
+        ChainKind::Svm => "svm",
+    }
+}
+
+/// Addresses of the pool that nobody owns, in the order of their index.
+pub fn free_addresses(tx: &mut Tx<'_>, kind: ChainKind, limit: i64) -> Result<VecDeque<String>, DbError> {
+    let sql = "select address from addresses where family = $1 and owner is null order by idx limit $2";
+    let rows = tx.query(sql, &[family(kind).into(), limit.into()])?;
+    Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+}
+
+/// Gives addresses their one owner.
+pub fn own_addresses(tx: &mut Tx<'_>, rows: Vec<(String, OrderId)>) -> Result<(), DbError> {
+    let count = rows.len();
+    let rows = rows.into_iter().map(|(address, order)| vec![address.into(), order.expose().into()]).collect();
+    let sql = "update addresses set owner = v.c2 from v where addresses.address = v.c1 and addresses.owner is null returning addresses.address";
+    let owned = tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    all_written("addresses", owned.len(), count)
+}
+
+/// Appends addresses to a pool, after those it has.
+pub fn add_addresses(tx: &mut Tx<'_>, kind: ChainKind, addresses: &[String]) -> Result<(), DbError> {
+    let sql = "select coalesce(max(idx), -1) from addresses where family = $1";
+    let next = tx.query_one(sql, &[family(kind).into()])?.map_or(0, |row| row.int(0) + 1);
+    let row =
+        |(at, address): (usize, &String)| vec![family(kind).into(), (next + at as i64).into(), address.as_str().into()];
+    let rows = addresses.iter().enumerate().map(row).collect();
+    let columns = &[Column::Text, Column::Int, Column::Text];
+    tx.insert_all("addresses (family, idx, address)", "", Bulk { columns, rows })?;
+    Ok(())
+}
+
+/// (free, next index) of a pool.
+pub fn pool_size(tx: &mut Tx<'_>, kind: ChainKind) -> Result<(i64, i64), DbError> {
+    let sql = "select count(*) from addresses where family = $1 and owner is null";
+    let free = tx.query_one(sql, &[family(kind).into()])?.map_or(0, |row| row.int(0));
+    let next =
+        tx.query_one("select coalesce(max(idx), -1) + 1 from addresses where family = $1", &[family(kind).into()])?;
+    Ok((free, next.map_or(0, |row| row.int(0))))
+}
+
+/// Who owns each of those addresses.
+pub fn address_owners(tx: &mut Tx<'_>, addresses: Vec<String>) -> Result<BTreeMap<String, OrderId>, DbError> {
+    let sql = "select address, owner from addresses where address = any($1) and owner is not null";
+    let rows = tx.query(sql, &[addresses.into()])?;
+    rows.iter().map(|row| Ok((row.text(0).to_owned(), read_id(row.text(1))?))).collect()
+}
+
+/// The counters of those keys that exist.
+pub fn counters(tx: &mut Tx<'_>, keys: &[CounterKey]) -> Result<BTreeMap<CounterKey, Counter>, DbError> {
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let subjects: Vec<String> = keys.iter().map(|key| key.subject.clone()).collect();
+    let rules: Vec<String> = keys.iter().map(|key| key.rule.clone()).collect();
+    let sql = "select rule, subject, period, held, used from counters where rule = any($1) and subject = any($2)";
+    let rows = tx.query(sql, &[rules.into(), subjects.into()])?;
+    let read = |row: &super::Row| {
+        let text = |at| row.text(at).to_owned();
+        (
+            CounterKey { rule: text(0), subject: text(1), period: text(2) },
+            Counter { held: row.int(3), used: row.int(4) },
+        )
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// Writes counters as they are after the batch.
+pub fn write_counters(tx: &mut Tx<'_>, rows: Vec<(CounterKey, Counter)>) -> Result<(), DbError> {
+    let row = |(key, counter): (CounterKey, Counter)| -> Vec<Val> {
+        vec![key.rule.into(), key.subject.into(), key.period.into(), counter.held.into(), counter.used.into()]
+    };
+    let rows = rows.into_iter().map(row).collect();
+    let columns = &[Column::Text, Column::Text, Column::Text, Column::Int, Column::Int];
+    let tail = "on conflict (rule, subject, period) do update set held = excluded.held, used = excluded.used";
+    tx.insert_all("counters (rule, subject, period, held, used)", tail, Bulk { columns, rows })?;
+    Ok(())
+}
+
+/// Stock counts of those SKUs; one without a row has nothing in stock.
+pub fn stock(tx: &mut Tx<'_>, skus: &[Sku]) -> Result<BTreeMap<Sku, StockCount>, DbError> {
+    if skus.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<String> = skus.iter().map(|sku| sku.to_string()).collect();
+    let rows = tx.query("select sku, free, held from stock where sku = any($1)", &[names.into()])?;
+    Ok(rows.iter().map(|row| (Sku::new(row.text(0)), StockCount { free: row.int(1), held: row.int(2) })).collect())
+}
+
+/// Writes stock counts as they are after the batch.
+pub fn write_stock(tx: &mut Tx<'_>, rows: Vec<(Sku, StockCount)>) -> Result<(), DbError> {
+    let row = |(sku, count): (Sku, StockCount)| vec![sku.as_str().into(), count.free.into(), count.held.into()];
+    let rows = rows.into_iter().map(row).collect();
+    let columns = &[Column::Text, Column::Int, Column::Int];
+    let tail = "on conflict (sku) do update set free = excluded.free, held = excluded.held";
+    tx.insert_all("stock (sku, free, held)", tail, Bulk { columns, rows })?;
+    Ok(())
+}
+
+/// Up to `limit` codes without owner of each SKU, oldest first.
+pub fn free_codes(tx: &mut Tx<'_>, wanted: &BTreeMap<Sku, i64>) -> Result<BTreeMap<Sku, VecDeque<CodeId>>, DbError> {
+    let sql = "select id from codes where sku = $1 and owner is null and state = 'ready' order by id limit $2";
+    let mut found = BTreeMap::new();
+    for (sku, limit) in wanted {
+        let rows = tx.query(sql, &[sku.as_str().into(), (*limit).into()])?;
+        found.insert(sku.clone(), rows.iter().map(|row| CodeId::new(row.text(0))).collect());
+    }
+    Ok(found)
+}
+
+/// The owner column of a line.
+pub fn owner(order: OrderId, line: u32) -> String {
+    format!("{}:{line}", order.expose())
+}
+
+/// Gives codes their one owner; a code that has one already is a broken invariant.
+pub fn take_codes(tx: &mut Tx<'_>, rows: Vec<(CodeId, OrderId, u32)>) -> Result<(), DbError> {
+    let count = rows.len();
+    let rows =
+        rows.into_iter().map(|(code, order, line)| vec![code.as_str().into(), owner(order, line).into()]).collect();
+    let sql = "update codes set owner = v.c2 from v where codes.id = v.c1 and codes.owner is null returning codes.id";
+    let taken = tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    all_written("codes", taken.len(), count)
+}
+
+/// Keeps codes that suppliers delivered, owned from the start.
+pub fn keep_goods(tx: &mut Tx<'_>, rows: Vec<(Sku, SealedGoods, OrderId, u32)>, now: Time) -> Result<(), DbError> {
+    let row = |(sku, goods, order, line): (Sku, SealedGoods, OrderId, u32)| -> Vec<Val> {
+        let owner = owner(order, line);
+        vec![
+            goods.code.as_str().into(),
+            sku.as_str().into(),
+            goods.sealed.into(),
+            "ready".into(),
+            owner.into(),
+            now.0.into(),
+        ]
+    };
+    let rows = rows.into_iter().map(row).collect();
+    let columns = &[Column::Text, Column::Text, Column::Text, Column::Text, Column::Text, Column::Int];
+    tx.insert_all("codes (id, sku, sealed, state, owner, added_at_ms)", "", Bulk { columns, rows })?;
+    Ok(())
+}
+
+fn all_written(what: &str, written: usize, wanted: usize) -> Result<(), DbError> {
+    if written == wanted {
+        return Ok(());
+    }
+    Err(DbError::Invariant(format!("{} of {wanted} {what} had an owner already", wanted - written)))
+}

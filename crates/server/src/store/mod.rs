@@ -1,0 +1,23 @@
+//! What is kept: plain functions over a transaction, one file per thing.
+//!
+//! Must never decide anything: rules live in the domain crate, the order of loading and writing in the engine. Called by
+//! the engine (writes), by workers and doors (reads), and by the command line.
+
+pub mod db;
+pub mod pool;
+
+pub mod claims;
+pub mod head;
+pub mod orders;
+pub mod transfers;
+
+pub mod accounts;
+pub mod catalogue;
+pub mod mails;
+pub mod settings;
+pub mod stock;
+
+pub mod fsck;
+
+pub use db::{Access, Bulk, Column, Conn, DbError, Place, Row, Tx, Val};
+pub use pool::Db;

@@ -1,0 +1,293 @@
+//! Orders with everything that is written beside them in the same commit: events, ledger transfers, steps.
+
+use super::db::{Bulk, Column, DbError, Row, Tx, Val};
+use domain::event::Event;
+use domain::ids::OrderId;
+use domain::ledger::Transfer;
+use domain::order::{Order, Slot, Step, What};
+use domain::time::Time;
+
+const ORDER_COLUMNS: &str =
+    "orders (id, no, version, prior_version, state, hold, partner, placed_at_ms, updated_at_ms, body)";
+
+/// An order to be written, and the version it had when it was loaded (0: it is new).
+#[derive(Debug)]
+pub struct Changed<'a> {
+    pub order: &'a Order,
+    pub prior_version: i64,
+}
+
+/// The orders of those ids that exist.
+pub fn by_ids(tx: &mut Tx<'_>, ids: &[OrderId]) -> Result<Vec<Order>, DbError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<String> = ids.iter().map(OrderId::expose).collect();
+    tx.query("select body from orders where id = any($1)", &[ids.into()])?.iter().map(read_order).collect()
+}
+
+/// One order, or none of that id.
+pub fn by_id(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<Order>, DbError> {
+    tx.query_one("select body from orders where id = $1", &[id.expose().into()])?.as_ref().map(read_order).transpose()
+}
+
+/// One order by its short public number.
+pub fn by_no(tx: &mut Tx<'_>, no: i64) -> Result<Option<Order>, DbError> {
+    tx.query_one("select body from orders where no = $1", &[no.into()])?.as_ref().map(read_order).transpose()
+}
+
+/// The newest orders below `before_no`, newest first.
+pub fn newest(tx: &mut Tx<'_>, before_no: i64, limit: i64) -> Result<Vec<Order>, DbError> {
+    let sql = "select body from orders where no < $1 order by no desc limit $2";
+    tx.query(sql, &[before_no.into(), limit.into()])?.iter().map(read_order).collect()
+}
+
+/// How many orders stand in each state word.
+pub fn count_by_state(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, DbError> {
+    let rows = tx.query("select state, count(*) from orders group by state order by state", &[])?;
+    Ok(rows.iter().map(|row| (row.text(0).to_owned(), row.int(1))).collect())
+}
+
+fn read_order(row: &Row) -> Result<Order, DbError> {
+    serde_json::from_str(row.text(0)).map_err(|_| DbError::Corrupt { what: "order" })
+}
+
+/// Writes new and changed orders alike; one whose stored version is not the loaded one fails the whole batch.
+pub fn write(tx: &mut Tx<'_>, changed: &[Changed<'_>]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let row = |changed: &Changed<'_>| {
+        let order = changed.order;
+        vec![
+            order.id.expose().into(),
+            order.no.into(),
+            order.version.into(),
+            changed.prior_version.into(),
+            order.state.word().into(),
+            order.hold.as_ref().map(|hold| hold.note.clone()).into(),
+            order.origin.partner.clone().into(),
+            order.placed_at.0.into(),
+            order.updated_at.0.into(),
+            serde_json::to_string(order).expect("an order is JSON").into(),
+        ]
+    };
+    let tail = "on conflict (id) do update set version = excluded.version, prior_version = excluded.prior_version, \
+        state = excluded.state, hold = excluded.hold, updated_at_ms = excluded.updated_at_ms, body = excluded.body \
+        where orders.version = excluded.prior_version returning id";
+    let columns = &[Text, Int, Int, Int, Text, Text, Text, Int, Int, Text];
+    let rows = changed.iter().map(row).collect();
+    let written = tx.insert_all(ORDER_COLUMNS, tail, Bulk { columns, rows })?;
+    if written.len() != changed.len() {
+        return Err(DbError::Invariant(format!(
+            "{} of {} orders were stale",
+            changed.len() - written.len(),
+            changed.len()
+        )));
+    }
+    Ok(())
+}
+
+/// One row of the event log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedEvent {
+    pub seq: i64,
+    pub order: OrderId,
+    pub version: i64,
+    pub at: Time,
+    pub event: Event,
+}
+
+/// Appends to the log.
+pub fn append_events(tx: &mut Tx<'_>, events: &[LoggedEvent]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let row = |logged: &LoggedEvent| {
+        vec![
+            logged.seq.into(),
+            logged.order.expose().into(),
+            logged.version.into(),
+            logged.at.0.into(),
+            logged.event.kind().into(),
+            serde_json::to_string(&logged.event).expect("an event is JSON").into(),
+        ]
+    };
+    let rows = events.iter().map(row).collect();
+    let columns = &[Int, Text, Int, Int, Text, Text];
+    tx.insert_all("events (seq, order_id, version, at_ms, kind, body)", "", Bulk { columns, rows })?;
+    Ok(())
+}
+
+/// Rows of the log after `seq`, oldest first.
+pub fn events_after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<Vec<LoggedEvent>, DbError> {
+    let sql = "select seq, order_id, version, at_ms, body from events where seq > $1 order by seq limit $2";
+    tx.query(sql, &[seq.into(), limit.into()])?.iter().map(read_event).collect()
+}
+
+/// Which orders changed after `seq`: (sequence number, order), oldest first.
+pub fn changes_after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<Vec<(i64, OrderId)>, DbError> {
+    let rows =
+        tx.query("select seq, order_id from events where seq > $1 order by seq limit $2", &[seq.into(), limit.into()])?;
+    rows.iter().map(|row| Ok((row.int(0), read_id(row.text(1))?))).collect()
+}
+
+/// The log of one order, oldest first.
+pub fn events_of(tx: &mut Tx<'_>, id: OrderId) -> Result<Vec<LoggedEvent>, DbError> {
+    let sql = "select seq, order_id, version, at_ms, body from events where order_id = $1 order by version";
+    tx.query(sql, &[id.expose().into()])?.iter().map(read_event).collect()
+}
+
+fn read_event(row: &Row) -> Result<LoggedEvent, DbError> {
+    let event = serde_json::from_str(row.text(4)).map_err(|_| DbError::Corrupt { what: "event" })?;
+    Ok(LoggedEvent { seq: row.int(0), order: read_id(row.text(1))?, version: row.int(2), at: Time(row.int(3)), event })
+}
+
+/// Reads an order id as the database holds it.
+pub fn read_id(text: &str) -> Result<OrderId, DbError> {
+    OrderId::parse(text).map_err(|_| DbError::Corrupt { what: "order id" })
+}
+
+/// A transfer of the ledger with the event that caused it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Posting {
+    pub seq: i64,
+    pub part: i64,
+    pub order_no: i64,
+    pub at: Time,
+    pub transfer: Transfer,
+}
+
+/// Appends to the ledger and moves the balances of shared accounts.
+pub fn post(tx: &mut Tx<'_>, postings: &[Posting]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let row = |posting: &Posting| {
+        let transfer = &posting.transfer;
+        vec![
+            posting.seq.into(),
+            posting.part.into(),
+            posting.order_no.into(),
+            transfer.debit.to_string().into(),
+            transfer.credit.to_string().into(),
+            transfer.asset.as_str().into(),
+            transfer.units.into(),
+            posting.at.0.into(),
+        ]
+    };
+    let rows = postings.iter().map(row).collect();
+    let target = "ledger_transfers (seq, part, order_no, debit, credit, asset, units, at_ms)";
+    tx.insert_all(target, "", Bulk { columns: &[Int, Int, Int, Text, Text, Text, Int, Int], rows })?;
+
+    let mut moved = std::collections::BTreeMap::<(String, String), (i64, i64)>::new();
+    for transfer in postings.iter().map(|posting| &posting.transfer) {
+        for (account, debit, credit) in [(&transfer.debit, transfer.units, 0), (&transfer.credit, 0, transfer.units)] {
+            if !account.is_of_one_order() {
+                let balance = moved.entry((account.to_string(), transfer.asset.to_string())).or_default();
+                *balance = (balance.0 + debit, balance.1 + credit);
+            }
+        }
+    }
+    let rows = moved
+        .into_iter()
+        .map(|((account, asset), (debit, credit))| vec![account.into(), asset.into(), debit.into(), credit.into()]);
+    let tail = "on conflict (account, asset) do update set debit_units = balances.debit_units + excluded.debit_units, \
+        credit_units = balances.credit_units + excluded.credit_units";
+    let target = "balances (account, asset, debit_units, credit_units)";
+    tx.insert_all(target, tail, Bulk { columns: &[Text, Text, Int, Int], rows: rows.collect() })?;
+    Ok(())
+}
+
+/// Writes the difference between the steps an order had and those it has now.
+pub fn rewrite_steps(tx: &mut Tx<'_>, changes: &[(OrderId, Vec<Step>, Vec<Step>)]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let mut gone = Vec::new();
+    let mut written = Vec::new();
+    for (id, before, after) in changes {
+        for step in before.iter().filter(|step| !after.iter().any(|other| other.slot == step.slot)) {
+            gone.push(vec![id.expose().into(), step.slot.word().into()]);
+        }
+        for step in after.iter().filter(|step| !before.contains(step)) {
+            let (what, argument) = (step.what.word(), step.what.argument());
+            written.push(vec![
+                id.expose().into(),
+                step.slot.word().into(),
+                what.into(),
+                argument.into(),
+                step.due_at.0.into(),
+            ]);
+        }
+    }
+    tx.update_all(
+        "delete from steps where (order_id, slot) in (select c1, c2 from v)",
+        Bulk { columns: &[Text, Text], rows: gone },
+    )?;
+    tx.insert_all(
+        "steps (order_id, slot, what, argument, due_at_ms)",
+        "on conflict (order_id, slot) do update set what = excluded.what, argument = excluded.argument, \
+            due_at_ms = excluded.due_at_ms",
+        Bulk { columns: &[Text, Text, Text, Text, Int], rows: written },
+    )?;
+    Ok(())
+}
+
+/// Which steps a worker takes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// What needs nobody outside: expiry, and codes of our own.
+    Own,
+    /// What that supplier is called for.
+    Supplier(String),
+}
+
+/// Steps that are due, oldest first.
+pub fn due_steps(tx: &mut Tx<'_>, due: &Due, now: Time, limit: i64) -> Result<Vec<(OrderId, Step)>, DbError> {
+    const COLUMNS: &str = "select order_id, slot, what, argument, due_at_ms from steps where due_at_ms <= $1";
+    const ORDER: &str = "order by due_at_ms, order_id, slot";
+    let rows = match due {
+        Due::Own => {
+            let sql = format!("{COLUMNS} and what in ('expire', 'close_late_window', 'take_code') {ORDER} limit $2");
+            tx.query(&sql, &[now.0.into(), limit.into()])?
+        }
+        Due::Supplier(name) => {
+            let sql = format!("{COLUMNS} and what in ('buy', 'find') and argument = $2 {ORDER} limit $3");
+            tx.query(&sql, &[now.0.into(), name.as_str().into(), limit.into()])?
+        }
+    };
+    rows.iter().map(read_step).collect()
+}
+
+/// All steps of one order.
+pub fn steps_of(tx: &mut Tx<'_>, id: OrderId) -> Result<Vec<Step>, DbError> {
+    let sql = "select order_id, slot, what, argument, due_at_ms from steps where order_id = $1 order by slot";
+    tx.query(sql, &[id.expose().into()])?.iter().map(|row| read_step(row).map(|(_, step)| step)).collect()
+}
+
+/// When the next step is due, if there is one.
+pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<Time>, DbError> {
+    Ok(tx.query_one("select min(due_at_ms) from steps", &[])?.and_then(|row| row.opt_int(0)).map(Time))
+}
+
+fn read_step(row: &Row) -> Result<(OrderId, Step), DbError> {
+    let slot = Slot::parse(row.text(1)).ok_or(DbError::Corrupt { what: "slot of a step" })?;
+    let what = What::parse(row.text(2), row.text(3)).ok_or(DbError::Corrupt { what: "kind of a step" })?;
+    Ok((read_id(row.text(0))?, Step { slot, what, due_at: Time(row.int(4)) }))
+}
+
+/// The personal data of an order, sealed; none if its key was deleted.
+pub fn personal(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<domain::decide::SealedPersonal>, DbError> {
+    let row =
+        tx.query_one("select key, body from personal where order_id = $1 and key is not null", &[id.expose().into()])?;
+    Ok(row.map(|row| domain::decide::SealedPersonal { key: row.text(0).to_owned(), body: row.text(1).to_owned() }))
+}
+
+/// Deletes the key of an order's personal data, and with it the data.
+pub fn forget_personal(tx: &mut Tx<'_>, id: OrderId) -> Result<bool, DbError> {
+    let sql = "update personal set key = null, body = '' where order_id = $1 and key is not null";
+    Ok(tx.execute(sql, &[id.expose().into()])? > 0)
+}
+
+/// Writes the sealed personal data of new orders.
+pub fn write_personal(tx: &mut Tx<'_>, rows: Vec<(OrderId, domain::decide::SealedPersonal)>) -> Result<(), DbError> {
+    let row = |(id, sealed): (OrderId, domain::decide::SealedPersonal)| -> Vec<Val> {
+        vec![id.expose().into(), sealed.key.into(), sealed.body.into()]
+    };
+    let rows = rows.into_iter().map(row).collect();
+    tx.insert_all("personal (order_id, key, body)", "", Bulk { columns: &[Column::Text; 3], rows })?;
+    Ok(())
+}

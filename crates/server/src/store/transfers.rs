@@ -1,0 +1,134 @@
+//! What chains showed: transfers as facts, the watcher's window of headers, and what still has to be credited.
+
+use super::db::{Bulk, Column, DbError, Row, Tx, Val};
+use super::orders::read_id;
+use domain::chain::{Change, Window};
+use domain::decide::TransferFact;
+use domain::ids::{AssetId, NetworkId, OrderId, TransferId};
+use domain::payment::TransferStatus;
+use domain::time::Time;
+use std::collections::BTreeMap;
+
+/// The watcher's memory of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    pub window: Window,
+    pub scanned_through: Time,
+}
+
+/// Where the watcher stands; empty before the first scan.
+pub fn watched(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Watched, DbError> {
+    let row =
+        tx.query_one("select headers, scanned_through_ms from networks where id = $1", &[network.as_str().into()])?;
+    let Some(row) = row else { return Ok(Watched::default()) };
+    let window = serde_json::from_str(row.text(0)).map_err(|_| DbError::Corrupt { what: "window of headers" })?;
+    Ok(Watched { window, scanned_through: Time(row.int(1)) })
+}
+
+/// How far each network is scanned.
+pub fn scanned_through(tx: &mut Tx<'_>) -> Result<BTreeMap<NetworkId, Time>, DbError> {
+    let rows = tx.query("select id, scanned_through_ms from networks", &[])?;
+    Ok(rows.iter().map(|row| (NetworkId::new(row.text(0)), Time(row.int(1)))).collect())
+}
+
+/// Commits what a scan found: window, transfers and standing, whatever orders make of it later.
+pub fn record_scan(tx: &mut Tx<'_>, network: &NetworkId, watched: &Watched, changes: &[Change]) -> Result<(), DbError> {
+    let headers = serde_json::to_string(&watched.window).expect("headers are JSON");
+    let sql = "insert into networks (id, headers, scanned_through_ms) values ($1, $2, $3) on conflict (id) do update set \
+        headers = excluded.headers, scanned_through_ms = excluded.scanned_through_ms";
+    tx.execute(sql, &[network.as_str().into(), headers.into(), watched.scanned_through.0.into()])?;
+    record_seen(tx, network, changes)?;
+    let standing = changes.iter().filter_map(|change| match change {
+        Change::Seen { .. } => None,
+        Change::Confirmed(id) => Some((id, TransferStatus::Confirmed)),
+        Change::Reverted(id) => Some((id, TransferStatus::Reverted)),
+    });
+    let rows = standing.map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
+    let sql = "update chain_transfers set status = v.c2 from v where chain_transfers.id = v.c1";
+    tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    Ok(())
+}
+
+fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let seen: Vec<_> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Seen { transfer, height, block_hash } => Some((transfer, *height, block_hash)),
+            Change::Confirmed(_) | Change::Reverted(_) => None,
+        })
+        .collect();
+    let addresses = seen.iter().map(|(transfer, ..)| transfer.to.clone()).collect();
+    let owners = super::claims::address_owners(tx, addresses)?;
+    let row = |(transfer, height, hash): &(&domain::chain::ChainTransfer, i64, &String)| -> Vec<Val> {
+        vec![
+            transfer.id.as_str().into(),
+            network.as_str().into(),
+            transfer.asset.as_str().into(),
+            transfer.to.as_str().into(),
+            transfer.units.into(),
+            transfer.raw.as_str().into(),
+            (*height).into(),
+            hash.as_str().into(),
+            transfer.block_at.0.into(),
+            TransferStatus::Seen.word().into(),
+            owners.get(&transfer.to).map(OrderId::expose).into(),
+        ]
+    };
+    let tail = "on conflict (id) do update set units = excluded.units, raw = excluded.raw, height = excluded.height, \
+        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, status = excluded.status";
+    let target =
+        "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, order_id)";
+    let columns = &[Text, Text, Text, Text, Int, Text, Int, Text, Int, Text, Text];
+    tx.insert_all(target, tail, Bulk { columns, rows: seen.iter().map(row).collect() })?;
+    Ok(())
+}
+
+/// Transfers whose standing their order does not know yet.
+pub fn due(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<TransferId>, DbError> {
+    let sql = "select id from chain_transfers where order_id is not null and (credited is null or credited <> status) \
+        order by network, id limit $1";
+    Ok(tx.query(sql, &[limit.into()])?.iter().map(|row| TransferId::new(row.text(0))).collect())
+}
+
+const FACT: &str = "select id, asset, units, block_at_ms, status, credited, order_id from chain_transfers";
+
+/// Transfers by id, with the order each belongs to.
+pub fn facts(
+    tx: &mut Tx<'_>,
+    ids: &[TransferId],
+) -> Result<BTreeMap<TransferId, (TransferFact, Option<OrderId>)>, DbError> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
+    let rows = tx.query(&format!("{FACT} where id = any($1)"), &[ids.into()])?;
+    rows.iter().map(|row| read_fact(row).map(|(fact, order)| (fact.id.clone(), (fact, order)))).collect()
+}
+
+/// Transfers to the address of one order.
+pub fn of_order(tx: &mut Tx<'_>, order: OrderId) -> Result<Vec<TransferFact>, DbError> {
+    let rows = tx.query(&format!("{FACT} where order_id = $1 order by id"), &[order.expose().into()])?;
+    rows.iter().map(|row| read_fact(row).map(|(fact, _)| fact)).collect()
+}
+
+fn read_fact(row: &Row) -> Result<(TransferFact, Option<OrderId>), DbError> {
+    let status = |word: &str| TransferStatus::parse(word).ok_or(DbError::Corrupt { what: "status of a transfer" });
+    let fact = TransferFact {
+        id: TransferId::new(row.text(0)),
+        asset: AssetId::new(row.text(1)),
+        units: row.int(2),
+        block_at: Time(row.int(3)),
+        status: status(row.text(4))?,
+        credited: row.opt_text(5).map(status).transpose()?,
+    };
+    Ok((fact, row.opt_text(6).map(read_id).transpose()?))
+}
+
+/// Notes which standing the orders know now.
+pub fn mark_credited(tx: &mut Tx<'_>, rows: Vec<(TransferId, TransferStatus)>) -> Result<(), DbError> {
+    let rows = rows.into_iter().map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
+    let sql = "update chain_transfers set credited = v.c2 from v where chain_transfers.id = v.c1";
+    tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Sealed things: codes and the personal data of orders. The one reader and writer of both.
+//!
+//! Nothing that comes out of here may be logged, put into an event or kept longer than an answer takes. Called where the
+//! contract shows a code or an address: the order's own answers, its stream, its mail.
+
+use crate::ports::{Goods, Ids};
+use crate::seal::{Keyring, SealError};
+use crate::store::{DbError, Tx, claims, orders, stock};
+use domain::decide::SealedPersonal;
+use domain::fulfil::SealedGoods;
+use domain::ids::{CodeId, OrderId, Uuid};
+use domain::order::Order;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Sealing and opening with the shop's keys.
+pub struct Vault {
+    ring: Keyring,
+    ids: Arc<dyn Ids>,
+}
+
+/// The personal data of one order. Never printed: no `Debug`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Personal {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// One per line, in their order.
+    pub beneficiaries: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_wallet_address: Option<String>,
+    /// Network address of the visitor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visitor: Option<String>,
+}
+
+/// Why something sealed stays closed.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    #[error("the sealing key does not open it; is it the key that this database was made with?")]
+    Sealed(#[from] SealError),
+    #[error("what was sealed cannot be read")]
+    Unreadable,
+    #[error("the database did not answer")]
+    Database(#[from] DbError),
+}
+
+/// An order with everything that its own answer may show.
+pub struct OpenOrder {
+    pub order: Order,
+    pub personal: Personal,
+    /// By line; none until delivered, and for goods that went straight to the recipient.
+    pub goods: Vec<Option<Goods>>,
+}
+
+impl Vault {
+    pub fn new(ring: Keyring, ids: Arc<dyn Ids>) -> Vault {
+        Vault { ring, ids }
+    }
+
+    /// The shop's keys.
+    pub fn ring(&self) -> &Keyring {
+        &self.ring
+    }
+
+    /// A new random UUID.
+    pub fn new_uuid(&self) -> Uuid {
+        Uuid::from_random(self.ids.bytes())
+    }
+
+    /// Seals an order's personal data under a key of its own.
+    pub fn seal_personal(&self, order: OrderId, personal: &Personal) -> SealedPersonal {
+        let text = serde_json::to_vec(personal).expect("personal data is JSON");
+        let nonces = (self.nonce(), self.nonce());
+        self.ring.seal_personal(&text, &order.expose(), self.ids.key(), nonces)
+    }
+
+    fn open_personal(&self, order: OrderId, sealed: &SealedPersonal) -> Result<Personal, VaultError> {
+        let opened = self.ring.open_personal(sealed, &order.expose())?;
+        serde_json::from_str(opened.text()?).map_err(|_| VaultError::Unreadable)
+    }
+
+    /// Seals a code under a new row id.
+    pub fn seal_goods(&self, goods: &Goods) -> SealedGoods {
+        let code = CodeId::new(self.new_uuid().to_string());
+        SealedGoods { sealed: self.seal_goods_as(&code, goods), code }
+    }
+
+    /// Seals a code for that row.
+    pub fn seal_goods_as(&self, code: &CodeId, goods: &Goods) -> String {
+        let text = serde_json::to_vec(goods).expect("goods are JSON");
+        self.ring.seal(&text, code.as_str(), self.nonce())
+    }
+
+    /// Tells twins apart without showing the code.
+    pub fn fingerprint_of_code(&self, goods: &Goods) -> String {
+        self.ring.fingerprint(format!("code:{}", goods.pin_code).as_bytes())
+    }
+
+    /// Names a buyer in counters without showing the address.
+    pub fn buyer_key(&self, email: &str) -> String {
+        self.ring.fingerprint(format!("buyer:{}", email.to_lowercase()).as_bytes())[..32].to_owned()
+    }
+
+    /// Names a visitor in counters without showing the network address.
+    pub fn visitor_key(&self, address: &str) -> String {
+        self.ring.fingerprint(format!("visitor:{address}").as_bytes())[..32].to_owned()
+    }
+
+    /// The secret in the link that opens one delivery line; the same each time.
+    pub fn delivery_secret(&self, order: OrderId, line: u32) -> String {
+        self.ring.fingerprint(format!("delivery:{}:{line}", order.expose()).as_bytes())
+    }
+
+    /// What the database keeps of a secret or a token.
+    pub fn hash_of_secret(&self, secret: &str) -> String {
+        self.ring.fingerprint(format!("secret:{secret}").as_bytes())
+    }
+
+    /// Reads an order with its personal data and, where they were delivered, its codes.
+    pub fn open(&self, tx: &mut Tx<'_>, id: OrderId) -> Result<Option<OpenOrder>, VaultError> {
+        let Some(order) = orders::by_id(tx, id)? else {
+            return Ok(None);
+        };
+        let personal = match orders::personal(tx, id)? {
+            Some(sealed) => self.open_personal(id, &sealed)?,
+            None => Personal::default(),
+        };
+        let delivered = (0..order.lines.len() as u32).filter(|line| {
+            matches!(order.lines[*line as usize], domain::fulfil::Line::Delivered { code: Some(_), .. })
+        });
+        let owners: Vec<String> = delivered.map(|line| claims::owner(id, line)).collect();
+        let mut goods = vec![None; order.lines.len()];
+        if !owners.is_empty() {
+            let sealed = stock::sealed_of(tx, owners)?;
+            for (line, slot) in goods.iter_mut().enumerate() {
+                if let Some((code, sealed)) = sealed.get(&claims::owner(id, line as u32)) {
+                    let opened = self.ring.open(sealed, code.as_str())?;
+                    *slot = Some(serde_json::from_str(opened.text()?).map_err(|_| VaultError::Unreadable)?);
+                }
+            }
+        }
+        Ok(Some(OpenOrder { order, personal, goods }))
+    }
+
+    /// Seals a code again under the active key.
+    pub fn reseal(&self, code: &CodeId, sealed: &str) -> Result<String, VaultError> {
+        Ok(self.ring.reseal(sealed, code.as_str(), self.nonce())?)
+    }
+
+    fn nonce(&self) -> [u8; 24] {
+        let mut nonce = [0; 24];
+        nonce.copy_from_slice(&self.ids.key()[..24]);
+        nonce
+    }
+}

@@ -1,0 +1,167 @@
+//! Due steps of orders: expiry, codes of our own, calls to suppliers.
+//!
+//! A supplier is called only after `Begin` committed the attempt, and not later than five seconds after; whatever
+//! happens to the call, its step "find" is in the database already. Must never retry a call: an unclear answer is looked
+//! up under our reference.
+
+use super::{Ran, WorkerError};
+use crate::engine::{Engine, Lane, SubmitError};
+use crate::ports::{Delivery, Outcome, Purchase, Supplier};
+use crate::store::orders::{self, Due};
+use crate::store::transfers;
+use crate::vault::Vault;
+use domain::decide::{Command, Refusal, WIRE_LIMIT};
+use domain::fulfil::{Line, Patience, Report};
+use domain::ids::{NetworkId, OrderId};
+use domain::order::{Order, Slot, Step, What};
+use domain::time::{Span, Time};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Steps taken on at once.
+const AT_ONCE: i64 = 128;
+
+/// Our own stock needs no patience: it answers in the commit.
+const OWN: Patience =
+    Patience { call_timeout: Span(0), settle: Span(0), lookup_every: Span(0), unknown_limit: Span::hours(6) };
+
+/// Takes on due steps that need nobody outside.
+pub async fn run_own(engine: &Engine, now: Time) -> Result<Ran, WorkerError> {
+    let (steps, scanned) = engine
+        .db
+        .read(move |tx| Ok((orders::due_steps(tx, &Due::Own, now, AT_ONCE)?, transfers::scanned_through(tx)?)))
+        .await?;
+    let mut commands = Vec::new();
+    for (order, step) in steps {
+        commands.extend(own_command(engine, order, step, &scanned).await?);
+    }
+    let count = commands.len();
+    for answer in join_all(commands.into_iter().map(|command| engine.submit(Lane::Worker, command))).await {
+        note(answer)?;
+    }
+    Ok(Ran::if_any(count > 0))
+}
+
+async fn own_command(
+    engine: &Engine,
+    order: OrderId,
+    step: Step,
+    scanned: &BTreeMap<NetworkId, Time>,
+) -> Result<Option<Command>, WorkerError> {
+    Ok(match (step.what, step.slot) {
+        (What::Expire, _) => {
+            let Some(row) = crate::engine::read_order(&engine.db, order).await? else {
+                return Ok(None);
+            };
+            let scanned_through = scanned.get(&row.quote.network_id).copied().unwrap_or_default();
+            // The network may lag: a payment of the last minute must be seen first.
+            (scanned_through > row.expires_at).then_some(Command::Expire { order, scanned_through })
+        }
+        (What::CloseLateWindow, _) => Some(Command::CloseLateWindow { order }),
+        (What::TakeCode(sku), Slot::Line(line)) => Some(Command::Begin { order, line, own: Some(sku), patience: OWN }),
+        (What::TakeCode(_), Slot::Expiry) | (What::Buy(_) | What::Find(_), _) => None,
+    })
+}
+
+/// Takes on due steps of one supplier. Calls run side by side, so that one slow answer keeps nobody waiting.
+pub async fn run_supplier(
+    engine: &Engine,
+    vault: &Arc<Vault>,
+    supplier: &dyn Supplier,
+    now: Time,
+) -> Result<Ran, WorkerError> {
+    let due = Due::Supplier(supplier.name().to_owned());
+    let steps = engine.db.read(move |tx| orders::due_steps(tx, &due, now, AT_ONCE)).await?;
+    let count = steps.len();
+    let buyer = Buyer { engine, vault, supplier };
+    let runs = steps.into_iter().map(|(order, step)| buyer.take_on(order, step));
+    for result in join_all(runs).await {
+        if let Err(error) = result {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(supplier = supplier.name(), error, "step not finished");
+        }
+    }
+    Ok(Ran::if_any(count > 0))
+}
+
+/// One supplier, and what buying from it takes.
+#[derive(Clone, Copy)]
+struct Buyer<'a> {
+    engine: &'a Engine,
+    vault: &'a Arc<Vault>,
+    supplier: &'a dyn Supplier,
+}
+
+impl Buyer<'_> {
+    async fn take_on(self, order: OrderId, step: Step) -> Result<(), WorkerError> {
+        match (step.slot, step.what) {
+            (Slot::Line(line), What::Buy(_)) => self.buy(order, line).await,
+            (Slot::Line(line), What::Find(_)) => self.find(order, line).await,
+            (Slot::Expiry, _) | (_, What::Expire | What::CloseLateWindow | What::TakeCode(_)) => Ok(()),
+        }
+    }
+
+    async fn buy(self, order: OrderId, line: u32) -> Result<(), WorkerError> {
+        let patience = self.supplier.patience();
+        let begin = Command::Begin { order, line, own: None, patience };
+        let Some(row) = note(self.engine.submit(Lane::Worker, begin).await)? else { return Ok(()) };
+        let Some(Line::Sent { attempt, reference, sent_at, .. }) = row.line(line).cloned() else { return Ok(()) };
+        let Some(purchase) = self.purchase(&row, line, reference).await? else { return Ok(()) };
+        if self.engine.clock.now().since(sent_at) > WIRE_LIMIT {
+            tracing::warn!(order.no = row.no, "too late to call the supplier; the lookup decides");
+            return Ok(());
+        }
+        let outcome = self.supplier.place(&purchase).await;
+        self.report(order, line, attempt, outcome).await
+    }
+
+    async fn find(self, order: OrderId, line: u32) -> Result<(), WorkerError> {
+        let Some(row) = crate::engine::read_order(&self.engine.db, order).await? else { return Ok(()) };
+        let Some(current) = row.line(line) else { return Ok(()) };
+        let (Some(reference), Some((_, attempt))) = (current.reference(), current.attempt()) else { return Ok(()) };
+        let outcome = self.supplier.find(reference).await;
+        self.report(order, line, attempt, outcome).await
+    }
+
+    async fn purchase(self, order: &Order, line: u32, reference: String) -> Result<Option<Purchase>, WorkerError> {
+        let (id, vault) = (order.id, self.vault.clone());
+        let opened = self.engine.db.read(move |tx| Ok(vault.open(tx, id))).await??;
+        let quoted = &order.quote.lines[line as usize];
+        let supplier = order.line(line).and_then(Line::attempt).map_or(0, |(supplier, _)| supplier);
+        let beneficiary = opened.and_then(|opened| opened.personal.beneficiaries.get(line as usize).cloned());
+        Ok(match (beneficiary, quoted.suppliers.get(supplier)) {
+            (Some(beneficiary), Some(offer)) => {
+                Some(Purchase { reference, sku: offer.sku.clone(), face: quoted.face, beneficiary })
+            }
+            _ => None,
+        })
+    }
+
+    async fn report(
+        self,
+        order: OrderId,
+        line: u32,
+        attempt: u32,
+        outcome: Outcome<Delivery>,
+    ) -> Result<(), WorkerError> {
+        let report = match outcome {
+            Outcome::Done(Delivery::Pending) => Report::Pending,
+            Outcome::Done(Delivery::Direct) => Report::Delivered(None),
+            Outcome::Done(Delivery::Goods(goods)) => Report::Delivered(Some(self.vault.seal_goods(&goods))),
+            Outcome::Refused(reason) => Report::Refused(reason),
+            Outcome::Unknown(reason) => Report::Unknown(reason),
+        };
+        let command = Command::Report { order, line, attempt, report, patience: self.supplier.patience() };
+        note(self.engine.submit(Lane::Worker, command).await).map(|_| ())
+    }
+}
+
+/// A step that somebody else took on, or that a hold stopped, is nobody's failure.
+fn note(answer: Result<Arc<Order>, SubmitError>) -> Result<Option<Arc<Order>>, WorkerError> {
+    match answer {
+        Ok(order) => Ok(Some(order)),
+        Err(SubmitError::Refused(Refusal::AlreadyDone(_) | Refusal::Conflict(_))) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,136 @@
+//! Calls the workers: at once when something happened, else at a slow pace; ends with the process.
+
+use super::{Ran, WorkerError, advance, catalogue, credit, notify, watch};
+use crate::engine::Engine;
+use crate::ports::{Mailer, Network, Supplier};
+use crate::vault::Vault;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch as signal};
+use tokio::task::JoinSet;
+
+/// Everything the workers reach outside.
+#[derive(Clone)]
+pub struct Outside {
+    pub networks: Vec<Arc<dyn Network>>,
+    pub suppliers: Vec<Arc<dyn Supplier>>,
+    pub mailer: Arc<dyn Mailer>,
+    pub mail: notify::MailSettings,
+    /// Rung when a chain may have something new.
+    pub bell: Arc<Notify>,
+}
+
+/// Between looks when nothing rings: another process may have paid, a step may have come due.
+const PACE: Duration = Duration::from_millis(250);
+
+/// After a failure the same worker waits this long.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Starts every worker; they end when `stop` turns true. Join the set to wait for their last run.
+pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signal::Receiver<bool>) -> JoinSet<()> {
+    let mut running = JoinSet::new();
+    {
+        let (engine, outside, stop) = (engine.clone(), outside.clone(), stop.clone());
+        running.spawn(async move { watch_and_credit(engine, outside, stop).await });
+    }
+    {
+        let (engine, stop) = (engine.clone(), stop.clone());
+        let work = engine.clone();
+        running.spawn(repeat("advance", engine, stop, move || {
+            let engine = work.clone();
+            async move { advance::run_own(&engine, engine.clock.now()).await }
+        }));
+    }
+    for supplier in outside.suppliers.clone() {
+        let (work, vault) = (engine.clone(), vault.clone());
+        running.spawn(repeat("supplier", engine.clone(), stop.clone(), move || {
+            let (engine, vault, supplier) = (work.clone(), vault.clone(), supplier.clone());
+            async move { advance::run_supplier(&engine, &vault, supplier.as_ref(), engine.clock.now()).await }
+        }));
+    }
+    {
+        let (work, vault, outside) = (engine.clone(), vault.clone(), outside.clone());
+        running.spawn(repeat("mail", engine.clone(), stop.clone(), move || {
+            let (engine, vault, outside) = (work.clone(), vault.clone(), outside.clone());
+            async move { mail(&engine, &vault, &outside).await }
+        }));
+    }
+    let work = engine.clone();
+    running.spawn(repeat("catalogue", engine.clone(), stop, move || {
+        let engine = work.clone();
+        async move { catalogue::run_once(&engine).await }
+    }));
+    running
+}
+
+async fn mail(engine: &Engine, vault: &Arc<Vault>, outside: &Outside) -> Result<Ran, WorkerError> {
+    let now = engine.clock.now();
+    let planned = notify::plan_once(engine, now).await?;
+    let sent = notify::send_once(engine, vault, outside.mailer.as_ref(), &outside.mail, now).await?;
+    Ok(Ran::if_any(planned == Ran::Worked || sent == Ran::Worked))
+}
+
+/// The bell is heard here and nowhere else: what a chain shows is credited by the same task, without a detour.
+async fn watch_and_credit(engine: Engine, outside: Outside, mut stop: signal::Receiver<bool>) {
+    let mut put_off = credit::PutOff::default();
+    while !*stop.borrow() {
+        let now = engine.clock.now();
+        let scanned = watch::run_once(&engine, &outside.networks, now).await;
+        let credited = credit::run_once(&engine, &mut put_off, now).await;
+        let ran = scanned
+            .and_then(|scanned| credited.map(|credited| Ran::if_any([scanned, credited].contains(&Ran::Worked))));
+        match ran {
+            Ok(Ran::Worked) => continue,
+            Ok(Ran::Idle) => {}
+            Err(error) => {
+                tracing::warn!(
+                    worker = "watch",
+                    error = &error as &dyn std::error::Error,
+                    "worker failed; it will be called again"
+                );
+                pause(AFTER_FAILURE, &mut stop).await;
+            }
+        }
+        tokio::select! {
+            () = outside.bell.notified() => {}
+            () = tokio::time::sleep(PACE) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn repeat<F, W>(name: &'static str, engine: Engine, mut stop: signal::Receiver<bool>, work: F)
+where
+    F: Fn() -> W + Send,
+    W: Future<Output = Result<Ran, WorkerError>> + Send,
+{
+    let mut news = engine.news();
+    while !*stop.borrow() {
+        news.mark_unchanged();
+        match work().await {
+            Ok(Ran::Worked) => continue,
+            Ok(Ran::Idle) => {}
+            Err(error) => {
+                tracing::warn!(
+                    worker = name,
+                    error = &error as &dyn std::error::Error,
+                    "worker failed; it will be called again"
+                );
+                pause(AFTER_FAILURE, &mut stop).await;
+            }
+        }
+        tokio::select! {
+            _ = news.changed() => {}
+            () = tokio::time::sleep(PACE) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn pause(time: Duration, stop: &mut signal::Receiver<bool>) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        _ = stop.changed() => {}
+    }
+}

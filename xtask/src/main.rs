@@ -1,0 +1,56 @@
+//! Development tasks of the workspace, started as `cargo xtask TASK`.
+//!
+//! The tour: `test` runs a task from end to end, `setup` finds and installs what it needs, `postgres` is the throw-away
+//! database server. Nothing here is part of the product, and the product never calls it.
+
+mod test;
+
+mod setup;
+
+mod postgres;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+tasks:
+  test    install what the tests need (PostgreSQL, Python) and run all of them";
+
+/// Told to the shell when the arguments make no sense, as most command-line programs do.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => run_tests(),
+        [] => refuse("no task given"),
+        _ => refuse(&format!("no such task: {}", words.join(" "))),
+    }
+}
+
+/// Progress goes to stderr; stdout carries the summary line alone, so that a script can keep it.
+fn run_tests() -> ExitCode {
+    match test::run() {
+        Ok(summary) => {
+            println!("{summary}");
+            if summary.all_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn refuse(reason: &str) -> ExitCode {
+    eprintln!("error: {reason}\n\n{USAGE}");
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// Says what is being done, before it is done: a step that hangs is then known by name.
+fn step(text: &str) {
+    eprintln!("==> {text}");
+}
