@@ -28,6 +28,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, stock_demo};
+pub use rails::market;
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
 const CALL_TIMEOUT: Span = Span::seconds(10);

@@ -8,7 +8,7 @@ mod batch;
 mod lanes;
 
 use crate::ports::Clock;
-use crate::store::{Access, Conn, Db, DbError, Place, Tx, head, orders};
+use crate::store::{Access, Conn, Db, DbError, Place, Tx, db, head, orders};
 use batch::Batch;
 use domain::decide::{Command, Refusal};
 use domain::event::HoldReason;
@@ -19,9 +19,13 @@ use domain::validate::Market;
 use lanes::Lanes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 pub use lanes::Lane;
+
+/// After a lost signal connection; until then the slow polls carry on.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Commands that one commit serves at most.
 pub const BATCH_LIMIT: usize = 256;
@@ -121,11 +125,12 @@ impl Engine {
         conn.prefer_indexes()?;
         let seq = conn.tx(Access::Read, head::last_seq)?;
         shared.wake(seq);
-        let (for_thread, shared_too, clock_too, place) = (lanes.clone(), shared.clone(), clock.clone(), place.clone());
+        let (for_thread, shared_too, clock_too) = (lanes.clone(), shared.clone(), clock.clone());
         std::thread::Builder::new()
             .name("kiosk-commit".to_owned())
-            .spawn(move || for_thread.run(conn, &place, &shared_too, clock_too.as_ref()))
+            .spawn(move || for_thread.run(conn, &shared_too, clock_too.as_ref()))
             .map_err(|error| DbError::Open(error.to_string()))?;
+        listen(place, &shared)?;
         Ok(Engine { db, shared, clock, committer: Committer::Thread(lanes) })
     }
 
@@ -182,6 +187,34 @@ impl Engine {
     }
 }
 
+/// Wakes this process when another one commits. Only PostgreSQL signals; elsewhere every reader polls slowly.
+fn listen(place: &Place, shared: &Arc<Shared>) -> Result<(), DbError> {
+    if !matches!(place, Place::Postgres(_)) {
+        return Ok(());
+    }
+    let (place, shared) = (place.clone(), Arc::downgrade(shared));
+    let listening = move || {
+        while let Some(alive) = shared.upgrade() {
+            drop(alive);
+            let heard = Conn::open(&place).and_then(|mut conn| {
+                db::listen(&place, || match (shared.upgrade(), conn.tx(Access::Read, head::last_seq)) {
+                    (Some(shared), Ok(seq)) => {
+                        shared.wake(seq);
+                        true
+                    }
+                    (None, _) | (_, Err(_)) => false,
+                })
+            });
+            if let Err(error) = heard {
+                tracing::warn!(error = &error as &dyn std::error::Error, "signals of other processes are not heard");
+                std::thread::sleep(LISTEN_AGAIN);
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("kiosk-listen".to_owned()).spawn(listening);
+    thread.map(|_| ()).map_err(|error| DbError::Open(error.to_string()))
+}
+
 /// Decides and commits `commands` in their order; one answer each, in the same order.
 ///
 /// A database error that is not passing halves the batch until the culprit stands alone; its order is put on hold by a
@@ -193,20 +226,33 @@ pub fn commit_batch(
     now: Time,
 ) -> Vec<Result<Arc<Order>, SubmitError>> {
     let batch_no = shared.next_batch();
+    let mut decided = None;
     let attempt = conn.tx(Access::Write, |tx| {
         let mut batch = Batch::load(tx, &commands, &shared.market(), now)?;
         let answers: Vec<_> = commands.iter().map(|command| batch.decide(command)).collect();
         let seq = batch.write(tx)?;
         head::note_batch(tx, &shared.process, batch_no)?;
-        Ok::<_, DbError>((answers, seq))
+        decided = Some((answers, seq));
+        Ok::<_, DbError>(())
     });
+    let attempt = match (attempt, decided) {
+        (Ok(()), Some(decided)) => Ok(decided),
+        // The connection went down during COMMIT: only the database knows whether the batch is in it.
+        (Err(error), Some(decided)) if error.is_passing() && was_committed(conn, shared, batch_no) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the batch was committed all the same");
+            Ok(decided)
+        }
+        (Err(error), _) => Err(error),
+        (Ok(()), None) => unreachable!("a batch that commits was decided"),
+    };
     match attempt {
         Ok((answers, seq)) => {
             shared.wake(seq);
             answers.into_iter().map(|answer| answer.map_err(SubmitError::Refused)).collect()
         }
         Err(error) if error.is_passing() => {
-            tracing::warn!(error = &error as &dyn std::error::Error, commands = commands.len(), "batch not committed");
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, commands = commands.len(), "batch not committed");
             commands.iter().map(|_| Err(SubmitError::Busy)).collect()
         }
         Err(error) if commands.len() == 1 => vec![refuse_culprit(conn, shared, &commands[0], error, now)],
@@ -250,9 +296,12 @@ fn hold(conn: &mut Conn, shared: &Shared, order: OrderId, now: Time) {
 }
 
 /// After a connection lost during COMMIT: whether the batch is in the database.
-pub fn was_committed(conn: &mut Conn, process: &str, batch: i64) -> Result<bool, DbError> {
-    let last = conn.tx(Access::Read, |tx| head::last_batch(tx, process))?;
-    Ok(last.is_some_and(|last| last >= batch))
+fn was_committed(conn: &mut Conn, shared: &Shared, batch: i64) -> bool {
+    if !lanes::reopen(conn).unwrap_or(false) {
+        return false;
+    }
+    let last = conn.tx(Access::Read, |tx| head::last_batch(tx, &shared.process));
+    last.is_ok_and(|last| last.is_some_and(|last| last >= batch))
 }
 
 /// The order of that id as it is now.

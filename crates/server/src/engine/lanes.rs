@@ -2,7 +2,7 @@
 
 use super::{BATCH_LIMIT, Shared, SubmitError, commit_batch};
 use crate::ports::Clock;
-use crate::store::{Conn, DbError, Place};
+use crate::store::{Conn, DbError};
 use domain::decide::Command;
 use domain::order::Order;
 use std::collections::VecDeque;
@@ -71,9 +71,11 @@ impl Lanes {
     }
 
     /// The committer's thread.
-    pub(super) fn run(&self, mut conn: Conn, place: &Place, shared: &Shared, clock: &dyn Clock) {
+    pub(super) fn run(&self, mut conn: Conn, shared: &Shared, clock: &dyn Clock) {
         while let Some((batch, writes)) = self.next() {
-            reopen_if_lost(&mut conn, place);
+            if let Err(error) = reopen(&mut conn) {
+                tracing::error!(error = &error as &dyn std::error::Error, "the database cannot be reached");
+            }
             for write in writes {
                 write(&mut conn);
             }
@@ -109,17 +111,11 @@ impl Lanes {
     }
 }
 
-fn reopen_if_lost(conn: &mut Conn, place: &Place) {
-    let lost = match conn {
-        Conn::Sqlite(_) => false,
-        Conn::Postgres { client, .. } => client.is_closed(),
-    };
-    if !lost {
-        return;
+/// A connection lost while nobody wrote is opened again, with the committer's settings.
+pub(super) fn reopen(conn: &mut Conn) -> Result<bool, DbError> {
+    let lost = conn.reopen_if_lost()?;
+    if lost {
+        conn.prefer_indexes()?;
     }
-    let opened = Conn::open(place).and_then(|mut fresh| fresh.prefer_indexes().map(|()| fresh));
-    match opened {
-        Ok(fresh) => *conn = fresh,
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the database cannot be reached"),
-    }
+    Ok(lost)
 }

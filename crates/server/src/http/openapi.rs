@@ -193,16 +193,16 @@ pub fn document(sandbox: bool) -> Value {
                 "customer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The token of a customer of this store. It raises the limits and opens what asks for \
-                        a login; without it the call is anonymous.",
+                    "description": "The token of a customer of this store. It raises the limits and opens what asks \
+                        for a login; without it the call is anonymous.",
                 },
             },
         },
     })
 }
 
-/// Method and path of every endpoint, those of the sandbox among them, for a comparison with the router. The page of the
-/// viewer stands here; its script and its style sheet do not.
+/// Method and path of every endpoint, those of the sandbox among them, for a comparison with the router. The page of
+/// the viewer stands here; its scripts and its style sheet do not, see `docs_page::ASSETS`.
 pub fn paths() -> Vec<(&'static str, &'static str)> {
     served(true).map(|endpoint| (endpoint.method.name(), endpoint.path)).collect()
 }

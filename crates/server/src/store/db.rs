@@ -135,7 +135,7 @@ pub enum Place {
 /// One connection.
 pub enum Conn {
     Sqlite(rusqlite::Connection),
-    Postgres { client: Box<postgres::Client>, statements: HashMap<String, postgres::Statement> },
+    Postgres { client: Box<postgres::Client>, statements: HashMap<String, postgres::Statement>, url: String },
 }
 
 /// Whether a transaction may write.
@@ -162,9 +162,19 @@ impl Conn {
             Place::Postgres(url) => {
                 let mut client = postgres::Client::connect(url, postgres::NoTls)?;
                 client.batch_execute("set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '30s'")?;
-                Ok(Conn::Postgres { client: Box::new(client), statements: HashMap::new() })
+                Ok(Conn::Postgres { client: Box::new(client), statements: HashMap::new(), url: url.clone() })
             }
         }
+    }
+
+    /// Opens the connection again if it was lost; true if it was.
+    pub fn reopen_if_lost(&mut self) -> Result<bool, DbError> {
+        let url = match self {
+            Conn::Postgres { client, url, .. } if client.is_closed() => url.clone(),
+            Conn::Postgres { .. } | Conn::Sqlite(_) => return Ok(false),
+        };
+        *self = Conn::open(&Place::Postgres(url))?;
+        Ok(true)
     }
 
     /// For the committer: a plan made while a table was empty must not be kept (measured: two thirds of the speed).
@@ -204,7 +214,7 @@ impl Conn {
                 ended?;
                 Ok(value)
             }
-            Conn::Postgres { client, statements } => {
+            Conn::Postgres { client, statements, .. } => {
                 let transaction = client.transaction().map_err(DbError::from)?;
                 let mut tx = Tx(Kind::Postgres { transaction, statements });
                 let value = work(&mut tx)?;
@@ -215,6 +225,22 @@ impl Conn {
             }
         }
     }
+}
+
+/// Calls `heard` whenever another process on the same database commits something new; ends when `heard` says so or the
+/// connection is lost. A file has no such signal: readers then rely on their slow poll.
+pub fn listen(place: &Place, mut heard: impl FnMut() -> bool) -> Result<(), DbError> {
+    let Place::Postgres(url) = place else { return Ok(()) };
+    let mut client = postgres::Client::connect(url, postgres::NoTls)?;
+    client.batch_execute("listen kiosk")?;
+    let mut notifications = client.notifications();
+    let mut signals = notifications.blocking_iter();
+    while fallible_iterator::FallibleIterator::next(&mut signals)?.is_some() {
+        if !heard() {
+            return Ok(());
+        }
+    }
+    Err(DbError::Open("the signal connection was lost".to_owned()))
 }
 
 fn open_file(path: &Path) -> Result<rusqlite::Connection, DbError> {

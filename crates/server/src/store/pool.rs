@@ -78,20 +78,15 @@ fn next_job(waiting: &Mutex<Receiver<Job>>) -> Option<Job> {
 
 /// A connection that was lost is opened again before the next read; a read that panics loses its connection.
 fn run_job(conn: &mut Option<Conn>, place: &Place, job: Job) {
-    if conn.as_ref().is_none_or(is_closed) {
-        *conn = Conn::open(place).ok();
-    }
-    let Some(mut taken) = conn.take() else { return };
+    let usable = match conn.take() {
+        Some(mut held) => held.reopen_if_lost().map(|_| held),
+        None => Conn::open(place),
+    };
+    // Without a connection the job is dropped, and its asker is told to come back.
+    let Ok(mut taken) = usable else { return };
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
         job(&mut taken);
         taken
     }));
     *conn = ran.ok();
-}
-
-fn is_closed(conn: &Conn) -> bool {
-    match conn {
-        Conn::Sqlite(_) => false,
-        Conn::Postgres { client, .. } => client.is_closed(),
-    }
 }

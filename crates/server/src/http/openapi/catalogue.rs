@@ -184,8 +184,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         tag: Tag::Catalogue,
         summary: "Brands and their products, by words",
         description: "Every word must begin a word of a brand's name, family, category or tags; case and accents do \
-            not count. Best first. Nothing found is an empty array.\n\n400 without `q` or for an unknown coin; 503 when the rate that the \
-            prices need is too old.",
+            not count. Best first. Nothing found is an empty array.\n\n\
+            400 without `q` or for an unknown coin; 503 when the rate that the prices need is too old.",
         parameters: &[
             &COUNTRY_PATH,
             &Parameter {
@@ -295,8 +295,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         description: "Made for ranges; it takes the values of fixed products too. `coin_amount` is a decimal string in \
             `coin`, rounded up to the decimals in which that coin is quoted. It holds for now: an order locks its own \
             price.\n\n\
-            A missing parameter and an unknown coin are 400. A brand that the country does not have and a value that is \
-            not sold are 422, with the code that an order for it would be refused with. 503 when the rate that the \
+            A missing parameter and an unknown coin are 400. A brand that the country does not have and a value that \
+            is not sold are 422, with the code that an order for it would be refused with. 503 when the rate that the \
             price needs is too old.",
         parameters: &[
             &Parameter {
@@ -369,8 +369,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         operation_id: "getLogo",
         tag: Tag::Catalogue,
         summary: "Logo of a brand",
-        description: "What `logo_url` points to while logos are served from here. The other forms are made by adding to \
-            `logo_base_url`: `.webp`, `_500x318.webp`, `_300x190.webp`, `.jpg`, `_500x318.jpg`, `_300x190.jpg`; the \
+        description: "What `logo_url` points to while logos are served from here. The other forms are made by adding \
+            to `logo_base_url`: `.webp`, `_500x318.webp`, `_300x190.webp`, `.jpg`, `_500x318.jpg`, `_300x190.jpg`; the \
             numbers are pixels.",
         parameters: &[
             &Parameter {

@@ -1,7 +1,7 @@
 //! Bodies to look at in the document: one order of one gift card, from the basket to the stream.
 //!
-//! Every one of them reads into its wire type and comes out of it the same, which a test proves. The addresses belong to
-//! nobody and the ids to nothing, so that nobody can send money after an example.
+//! Every one of them reads into its wire type and comes out of it the same, which a test proves. The addresses belong
+//! to nobody and the ids to nothing, so that nobody can send money after an example.
 
 use serde_json::{Value, json};
 
@@ -119,7 +119,10 @@ pub(super) fn products() -> Value {
                 "payment_method": "USDC-MATIC",
                 "delivery_type": "by_email",
                 "product_type": "physical",
-                "face_value": { "currency_code": "USD", "amount": { "type": "range", "min": "50.00", "max": "500.00" } },
+                "face_value": {
+                    "currency_code": "USD",
+                    "amount": { "type": "range", "min": "50.00", "max": "500.00" },
+                },
             },
         ],
     }])

@@ -1,5 +1,5 @@
-//! The endpoints around an order, from the dry run to the delivered code (store contract, sections 3.8 to 3.12 and 4.5),
-//! and the page that a delivery mail links to.
+//! The endpoints around an order, from the dry run to the delivered code (store contract, sections 3.8 to 3.12 and
+//! 4.5), and the page that a delivery mail links to.
 
 use api::{Order, OrderRequest, Validation};
 use schemars::SchemaGenerator;
@@ -13,9 +13,9 @@ use super::{Answer, Body, Content, Endpoint, Form, Login, Method, Need, Paramete
 const BASKET: Body = Body {
     schema: SchemaGenerator::subschema_for::<OrderRequest>,
     description: "The basket, in the flat form that the schema shows.\n\n\
-        The reader is lenient. It takes each delivery flat, or nested as `quantity` beside `deliverable`, or both mixed \
-        in one body, and expands `quantity`; `product_value` as a number or a string; a missing `network`, for which it \
-        takes the first one of the coin that is not suspended; a missing `beneficiary_account` of a product that goes \
+        The reader is lenient. It takes each delivery flat, or nested as `quantity` beside `deliverable`, or both \
+        mixed in one body, and expands `quantity`; `product_value` as a number or a string; a missing `network`, for which \
+        it takes the first one of the coin that is not suspended; a missing `beneficiary_account` of a product that goes \
         by e-mail, for which it takes `user.email`; `email` for a missing `user.email`; a missing `coin` as `BTC`. An \
         empty string and null count as missing, and unknown fields are ignored. What it cannot understand is 400.",
     need: Need::Required,
@@ -33,7 +33,8 @@ const STATES: &[Content] =
 
 const STATES_DESCRIPTION: &str = "Server-sent events. A `message` is the whole order as JSON, in the form of \
     `GET /v5/orders/{order_id}`, and its `id` is the version of the order. `stop` says that nothing can change by \
-    itself any more: close, and do not connect again; its data is `{}`. A comment every 15 seconds keeps the line open.";
+    itself any more: close, and do not connect again; its data is `{}`. A comment every 15 seconds keeps the line \
+    open.";
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {

@@ -1,8 +1,8 @@
 //! Schemas from the wire types, in the words of OpenAPI 3.1, and the few that have no type of their own.
 //!
 //! The schemas say what is written, not what is read: the readers take more, and a client that follows the schema is
-//! right with every server of this contract. It must never change what a type says about names and types of fields; what
-//! it takes away are Rust's own ways of speaking.
+//! right with every server of this contract. It must never change what a type says about names and types of fields;
+//! what it takes away are Rust's own ways of speaking.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,10 @@ pub(super) fn sandbox_payment(generator: &mut SchemaGenerator) -> Schema {
                 "minimum": 1,
                 "maximum": 64,
             },
-            "wrong_token": { "description": "Pays with a token that only looks like the right one.", "type": "boolean" },
+            "wrong_token": {
+                "description": "Pays with a token that only looks like the right one.",
+                "type": "boolean",
+            },
         },
     });
     named(generator, "SandboxPayment", schema)
