@@ -10,10 +10,12 @@ mod lanes;
 use crate::ports::Clock;
 use crate::store::{Access, Conn, Db, DbError, Place, Tx, db, head, orders};
 use batch::Batch;
+use domain::catalog::Catalogue;
 use domain::decide::{Command, Refusal};
 use domain::event::HoldReason;
 use domain::ids::{OrderId, Sku};
 use domain::order::Order;
+use domain::pricing::Rates;
 use domain::time::Time;
 use domain::validate::Market;
 use lanes::Lanes;
@@ -42,11 +44,14 @@ pub enum SubmitError {
 }
 
 /// What is on sale at one moment. `serial` grows with each change, so that answers made from it can be kept.
+#[derive(Clone)]
 pub struct Snapshot {
     pub serial: u64,
     pub market: Arc<Market>,
     /// SKUs of the own stock that cannot be promised any more.
     pub sold_out: BTreeSet<Sku>,
+    /// SKUs of the own stock of which few are left.
+    pub low: BTreeSet<Sku>,
 }
 
 /// What `commit_batch` needs beside the connection.
@@ -62,7 +67,8 @@ pub struct Shared {
 impl Shared {
     pub fn new(process: String, market: Market) -> Shared {
         let newest = watch::Sender::new(0);
-        let snapshot = Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new() };
+        let snapshot =
+            Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new(), low: BTreeSet::new() };
         Shared { process, snapshot: RwLock::new(Arc::new(snapshot)), newest, batches: Mutex::new(0) }
     }
 
@@ -76,12 +82,37 @@ impl Shared {
         self.snapshot().market.clone()
     }
 
-    /// Puts a new market or another list of what is sold out in force.
-    pub fn show(&self, market: Arc<Market>, sold_out: BTreeSet<Sku>) {
-        let mut current = self.snapshot.write().expect("nobody panics while holding the snapshot");
-        if !Arc::ptr_eq(&current.market, &market) || current.sold_out != sold_out {
-            *current = Arc::new(Snapshot { serial: current.serial + 1, market, sold_out });
+    /// Puts a catalogue in force.
+    pub fn put_catalogue(&self, catalogue: Arc<Catalogue>) {
+        self.change(|snapshot| {
+            snapshot.market = Arc::new(Market { catalogue, ..(*snapshot.market).clone() });
+        });
+    }
+
+    /// Puts rates in force.
+    pub fn put_rates(&self, rates: Arc<Rates>) {
+        self.change(|snapshot| snapshot.market = Arc::new(Market { rates, ..(*snapshot.market).clone() }));
+    }
+
+    /// Takes over what the shelves hold; answers the SKUs that are low since this call.
+    pub fn put_shelves(&self, sold_out: BTreeSet<Sku>, low: BTreeSet<Sku>) -> Vec<Sku> {
+        let current = self.snapshot();
+        let newly_low = low.difference(&current.low).cloned().collect();
+        if current.sold_out != sold_out || current.low != low {
+            self.change(|snapshot| {
+                snapshot.sold_out = sold_out;
+                snapshot.low = low;
+            });
         }
+        newly_low
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut current = self.snapshot.write().expect("nobody panics while changing the snapshot");
+        let mut next = (**current).clone();
+        change(&mut next);
+        next.serial += 1;
+        *current = Arc::new(next);
     }
 
     /// Wakes whoever reads the event log. Carries no data beyond "look".

@@ -97,9 +97,9 @@ impl World {
         conn.migrate().expect("the schema");
         let books = Arc::new(Books::in_memory().expect("books in memory"));
         let ids_of_networks: Vec<NetworkId> = market.rails.networks.iter().map(|network| network.id.clone()).collect();
-        let networks = ids_of_networks.into_iter().map(|id| -> Arc<dyn Network> {
-            Arc::new(SandboxNetwork { books: books.clone(), id })
-        });
+        let networks = ids_of_networks
+            .into_iter()
+            .map(|id| -> Arc<dyn Network> { Arc::new(SandboxNetwork { books: books.clone(), id }) });
         let networks = networks.collect();
         let patience = domain::fulfil::Patience {
             call_timeout: Span::seconds(10),

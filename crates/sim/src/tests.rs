@@ -71,7 +71,11 @@ fn a_day() -> String {
     assert_eq!(world.order(unpaid).state, Expired);
     assert_eq!(world.findings(), Vec::<String>::new());
     let log = at_once(world.engine.db.read(|tx| orders::events_after(tx, 0, 1_000))).expect("the log");
-    format!("{:?} {}", log.iter().map(|logged| (logged.seq, logged.at, &logged.event)).collect::<Vec<_>>(), world.ids_drawn())
+    format!(
+        "{:?} {}",
+        log.iter().map(|logged| (logged.seq, logged.at, &logged.event)).collect::<Vec<_>>(),
+        world.ids_drawn()
+    )
 }
 
 #[test]

@@ -4,6 +4,10 @@
 //! anything from elsewhere, so [`CONTENT_SECURITY_POLICY`] forbids it, and with it every inline script. The router
 //! serves each of [`ASSETS`] under its path, with that policy.
 
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+
 /// One file of the viewer.
 #[derive(Clone, Copy, Debug)]
 pub struct Asset {
@@ -36,9 +40,14 @@ pub const ASSETS: [Asset; 7] = [
 pub const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
 
-/// The page itself.
-pub fn page() -> &'static str {
-    ASSETS[0].body
+/// Every file under its path.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let route = |router: Router<S>, asset: Asset| {
+        let head =
+            [(header::CONTENT_TYPE, asset.content_type), (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)];
+        router.route(asset.path, get(move || async move { (head, asset.body) }))
+    };
+    ASSETS.into_iter().fold(Router::new(), route)
 }
 
 #[cfg(test)]
@@ -46,6 +55,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    fn page() -> &'static str {
+        ASSETS[0].body
+    }
 
     fn scripts() -> impl Iterator<Item = Asset> {
         ASSETS.into_iter().filter(|asset| asset.content_type == SCRIPT)

@@ -6,8 +6,10 @@
 pub mod auth;
 pub mod body;
 pub mod convert;
+pub mod docs_page;
 pub mod error;
 pub mod metrics;
+pub mod openapi;
 pub mod serve;
 pub mod stream;
 
@@ -20,9 +22,11 @@ use crate::engine::Engine;
 use crate::ports::SimulatedChain;
 use crate::vault::Vault;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio::sync::Notify;
 
 /// Largest request body: an order of ten lines takes a few KiB.
@@ -93,6 +97,8 @@ pub fn router(app: App) -> Router {
         .route("/v3/qrs/{order_id}", get(store_api::orders::qr))
         // Pages.
         .route("/d/{secret}", get(pages::delivery::show))
+        .route("/openapi.json", get(description))
+        .merge(docs_page::routes())
         // For operators.
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -106,4 +112,12 @@ pub fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), auth::guard))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .with_state(app)
+}
+
+/// `GET /openapi.json`: the description of every route above, made from the code.
+async fn description(State(app): State<App>) -> Response {
+    static DEMO: LazyLock<String> = LazyLock::new(|| openapi::document(true).to_string());
+    static SHOP: LazyLock<String> = LazyLock::new(|| openapi::document(false).to_string());
+    let text = if app.settings.sandbox.is_some() { DEMO.as_str() } else { SHOP.as_str() };
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

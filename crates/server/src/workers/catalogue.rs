@@ -6,14 +6,15 @@ use crate::engine::Engine;
 use crate::store::{catalogue, stock};
 use domain::catalog::Catalogue;
 use domain::ids::Sku;
-use domain::validate::Market;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Codes left of a SKU at which the operator is warned.
+const LOW: i64 = 10;
+
 /// Loads a catalogue that was imported since, and counts the shelves.
 pub async fn run_once(engine: &Engine) -> Result<Ran, WorkerError> {
-    let current = engine.shared.market();
-    let in_force = current.catalogue.id.clone();
+    let in_force = engine.shared.market().catalogue.id.clone();
     let (newer, counts) = engine
         .db
         .read(move |tx| {
@@ -25,17 +26,18 @@ pub async fn run_once(engine: &Engine) -> Result<Ran, WorkerError> {
             Ok((newer, stock::counts(tx)?))
         })
         .await?;
-    let market = match newer {
-        Some((id, body)) => {
-            let catalogue = parse(&body, id)?;
-            tracing::info!(catalogue = %catalogue.id, brands = catalogue.brands.len(), "catalogue in force");
-            Arc::new(Market { catalogue: Arc::new(catalogue), ..(*current).clone() })
-        }
-        None => current,
+    if let Some((id, body)) = newer {
+        let catalogue = parse(&body, id)?;
+        tracing::info!(catalogue = %catalogue.id, brands = catalogue.brands.len(), "catalogue in force");
+        engine.shared.put_catalogue(Arc::new(catalogue));
+    }
+    let left = |most: i64| -> BTreeSet<Sku> {
+        let few = counts.iter().filter(|(_, count)| count.free - count.held <= most);
+        few.map(|(sku, _)| sku.clone()).collect()
     };
-    let sold_out: BTreeSet<Sku> =
-        counts.into_iter().filter(|(_, count)| count.free - count.held <= 0).map(|(sku, _)| sku).collect();
-    engine.shared.show(market, sold_out);
+    for sku in engine.shared.put_shelves(left(0), left(LOW)) {
+        tracing::warn!(%sku, "few codes are left; import more with `kiosk stock import`");
+    }
     Ok(Ran::Idle)
 }
 

@@ -14,10 +14,11 @@ const BASKET: Body = Body {
     schema: SchemaGenerator::subschema_for::<OrderRequest>,
     description: "The basket, in the flat form that the schema shows.\n\n\
         The reader is lenient. It takes each delivery flat, or nested as `quantity` beside `deliverable`, or both \
-        mixed in one body, and expands `quantity`; `product_value` as a number or a string; a missing `network`, for which \
-        it takes the first one of the coin that is not suspended; a missing `beneficiary_account` of a product that goes \
-        by e-mail, for which it takes `user.email`; `email` for a missing `user.email`; a missing `coin` as `BTC`. An \
-        empty string and null count as missing, and unknown fields are ignored. What it cannot understand is 400.",
+        mixed in one body, and expands `quantity`; `product_value` as a number or a string; a missing `network`, for \
+        which it takes the first one of the coin that is not suspended; a missing `beneficiary_account` of a product \
+        that goes by e-mail, for which it takes `user.email`; `email` for a missing `user.email`; a missing `coin` as \
+        `BTC`. An empty string and null count as missing, and unknown fields are ignored. What it cannot understand \
+        is 400.",
     need: Need::Required,
     example: examples::basket,
 };

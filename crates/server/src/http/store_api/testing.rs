@@ -28,7 +28,7 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 pub(crate) fn snapshot_of(market: Market) -> Snapshot {
-    Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new() }
+    Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new(), low: BTreeSet::new() }
 }
 
 pub(crate) fn market() -> Market {
