@@ -14,7 +14,7 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::IgnoredAny;
-use tokio::time::Instant;
+use tokio::time::Sleep;
 
 use crate::client::{CALL_TIMEOUT, Client};
 use crate::order::Order;
@@ -85,7 +85,7 @@ pub struct Tracking {
 
 enum Link {
     /// No connection until then.
-    Waiting(Instant),
+    Waiting(Pin<Box<Sleep>>),
     /// The future is kept here and not in `next`, so that a caller that gives up on one call does not lose it.
     Connecting(Pin<Box<dyn Future<Output = Attempt> + Send>>),
     Open(Box<OpenStream>),
@@ -139,7 +139,7 @@ impl Tracking {
             match &mut self.link {
                 Link::Ended => return None,
                 Link::Waiting(until) => {
-                    tokio::time::sleep_until(*until).await;
+                    until.as_mut().await;
                     self.link = Link::Connecting(connect(self.client.stream_request(&self.order_id)));
                 }
                 Link::Connecting(attempt) => match attempt.as_mut().await {
@@ -169,7 +169,7 @@ impl Tracking {
 
     /// Closes what is open and plans the next connection.
     fn wait(&mut self) {
-        self.link = Link::Waiting(Instant::now() + self.backoff.next_wait());
+        self.link = Link::Waiting(Box::pin(tokio::time::sleep(self.backoff.next_wait())));
     }
 }
 

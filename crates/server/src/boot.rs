@@ -28,7 +28,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, stock_demo};
-pub use rails::market;
+pub use rails::{add_to_pool, market};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
 const CALL_TIMEOUT: Span = Span::seconds(10);
@@ -61,7 +61,7 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
     let process = crate::entropy::to_hex(&ids.bytes());
     let shared = Arc::new(Shared::new(process, rails::market(config)?));
     let engine = Engine::start(&place, shared, clock).context("cannot start the engine")?;
-    let vault = Arc::new(Vault::new(ring, ids.clone()));
+    let vault = Arc::new(Vault::new(ring, ids.clone()).with_key_file(config.secret_key_file()));
     let books = match config.sandbox.enabled {
         true => Some(Arc::new(Books::open(&data_dir.join("sandbox.db")).context("cannot open the sandbox's books")?)),
         false => None,

@@ -96,6 +96,8 @@ pub struct LimitsConfig {
     pub customer: [i64; 3],
     pub products_per_order: usize,
     pub payment_window_minutes: i64,
+    /// Networks with a window of their own, by their store API name.
+    pub payment_windows: std::collections::BTreeMap<String, i64>,
     /// How much of a SKU's free codes unpaid orders may hold together.
     pub unpaid_stock_share_percent: i64,
 }
@@ -107,6 +109,7 @@ impl Default for LimitsConfig {
             customer: [5_000, 10_000, 50_000],
             products_per_order: 10,
             payment_window_minutes: 30,
+            payment_windows: Default::default(),
             unpaid_stock_share_percent: 80,
         }
     }
@@ -232,8 +235,9 @@ impl Config {
         if self.server.calls_per_second == 0 || self.server.calls_burst == 0 {
             bail!("server.calls_per_second and server.calls_burst must be 1 or more");
         }
-        if !(1..=10_080).contains(&self.limits.payment_window_minutes) {
-            bail!("limits.payment_window_minutes must lie between 1 and 10080");
+        let mut windows = self.limits.payment_windows.values().chain([&self.limits.payment_window_minutes]);
+        if !windows.all(|minutes| (1..=10_080).contains(minutes)) {
+            bail!("limits.payment_window_minutes and limits.payment_windows must lie between 1 and 10080");
         }
         if self.database.url.is_some() && self.database.url_file.is_some() {
             bail!("database.url and database.url_file say the same thing: keep one");

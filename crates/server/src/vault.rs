@@ -4,18 +4,21 @@
 //! contract shows a code or an address: the order's own answers, its stream, its mail.
 
 use crate::ports::{Goods, Ids};
-use crate::seal::{Keyring, SealError};
+use crate::seal::{KeyFileError, Keyring, SealError};
 use crate::store::{DbError, Tx, claims, orders, stock};
 use domain::decide::SealedPersonal;
 use domain::fulfil::SealedGoods;
 use domain::ids::{CodeId, OrderId, Uuid};
 use domain::order::Order;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 
 /// Sealing and opening with the shop's keys.
 pub struct Vault {
-    ring: Keyring,
+    ring: RwLock<Arc<Keyring>>,
+    /// Read again when something turns up that a newer key sealed: another process may have rotated the keys.
+    key_file: Option<PathBuf>,
     ids: Arc<dyn Ids>,
 }
 
@@ -53,13 +56,47 @@ pub struct OpenOrder {
 }
 
 impl Vault {
+    /// A vault with these keys for good.
     pub fn new(ring: Keyring, ids: Arc<dyn Ids>) -> Vault {
-        Vault { ring, ids }
+        Vault { ring: RwLock::new(Arc::new(ring)), key_file: None, ids }
     }
 
-    /// The shop's keys.
-    pub fn ring(&self) -> &Keyring {
-        &self.ring
+    /// The file that the keys came from, so that keys of a later rotation are found there.
+    pub fn with_key_file(self, key_file: PathBuf) -> Vault {
+        Vault { key_file: Some(key_file), ..self }
+    }
+
+    /// The shop's keys as they are known now.
+    pub fn ring(&self) -> Arc<Keyring> {
+        self.ring.read().expect("nobody panics while holding the keys").clone()
+    }
+
+    /// Reads the key file again; without one the keys stay as they are.
+    ///
+    /// # Errors
+    /// The file cannot be read; the keys in memory stay in use.
+    pub fn reload(&self) -> Result<(), KeyFileError> {
+        let Some(path) = &self.key_file else { return Ok(()) };
+        let fresh = Keyring::load(path)?;
+        if fresh.key_check() != self.ring().key_check() {
+            // Rotation never changes the fingerprint key: fingerprints made with this file would fit nothing.
+            tracing::error!("the key file is now another installation's; the keys in memory stay in use");
+            return Ok(());
+        }
+        *self.ring.write().expect("nobody panics while holding the keys") = Arc::new(fresh);
+        Ok(())
+    }
+
+    /// Opens with the keys at hand; one that a rotation has added since is looked for in the file, once.
+    fn opened<T>(&self, open: impl Fn(&Keyring) -> Result<T, SealError>) -> Result<T, SealError> {
+        let opened = open(&self.ring());
+        if !matches!(opened, Err(SealError::UnknownKey { .. })) {
+            return opened;
+        }
+        if let Err(error) = self.reload() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the key file was not read again");
+        }
+        open(&self.ring())
     }
 
     /// A new random UUID.
@@ -71,11 +108,11 @@ impl Vault {
     pub fn seal_personal(&self, order: OrderId, personal: &Personal) -> SealedPersonal {
         let text = serde_json::to_vec(personal).expect("personal data is JSON");
         let nonces = (self.nonce(), self.nonce());
-        self.ring.seal_personal(&text, &order.expose(), self.ids.key(), nonces)
+        self.ring().seal_personal(&text, &order.expose(), self.ids.key(), nonces)
     }
 
     fn open_personal(&self, order: OrderId, sealed: &SealedPersonal) -> Result<Personal, VaultError> {
-        let opened = self.ring.open_personal(sealed, &order.expose())?;
+        let opened = self.opened(|ring| ring.open_personal(sealed, &order.expose()))?;
         serde_json::from_str(opened.text()?).map_err(|_| VaultError::Unreadable)
     }
 
@@ -88,32 +125,32 @@ impl Vault {
     /// Seals a code for that row.
     pub fn seal_goods_as(&self, code: &CodeId, goods: &Goods) -> String {
         let text = serde_json::to_vec(goods).expect("goods are JSON");
-        self.ring.seal(&text, code.as_str(), self.nonce())
+        self.ring().seal(&text, code.as_str(), self.nonce())
     }
 
     /// Tells twins apart without showing the code.
     pub fn fingerprint_of_code(&self, goods: &Goods) -> String {
-        self.ring.fingerprint(format!("code:{}", goods.pin_code).as_bytes())
+        self.ring().fingerprint(format!("code:{}", goods.pin_code).as_bytes())
     }
 
     /// Names a buyer in counters without showing the address.
     pub fn buyer_key(&self, email: &str) -> String {
-        self.ring.fingerprint(format!("buyer:{}", email.to_lowercase()).as_bytes())[..32].to_owned()
+        self.ring().fingerprint(format!("buyer:{}", email.to_lowercase()).as_bytes())[..32].to_owned()
     }
 
     /// Names a visitor in counters without showing the network address.
     pub fn visitor_key(&self, address: &str) -> String {
-        self.ring.fingerprint(format!("visitor:{address}").as_bytes())[..32].to_owned()
+        self.ring().fingerprint(format!("visitor:{address}").as_bytes())[..32].to_owned()
     }
 
     /// The secret in the link that opens one delivery line; the same each time.
     pub fn delivery_secret(&self, order: OrderId, line: u32) -> String {
-        self.ring.fingerprint(format!("delivery:{}:{line}", order.expose()).as_bytes())
+        self.ring().fingerprint(format!("delivery:{}:{line}", order.expose()).as_bytes())
     }
 
     /// What the database keeps of a secret or a token.
     pub fn hash_of_secret(&self, secret: &str) -> String {
-        self.ring.fingerprint(format!("secret:{secret}").as_bytes())
+        self.ring().fingerprint(format!("secret:{secret}").as_bytes())
     }
 
     /// Reads an order with its personal data and, where they were delivered, its codes.
@@ -134,7 +171,7 @@ impl Vault {
             let sealed = stock::sealed_of(tx, owners)?;
             for (line, slot) in goods.iter_mut().enumerate() {
                 if let Some((code, sealed)) = sealed.get(&claims::owner(id, line as u32)) {
-                    let opened = self.ring.open(sealed, code.as_str())?;
+                    let opened = self.opened(|ring| ring.open(sealed, code.as_str()))?;
                     *slot = Some(serde_json::from_str(opened.text()?).map_err(|_| VaultError::Unreadable)?);
                 }
             }
@@ -144,7 +181,12 @@ impl Vault {
 
     /// Seals a code again under the active key.
     pub fn reseal(&self, code: &CodeId, sealed: &str) -> Result<String, VaultError> {
-        Ok(self.ring.reseal(sealed, code.as_str(), self.nonce())?)
+        Ok(self.opened(|ring| ring.reseal(sealed, code.as_str(), self.nonce()))?)
+    }
+
+    /// Seals the key of an order's personal data again under the active key; the data stay as they are.
+    pub fn reseal_personal(&self, order: OrderId, key: &str) -> Result<String, VaultError> {
+        Ok(self.opened(|ring| ring.reseal_data_key(key, &order.expose(), self.nonce()))?)
     }
 
     fn nonce(&self) -> [u8; 24] {

@@ -181,7 +181,7 @@ fn is_amount(text: &str, amount: Fiat) -> bool {
     Fiat::parse(text, amount.currency) == Ok(amount)
 }
 
-/// An amount for people: `$75`, `R$20`, `1500 TRY`; the currency's code where no sign is common.
+/// An amount for people: `$75`, `R$20`, `20 zł`, `1500 CHF`; the currency's code where no sign is common.
 pub fn money_label(amount: Fiat) -> String {
     let sign = match amount.currency.as_str() {
         "USD" => "$",
@@ -190,8 +190,10 @@ pub fn money_label(amount: Fiat) -> String {
         "BRL" => "R$",
         "JPY" => "¥",
         "INR" => "₹",
+        "TRY" => "₺",
         "CAD" => "C$",
         "AUD" => "A$",
+        "PLN" => return format!("{} zł", short(amount)),
         _ => return format!("{} {}", short(amount), amount.currency),
     };
     format!("{sign}{}", short(amount))
@@ -336,7 +338,7 @@ mod tests {
             ("75 USD", "$75"),
             ("12.5 EUR", "€12.50"),
             ("20 BRL", "R$20"),
-            ("1500 TRY", "1500 TRY"),
+            ("1500 TRY", "₺1500"),
             ("500 JPY", "¥500"),
         ] {
             assert_eq!(money_label(fiat(amount)), label);

@@ -2,6 +2,7 @@
 
 use super::{Kiosk, rails};
 use crate::catalogue_file;
+use crate::logos::{self, Source, Variant};
 use crate::ports::Goods;
 use crate::store::accounts::{self, Account, Role};
 use crate::store::stock::{self, NewCode};
@@ -9,6 +10,8 @@ use crate::store::{catalogue, settings};
 use crate::workers;
 use domain::catalog::OWN_STOCK;
 use domain::ids::Sku;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The partner id that the demo prints.
 pub const DEMO_PARTNER: &str = "demo-partner";
@@ -21,25 +24,50 @@ pub async fn is_new(kiosk: &Kiosk) -> anyhow::Result<bool> {
     Ok(kiosk.engine.db.read(|tx| settings::get(tx, "demo_stocked")).await?.is_none())
 }
 
-/// Checks a catalogue file and puts it in force; all or nothing. Answers how many brands it has.
+/// Checks a catalogue file and puts it in force, with the logo images that lie in `folder`; all or nothing. Answers how
+/// many brands it has.
 pub async fn import_catalogue(
     kiosk: &Kiosk,
     text: String,
+    folder: &Path,
     progress: &mut dyn FnMut(usize),
 ) -> Result<usize, Vec<String>> {
     let id = kiosk.vault.new_uuid().to_string();
-    let read = catalogue_file::read(&text, id.clone(), progress)
+    let read = catalogue_file::read_with_logos(&text, id.clone(), progress)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let logos = read_logos(&read.logos, folder)?;
     let now = kiosk.engine.clock.now();
-    let kept = kiosk.engine.write(move |tx| catalogue::add(tx, &id, &text, now)).await;
-    kept.map_err(|error| vec![error.to_string()])?;
+    let kept = kiosk.engine.write(move |tx| {
+        logos.iter().try_for_each(|(slug, image)| catalogue::set_logo(tx, slug, image))?;
+        catalogue::add(tx, &id, &text, now)
+    });
+    kept.await.map_err(|error| vec![error.to_string()])?;
     workers::catalogue::run_once(&kiosk.engine).await.map_err(|error| vec![error.to_string()])?;
-    Ok(read.brands.len())
+    Ok(read.catalogue.brands.len())
+}
+
+/// The images as the store keeps them; each is drawn once, so that a broken one is refused now and not by a shopper.
+fn read_logos(names: &BTreeMap<String, String>, folder: &Path) -> Result<Vec<(String, String)>, Vec<String>> {
+    let mut images = Vec::new();
+    let mut wrong = Vec::new();
+    for (slug, name) in names {
+        let path = folder.join(name);
+        let drawn = std::fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
+            let source = Source::Image { bytes: &bytes, background: [255; 3] };
+            logos::render(&source, Variant::Webp300x190).map_err(|error| error.to_string())?;
+            Ok(crate::entropy::to_base64url(&bytes))
+        });
+        match drawn {
+            Ok(image) => images.push((slug.clone(), image)),
+            Err(error) => wrong.push(format!("logo {}: {error}", path.display())),
+        }
+    }
+    if wrong.is_empty() { Ok(images) } else { Err(wrong) }
 }
 
 /// Fills the shelves of a new demo. Safe to be cut off: it begins again at the next start.
 pub async fn stock_demo(kiosk: &Kiosk) -> anyhow::Result<()> {
-    let imported = import_catalogue(kiosk, CATALOGUE.to_owned(), &mut |_| {}).await;
+    let imported = import_catalogue(kiosk, CATALOGUE.to_owned(), Path::new(""), &mut |_| {}).await;
     imported.map_err(|errors| anyhow::anyhow!("the demo catalogue is broken: {}", errors.join("; ")))?;
     let market = kiosk.engine.shared.market();
     let products = market.catalogue.brands.iter().flat_map(|brand| &brand.products);

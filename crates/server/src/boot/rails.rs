@@ -6,7 +6,7 @@ use crate::ports::Ids;
 use crate::rates_file;
 use crate::store::{claims, settings};
 use crate::wallet;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
 use domain::catalog::Catalogue;
 use domain::ids::{AssetId, NetworkId};
@@ -32,8 +32,15 @@ const POOL_STEP: usize = 250;
 
 /// Rules and rates, with nothing on the shelves yet.
 pub fn market(config: &Config) -> anyhow::Result<Market> {
-    let window = Span::minutes(config.limits.payment_window_minutes);
-    let rails = if config.sandbox.enabled { sandbox_rails(window) } else { Rails::default() };
+    let mut rails = if config.sandbox.enabled { sandbox_rails() } else { Rails::default() };
+    let windows = &config.limits.payment_windows;
+    for network in &mut rails.networks {
+        let minutes = windows.get(&network.name).unwrap_or(&config.limits.payment_window_minutes);
+        network.window = Span::minutes(*minutes);
+    }
+    if let Some(unknown) = windows.keys().find(|name| rails.network(name).is_none()) {
+        bail!("limits.payment_windows names {unknown:?}, and there is no such network");
+    }
     let tier = |[order, day, month]: [i64; 3]| Tier::whole(order, day, month);
     let margins = config.margins.iter().map(|rule| MarginRule {
         brand: rule.brand.clone(),
@@ -99,7 +106,7 @@ fn rates(config: &Config) -> anyhow::Result<Rates> {
 }
 
 /// Simulated networks under the names of the store API (contract 6.3); Solana first, as the contract recommends.
-fn sandbox_rails(window: Span) -> Rails {
+fn sandbox_rails() -> Rails {
     let stable =
         |name: &str, suspended| Coin { name: name.to_owned(), quoted_decimals: 2, usd_stable: true, suspended };
     let floating = |name: &str, quoted_decimals| Coin {
@@ -118,28 +125,18 @@ fn sandbox_rails(window: Span) -> Rails {
         stable("DAI", true),
     ];
     let networks = vec![
-        sandbox_network("Solana", ChainKind::Svm, None, "SOL", "SOL", window),
-        sandbox_network("Base", ChainKind::Evm, Some(8453), "ETH", "BASE", window),
-        sandbox_network("Arbitrum", ChainKind::Evm, Some(42161), "ETH", "ARB", window),
-        sandbox_network("Polygon (Matic)", ChainKind::Evm, Some(137), "POL", "MATIC", window),
-        sandbox_network("ETH Mainnet", ChainKind::Evm, Some(1), "ETH", "ETH", window),
+        sandbox_network("Solana", ChainKind::Svm, None, "SOL", "SOL"),
+        sandbox_network("Base", ChainKind::Evm, Some(8453), "ETH", "BASE"),
+        sandbox_network("Arbitrum", ChainKind::Evm, Some(42161), "ETH", "ARB"),
+        sandbox_network("Polygon (Matic)", ChainKind::Evm, Some(137), "POL", "MATIC"),
+        sandbox_network("ETH Mainnet", ChainKind::Evm, Some(1), "ETH", "ETH"),
         // Suspended, so that clients can meet SUSPENDED_NETWORK.
-        Network {
-            suspended: true,
-            ..sandbox_network("Avalanche", ChainKind::Evm, Some(43114), "AVAX", "AVAX", window)
-        },
+        Network { suspended: true, ..sandbox_network("Avalanche", ChainKind::Evm, Some(43114), "AVAX", "AVAX") },
     ];
     Rails { coins, networks }
 }
 
-fn sandbox_network(
-    name: &str,
-    kind: ChainKind,
-    chain_id: Option<u64>,
-    base: &str,
-    short: &str,
-    window: Span,
-) -> Network {
+fn sandbox_network(name: &str, kind: ChainKind, chain_id: Option<u64>, base: &str, short: &str) -> Network {
     let id = format!("sandbox:{}", short.to_lowercase());
     let mut assets: Vec<Asset> = ["USDC", "USDT"].iter().map(|coin| sandbox_token(&id, kind, coin, short)).collect();
     if name == "ETH Mainnet" {
@@ -163,7 +160,7 @@ fn sandbox_network(
         chain_id,
         base_token: base.to_owned(),
         transfer_cost: "€0".to_owned(),
-        window,
+        window: Span::minutes(30),
         confirmations: 2,
         suspended: false,
         assets,
@@ -191,18 +188,28 @@ fn sandbox_token(network: &str, kind: ChainKind, coin: &str, short: &str) -> Ass
 pub async fn fill_pools(engine: &Engine, ids: &Arc<dyn Ids>, count: usize, target: i64) -> anyhow::Result<bool> {
     let mut more = false;
     for kind in [ChainKind::Evm, ChainKind::Svm] {
-        let (free, next) = engine.db.read(move |tx| claims::pool_size(tx, kind)).await?;
+        let (free, _) = engine.db.read(move |tx| claims::pool_size(tx, kind)).await?;
         if free >= target {
             continue;
         }
-        let addresses = match kind {
-            ChainKind::Evm => wallet::evm_addresses(&xpub(engine, ids).await?, next, count)?,
-            ChainKind::Svm => (0..count).map(|_| wallet::throwaway_solana_address(ids.key())).collect(),
-        };
-        engine.write(move |tx| claims::add_addresses(tx, kind, &addresses)).await?;
+        add_to_pool(engine, ids, kind, count).await?;
         more |= free + (count as i64) < target;
     }
     Ok(more)
+}
+
+/// Appends `count` addresses of the sandbox to a pool. Of two processes that derive the same children at once one fails,
+/// and keeps nothing of this call.
+pub async fn add_to_pool(engine: &Engine, ids: &Arc<dyn Ids>, kind: ChainKind, count: usize) -> anyhow::Result<()> {
+    let addresses = match kind {
+        ChainKind::Evm => {
+            let (_, next) = engine.db.read(move |tx| claims::pool_size(tx, kind)).await?;
+            wallet::evm_addresses(&xpub(engine, ids).await?, next, count)?
+        }
+        ChainKind::Svm => (0..count).map(|_| wallet::throwaway_solana_address(ids.key())).collect(),
+    };
+    engine.write(move |tx| claims::add_addresses(tx, kind, &addresses)).await?;
+    Ok(())
 }
 
 /// The extended public key of the EVM pool; the demo makes one whose private half nobody has.

@@ -32,22 +32,6 @@ pub(super) fn denomination_name(face: Fiat) -> String {
     format!("{} {}", amount_text(face), face.currency)
 }
 
-/// `$100`, `€20`, `50 zł`: the same for people, with the sign of the currency where there is one of its own.
-pub(super) fn denomination_label(face: Fiat) -> String {
-    let amount = amount_text(face);
-    match face.currency.as_str() {
-        "USD" => format!("${amount}"),
-        "EUR" => format!("€{amount}"),
-        "GBP" => format!("£{amount}"),
-        "JPY" => format!("¥{amount}"),
-        "BRL" => format!("R${amount}"),
-        "TRY" => format!("₺{amount}"),
-        "INR" => format!("₹{amount}"),
-        "PLN" => format!("{amount} zł"),
-        other => format!("{amount} {other}"),
-    }
-}
-
 /// Whole amounts without decimals, others with all of their minor unit.
 fn amount_text(face: Fiat) -> String {
     let plain = face.plain();
@@ -172,7 +156,7 @@ mod tests {
             let currency = Currency::parse(currency).expect("a currency");
             let face = Fiat::parse(value, currency).expect("an amount");
             assert_eq!(denomination_name(face), name);
-            assert_eq!(denomination_label(face), label);
+            assert_eq!(domain::validate::money_label(face), label);
         }
     }
 }

@@ -4,12 +4,13 @@
 //! Called by `records.rs`.
 
 use super::Seen;
-use super::names::{denomination_label, denomination_name, product_id};
+use super::names::{denomination_name, product_id};
 use super::read::{Object, Value};
 use super::records::MOST_ENTRIES;
 use domain::catalog::{Benefit, DeliveryMethod, Denomination, OWN_STOCK, Product, SupplierSku};
 use domain::ids::Sku;
 use domain::money::{Currency, Fiat, MoneyError, parse_units};
+use domain::validate::money_label;
 use std::collections::HashSet;
 
 /// Products of one brand in one country.
@@ -107,7 +108,7 @@ fn fixed(object: &mut Object<'_, '_>, currency: Option<Currency>) -> Option<Wort
     let label = object.maybe("label", Value::name);
     let (denomination, face) = denomination?;
     let name = name?.unwrap_or_else(|| denomination_name(face));
-    let label = label?.unwrap_or_else(|| denomination_label(face));
+    let label = label?.unwrap_or_else(|| money_label(face));
     Some(Worth { denomination, name, label, benefits: Vec::new() })
 }
 

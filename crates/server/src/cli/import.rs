@@ -57,7 +57,7 @@ pub async fn catalogue(command: CatalogueCommand) -> anyhow::Result<ExitCode> {
                     eprintln!("{brands} brands read");
                 }
             };
-            match boot::import_catalogue(&kiosk, text, &mut progress).await {
+            match boot::import_catalogue(&kiosk, text, file.parent().unwrap_or(Path::new("")), &mut progress).await {
                 Ok(brands) => println!("{brands} brands are in force; a running server shows them within a second"),
                 Err(errors) => {
                     errors.iter().for_each(|error| eprintln!("{}: {error}", file.display()));

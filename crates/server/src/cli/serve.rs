@@ -55,6 +55,8 @@ pub async fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(config: &Config, kiosk: boot::Kiosk, opened: fn(&Config)) -> anyhow::Result<ExitCode> {
+    // Each open stream is a file; the usual soft limit of 1,024 is too low, and raising it needs no rights.
+    rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
     let (stop, stopping) = watch::channel(false);
     let running = boot::start(config, kiosk, stopping).await?;
     let mut config = config.clone();

@@ -17,6 +17,7 @@ pub mod mails;
 pub mod settings;
 pub mod stock;
 
+pub mod epoch;
 pub mod fsck;
 
 pub use db::{Access, Bulk, Column, Conn, DbError, Place, Row, Tx, Val};

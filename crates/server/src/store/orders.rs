@@ -5,6 +5,7 @@ use domain::event::Event;
 use domain::ids::OrderId;
 use domain::ledger::Transfer;
 use domain::order::{Order, Slot, Step, What};
+use domain::project::OrderState;
 use domain::time::Time;
 
 const ORDER_COLUMNS: &str =
@@ -40,6 +41,29 @@ pub fn by_no(tx: &mut Tx<'_>, no: i64) -> Result<Option<Order>, DbError> {
 pub fn newest(tx: &mut Tx<'_>, before_no: i64, limit: i64) -> Result<Vec<Order>, DbError> {
     let sql = "select body from orders where no < $1 order by no desc limit $2";
     tx.query(sql, &[before_no.into(), limit.into()])?.iter().map(read_order).collect()
+}
+
+/// What a list of orders is narrowed to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Narrowed {
+    /// That state alone.
+    pub state: Option<OrderState>,
+    /// Only orders on hold.
+    pub held_only: bool,
+}
+
+/// The newest orders below `before_no` that a list shows, newest first.
+pub fn newest_narrowed(
+    tx: &mut Tx<'_>,
+    narrowed: &Narrowed,
+    before_no: i64,
+    limit: i64,
+) -> Result<Vec<Order>, DbError> {
+    let sql = "select body from orders where no < $1 and (state = $2 or $2 = '') and (hold is not null or $3 = 0) \
+        order by no desc limit $4";
+    let state = narrowed.state.map_or("", OrderState::word);
+    let held_only = i64::from(narrowed.held_only);
+    tx.query(sql, &[before_no.into(), state.into(), held_only.into(), limit.into()])?.iter().map(read_order).collect()
 }
 
 /// How many orders stand in each state word.
@@ -280,6 +304,30 @@ pub fn personal(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<domain::decide::S
 pub fn forget_personal(tx: &mut Tx<'_>, id: OrderId) -> Result<bool, DbError> {
     let sql = "update personal set key = null, body = '' where order_id = $1 and key is not null";
     Ok(tx.execute(sql, &[id.expose().into()])? > 0)
+}
+
+/// Data keys sealed under another key than `active`, for rotation.
+pub fn personal_sealed_by_older_keys(
+    tx: &mut Tx<'_>,
+    active: &str,
+    limit: i64,
+) -> Result<Vec<(OrderId, String)>, DbError> {
+    let prefix = format!("{active}.");
+    let sql = "select order_id, key from personal where key is not null and substr(key, 1, $1) <> $2 \
+        order by order_id limit $3";
+    let rows = tx.query(sql, &[(prefix.len() as i64).into(), prefix.into(), limit.into()])?;
+    rows.iter().map(|row| Ok((read_id(row.text(0))?, row.text(1).to_owned()))).collect()
+}
+
+/// Writes data keys as they are sealed now: (order, as it was sealed, as it is sealed). A key that changed or was deleted
+/// since it was read stays as it is, so that nothing that was forgotten comes back.
+pub fn reseal_personal(tx: &mut Tx<'_>, rows: Vec<(OrderId, String, String)>) -> Result<(), DbError> {
+    let rows = rows.into_iter().map(|(id, old, new)| vec![id.expose().into(), old.into(), new.into()]).collect();
+    tx.update_all(
+        "update personal set key = v.c3 from v where personal.order_id = v.c1 and personal.key = v.c2",
+        Bulk { columns: &[Column::Text; 3], rows },
+    )?;
+    Ok(())
 }
 
 /// Writes the sealed personal data of new orders.

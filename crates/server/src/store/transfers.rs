@@ -75,8 +75,11 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             owners.get(&transfer.to).map(OrderId::expose).into(),
         ]
     };
+    // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
+    // carries too, would else have it confirmed, and counted, a second time.
     let tail = "on conflict (id) do update set units = excluded.units, raw = excluded.raw, height = excluded.height, \
-        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, status = excluded.status";
+        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, \
+        status = case when chain_transfers.status = 'confirmed' then 'confirmed' else excluded.status end";
     let target =
         "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, order_id)";
     let columns = &[Text, Text, Text, Text, Int, Text, Int, Text, Int, Text, Text];
@@ -110,6 +113,14 @@ pub fn facts(
 pub fn of_order(tx: &mut Tx<'_>, order: OrderId) -> Result<Vec<TransferFact>, DbError> {
     let rows = tx.query(&format!("{FACT} where order_id = $1 order by id"), &[order.expose().into()])?;
     rows.iter().map(|row| read_fact(row).map(|(fact, _)| fact)).collect()
+}
+
+/// Money that came to an address of ours which no order owns, with the address; what vanished again is left out.
+pub fn of_no_order(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<(TransferFact, String)>, DbError> {
+    let sql = "select id, asset, units, block_at_ms, status, credited, order_id, address from chain_transfers \
+        where order_id is null and status <> 'reverted' order by id limit $1";
+    let rows = tx.query(sql, &[limit.into()])?;
+    rows.iter().map(|row| Ok((read_fact(row)?.0, row.text(7).to_owned()))).collect()
 }
 
 fn read_fact(row: &Row) -> Result<(TransferFact, Option<OrderId>), DbError> {
