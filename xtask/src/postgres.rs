@@ -1,8 +1,8 @@
-//! A throw-away PostgreSQL cluster for one run of the tests: made in a new temporary folder, started on a free port of
-//! the loopback address, stopped and deleted at the end, however the end comes.
+//! A throw-away PostgreSQL cluster for one run of the tests or of the bench: made in a new temporary folder, started on
+//! a free port of the loopback address, stopped and deleted at the end, however the end comes.
 //!
-//! It is fast because it is unsafe: nothing is ever synced to the disk. It must never be used for measuring durable
-//! writes, and it never touches a cluster that it did not make. Called by `test`.
+//! That of the tests is fast because it is unsafe: nothing is ever synced to the disk. The bench measures durable writes
+//! and asks for the other kind. It never touches a cluster that it did not make. Called by `test` and `bench`.
 
 use std::env;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -25,6 +25,24 @@ const START_SECONDS: &str = "60";
 /// Test processes run side by side, a few connections each; 300 serves a machine of many cores.
 const CONNECTIONS: u32 = 300;
 
+/// Whether what was committed survives a power cut.
+#[derive(Clone, Copy)]
+pub enum Durability {
+    /// Nothing is synced; for tests.
+    None,
+    /// As PostgreSQL comes: fsync, synchronous_commit and full_page_writes on; for measuring.
+    Full,
+}
+
+impl Durability {
+    fn settings(self) -> &'static str {
+        match self {
+            Self::None => "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n",
+            Self::Full => "fsync = on\nsynchronous_commit = on\nfull_page_writes = on\n",
+        }
+    }
+}
+
 /// A running server. Dropping it stops the server and deletes everything it wrote.
 pub struct Cluster {
     port: u16,
@@ -34,7 +52,7 @@ pub struct Cluster {
 impl Cluster {
     /// Makes and starts a cluster with the programs of one PostgreSQL installation. An error carries what the failing
     /// program, or the server's log, says.
-    pub fn start(programs: &Path) -> Result<Self> {
+    pub fn start(programs: &Path, durability: Durability) -> Result<Self> {
         let account = Account::choose()?;
         let directory = make_directory()?;
         let data = directory.join("data");
@@ -49,7 +67,7 @@ impl Cluster {
         run_command(initialise.arg(&data).current_dir(&directory)).context("cannot make a PostgreSQL cluster")?;
 
         let port = free_port()?;
-        write_settings(&data, &directory, port)?;
+        write_settings(&data, &directory, port, durability)?;
         let log = directory.join("server.log");
         let mut start = account.command(&programs.join("pg_ctl"));
         start.arg("-D").arg(&data).arg("-l").arg(&log).args(["-w", "-t", START_SECONDS, "start"]);
@@ -62,7 +80,12 @@ impl Cluster {
 
     /// Where the tests connect, as a superuser that needs no password.
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        self.url_of("postgres")
+    }
+
+    /// The same for one database of the cluster.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 }
 
@@ -170,17 +193,18 @@ fn make_directory() -> Result<PathBuf> {
 }
 
 /// A port that was free a moment ago; it is asked for right before the start, to keep that moment short.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot find a free port on 127.0.0.1")?;
     Ok(listener.local_addr().context("cannot read the address of a socket")?.port())
 }
 
-fn write_settings(data: &Path, socket_directory: &Path, port: u16) -> Result<()> {
+fn write_settings(data: &Path, socket_directory: &Path, port: u16, durability: Durability) -> Result<()> {
     // In the file and not on pg_ctl's command line, which passes through a shell.
     let socket_directory = socket_directory.display().to_string().replace('\'', "''");
     let settings = format!(
         "\nlisten_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{socket_directory}'\n\
-         max_connections = {CONNECTIONS}\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+         max_connections = {CONNECTIONS}\n{}",
+        durability.settings()
     );
     let path = data.join("postgresql.conf");
     let opened = OpenOptions::new().append(true).open(&path);
@@ -231,12 +255,13 @@ mod tests {
         let data = make_directory().expect("the temporary folder is writable");
         fs::write(data.join("postgresql.conf"), "# head").expect("the folder is new");
 
-        write_settings(&data, Path::new("/tmp/it's"), 5433).expect("the file is there");
+        write_settings(&data, Path::new("/tmp/it's"), 5433, Durability::None).expect("the file is there");
 
         let written = fs::read_to_string(data.join("postgresql.conf")).expect("just written");
         fs::remove_dir_all(&data).expect("just made");
         assert!(written.starts_with("# head\n"), "{written}");
         assert!(written.contains("unix_socket_directories = '/tmp/it''s'\n"), "{written}");
         assert!(written.contains("port = 5433\n"), "{written}");
+        assert!(written.contains("\nfsync = off\n"), "{written}");
     }
 }

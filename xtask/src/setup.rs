@@ -2,7 +2,7 @@
 //! with `aiosmtpd`, the mail server that the mail tests talk to.
 //!
 //! It installs Debian packages only as root and never starts a server; the only other thing it changes is the Python
-//! environment in the target directory. Called by `test`.
+//! environment in the target directory. Called by `test`; the bench looks for its own tools with the same hands.
 
 use std::env;
 use std::fs;
@@ -68,7 +68,8 @@ pub fn run_command(command: &mut Command) -> Result<String> {
     Ok(printed)
 }
 
-fn find_postgres() -> Option<PathBuf> {
+/// The folder of PostgreSQL's server programs, if they are installed.
+pub fn find_postgres() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).find(|folder| holds_postgres(folder)).or_else(newest_debian_postgres)
 }
@@ -118,11 +119,11 @@ fn python_with_mail_server(environment: &Path) -> Result<PathBuf> {
 
 /// Debian's package starts a cluster of its own on the standard port. It is left alone: the tests make another one, on
 /// another port.
-fn install_debian_packages(packages: &[&str]) -> Result<()> {
+pub fn install_debian_packages(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");
     if !is_root()? || !succeeds(Command::new("apt-get").arg("--version")) {
         bail!(
-            "the tests need what this machine lacks, and only root on a system with apt-get can have it installed from \
+            "this task needs what this machine lacks, and only root on a system with apt-get can have it installed from \
              here; install it and try again (Debian: sudo apt-get install --no-install-recommends {names})"
         );
     }
@@ -148,7 +149,8 @@ fn run_apt(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn succeeds(command: &mut Command) -> bool {
+/// Whether a command can be started and ends well; what it prints is dropped.
+pub fn succeeds(command: &mut Command) -> bool {
     let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     silent.status().is_ok_and(|status| status.success())
 }

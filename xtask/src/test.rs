@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::postgres::Cluster;
+use crate::postgres::{Cluster, Durability};
 use crate::setup::{self, Tools};
 use crate::step;
 
@@ -25,7 +25,7 @@ const SMTP_VARIABLE: &str = "KIOSK_TEST_SMTP_PYTHON";
 pub fn run() -> Result<Summary> {
     let tools = setup::prepare(&target_directory())?;
     step("starting a PostgreSQL server for the tests");
-    let cluster = Cluster::start(&tools.postgres_programs)?;
+    let cluster = Cluster::start(&tools.postgres_programs, Durability::None)?;
     eprintln!("    {}", cluster.url());
 
     let mut summary = run_workspace_tests(&cluster, &tools)?;
@@ -107,13 +107,16 @@ fn has_nextest(cluster: &Cluster, tools: &Tools) -> bool {
 }
 
 fn cargo(cluster: &Cluster, tools: &Tools) -> Command {
+    let mut command = plain_cargo();
+    command.env(POSTGRES_VARIABLE, cluster.url()).env(SMTP_VARIABLE, &tools.smtp_python);
+    command
+}
+
+/// The cargo that runs this task, in the repository's root.
+pub fn plain_cargo() -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
-    command
-        .current_dir(repository_root())
-        .env(POSTGRES_VARIABLE, cluster.url())
-        .env(SMTP_VARIABLE, &tools.smtp_python)
-        .stdin(Stdio::null());
+    command.current_dir(repository_root()).stdin(Stdio::null());
     // `cargo run` describes this package in the environment. Build scripts that watch those variables (ring's does)
     // would take the change for a reason to build everything anew, here and in the next plain `cargo test`.
     for (name, _) in env::vars_os() {
@@ -197,12 +200,12 @@ fn without_decoration(line: &str) -> String {
     plain
 }
 
-fn repository_root() -> PathBuf {
+pub fn repository_root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().expect("xtask is a folder of the repository").to_owned()
 }
 
-fn target_directory() -> PathBuf {
+pub fn target_directory() -> PathBuf {
     // Joined to the root, because a relative setting is relative to where cargo runs, and that is the root here.
     repository_root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

@@ -217,6 +217,12 @@ impl OrderBody {
             Some(acquisition) => acquisition.text("utm_source", MAX_TEXT_BYTES)?,
             None => None,
         };
+        let deliveries = read_deliveries(&body)?;
+        let lines: u32 = deliveries.iter().map(|delivery| delivery.quantity).sum();
+        if lines > MAX_QUANTITY {
+            let path = "deliveries";
+            return Err(BodyError::new(path, format_args!("must not stand for more than {MAX_QUANTITY} products")));
+        }
         Ok(Self {
             buyer_email: match user_email {
                 Some(email) => Some(email),
@@ -226,7 +232,7 @@ impl OrderBody {
             payment_via: payment.required_text("payment_via")?,
             coin: payment.text("coin", MAX_TEXT_BYTES)?.unwrap_or_else(|| DEFAULT_COIN.to_owned()),
             network: payment.text("network", MAX_TEXT_BYTES)?,
-            deliveries: read_deliveries(&body)?,
+            deliveries,
             lang: body.text("lang", MAX_TEXT_BYTES)?,
             utm_source,
             promo_code: body.text("promo_code", MAX_TEXT_BYTES)?,
@@ -234,7 +240,7 @@ impl OrderBody {
         })
     }
 
-    /// How many lines the entries stand for, each counted `quantity` times. At most 200,000, by the limits above.
+    /// How many lines the entries stand for, each counted `quantity` times. At most [`MAX_QUANTITY`].
     pub fn line_count(&self) -> u32 {
         self.deliveries.iter().map(|delivery| delivery.quantity).sum()
     }

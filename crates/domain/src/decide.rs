@@ -13,7 +13,7 @@ use crate::order::Order;
 use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
 use crate::terms;
 use crate::time::{Span, Time};
-use crate::validate::{self, CheckError, Problem, Quote};
+use crate::validate::{self, CheckError};
 
 pub use command::{
     Caps, Claim, Command, Decision, Facts, Idempotency, Place, Refusal, Replay, Resolution, SealedPersonal,
@@ -60,9 +60,6 @@ pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, 
     if unpaid >= command.caps.unpaid_per_visitor {
         return Err(Refusal::TooManyUnpaid);
     }
-    if exceeds_share(facts, &quote, command.caps.stock_share_percent) {
-        return Err(Refusal::Problems(vec![Problem::OutOfStock]));
-    }
     let network = command.market.rails.network_by_id(&quote.network_id).expect("a quote names a configured network");
     let address = facts.address.ok_or(Refusal::NoAddress(network.kind))?.to_owned();
     let mut counts = terms::counts(&command.basket, &quote, now);
@@ -96,16 +93,6 @@ pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, 
         quote,
     };
     Ok(Decision { events: vec![Event::Placed(Box::new(placed))], claims })
-}
-
-/// Whether unpaid orders would hold more of a SKU than their share; one code may always be held.
-fn exceeds_share(facts: &Facts<'_>, quote: &Quote, share_percent: i64) -> bool {
-    let own = || quote.lines.iter().filter(|line| terms::is_own_stock(&line.suppliers)).map(|line| &line.sku);
-    own().any(|sku| {
-        let count = facts.shared.stock.get(sku).copied().unwrap_or_default();
-        let wanted = own().filter(|other| *other == sku).count() as i64;
-        count.held + wanted > (count.free * share_percent / 100).max(1)
-    })
 }
 
 impl From<CheckError> for Refusal {

@@ -28,6 +28,8 @@ pub struct Limits {
     pub customer: Tier,
     /// Most lines of one order (contract section 10: 10 deliveries).
     pub max_lines: usize,
+    /// Share of a SKU's free codes that unpaid orders may hold together, in percent; one code may always be held.
+    pub unpaid_stock_share_percent: i64,
 }
 
 impl Tier {
@@ -44,6 +46,7 @@ impl Default for Limits {
             anonymous: Tier::whole(1_000, 2_000, 10_000),
             customer: Tier::whole(5_000, 10_000, 50_000),
             max_lines: 10,
+            unpaid_stock_share_percent: 100,
         }
     }
 }

@@ -179,6 +179,16 @@ impl Order {
         }
     }
 
+    /// Whether a person stopped the whole order, or its money vanished: nothing new is bought, nothing is shown.
+    pub fn is_stopped(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.line.is_none())
+    }
+
+    /// Whether the goods of delivered lines may be shown to whoever holds their link.
+    pub fn shows_goods(&self) -> bool {
+        self.state == OrderState::Done || (self.payment.settled_at.is_some() && !self.is_stopped())
+    }
+
     /// The line of that number.
     pub fn line(&self, line: u32) -> Option<&Line> {
         self.lines.get(line as usize)
@@ -303,7 +313,7 @@ impl Order {
             steps.extend(self.expiry_step());
             return steps;
         }
-        let stopped = self.hold.as_ref().is_some_and(|hold| hold.line.is_none());
+        let stopped = self.is_stopped();
         for (at, line) in self.lines.iter().enumerate() {
             let held = stopped || self.hold.as_ref().is_some_and(|hold| hold.line == Some(at as u32));
             if let Some((what, due_at)) = self.line_step(at, line, held) {

@@ -67,6 +67,10 @@ pub fn order_state(order: &Order) -> OrderState {
 }
 
 fn paid_state(order: &Order) -> OrderState {
+    // Whatever a supplier delivered meanwhile stays shut until a person has looked; an order that is Done stays so.
+    if order.is_stopped() {
+        return OrderState::WaitingForManualAction;
+    }
     let delivered = order.lines.iter().any(|line| matches!(line, Line::Delivered { .. }));
     let ended = order.lines.iter().all(Line::is_ended);
     if ended && delivered {

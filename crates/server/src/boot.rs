@@ -28,7 +28,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, stock_demo};
-pub use rails::{add_to_pool, market};
+pub use rails::{add_to_pool, market, rate_sources};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
 const CALL_TIMEOUT: Span = Span::seconds(10);
@@ -140,6 +140,7 @@ impl Running {
 /// Starts doors and workers; answers as soon as requests are taken.
 pub async fn start(config: &Config, kiosk: Kiosk, stop: watch::Receiver<bool>) -> anyhow::Result<Running> {
     let outside = outside(config, &kiosk)?;
+    let (sources, looks) = rails::first_rates(config, &kiosk.engine).await?;
     let mut workers = driver::start(&kiosk.engine, &kiosk.vault, &outside, stop.clone());
     workers.spawn(rails::keep_pools_filled(
         kiosk.engine.clone(),
@@ -147,11 +148,23 @@ pub async fn start(config: &Config, kiosk: Kiosk, stop: watch::Receiver<bool>) -
         config.sandbox.enabled,
         stop.clone(),
     ));
-    start_doors(config, &kiosk, &outside, workers, stop).await
+    workers.spawn(rails::keep_rates(kiosk.engine.clone(), sources, looks, stop.clone()));
+    open_doors(config, &kiosk, &outside, workers, stop).await
 }
 
 /// Starts the doors, and ends `workers` with them; for tests that call the workers themselves the set is empty.
 pub async fn start_doors(
+    config: &Config,
+    kiosk: &Kiosk,
+    outside: &Outside,
+    workers: JoinSet<()>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<Running> {
+    rails::first_rates(config, &kiosk.engine).await?;
+    open_doors(config, kiosk, outside, workers, stop).await
+}
+
+async fn open_doors(
     config: &Config,
     kiosk: &Kiosk,
     outside: &Outside,
@@ -187,10 +200,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         product_type: config.server.product_type.clone(),
         delivery_word: config.server.delivery_word.clone(),
         strict_partners: config.server.strict_partners,
-        caps: Caps {
-            unpaid_per_visitor: config.server.unpaid_orders_per_visitor,
-            stock_share_percent: config.limits.unpaid_stock_share_percent,
-        },
+        caps: Caps { unpaid_per_visitor: config.server.unpaid_orders_per_visitor },
         sandbox,
     };
     let reads = Reads {

@@ -75,16 +75,18 @@ pub struct DatabaseConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RatesConfig {
-    /// The European Central Bank's daily XML, as a file.
-    pub ecb_file: Option<PathBuf>,
+    /// The European Central Bank's daily XML: a file, or an https address.
+    pub ecb: Option<String>,
+    /// Prices of coins in US dollars, in the form of `docs/rates.md`: a file, or an https address.
+    pub coins: Option<String>,
     pub max_age_hours: i64,
-    /// What coins that are not pegged to the dollar cost, in US dollars: `BTC = "90000"`.
+    /// Fixed prices of coins in US dollars, for tests and demos: `BTC = "90000"`.
     pub coins_usd: std::collections::BTreeMap<String, String>,
 }
 
 impl Default for RatesConfig {
     fn default() -> Self {
-        RatesConfig { ecb_file: None, max_age_hours: 96, coins_usd: Default::default() }
+        RatesConfig { ecb: None, coins: None, max_age_hours: 96, coins_usd: Default::default() }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What leaves the process, as traits: clocks, ids, networks, suppliers, mail. Adapters implement them; the simulator
-//! does too.
+//! What leaves the process, as traits: clocks, ids, networks, suppliers, mail, rates. Adapters implement them; the
+//! simulator does too.
 //!
 //! Must never name an adapter. Every call that can move money or goods answers with three values: done, refused, unknown.
 
@@ -129,4 +129,16 @@ pub enum Sent {
 /// Sends mail.
 pub trait Mailer: Send + Sync {
     fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Sent>;
+}
+
+/// Where rates come from, as a text that its reader knows.
+pub trait RateSource: Send + Sync {
+    /// For the log: never shows a key that an address may hold.
+    fn name(&self) -> &str;
+    /// When the text was last written; `None` where nobody knows. To be asked before `fetch`.
+    fn written_at(&self) -> Option<Time> {
+        None
+    }
+    /// The text as it is now, at most 1 MiB; `Err` is a text for the log.
+    fn fetch(&self) -> Answer<'_, Result<String, String>>;
 }

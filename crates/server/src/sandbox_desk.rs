@@ -12,6 +12,7 @@ use domain::ids::{AssetId, OrderId};
 use domain::money::parse_units;
 use domain::order::Order;
 use domain::time::Span;
+use std::sync::Arc;
 
 /// How to pay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +60,8 @@ pub fn factor_ppm(text: &str) -> Result<i64, PayError> {
 /// Reads a span such as `90s`, `20m` or `2h`.
 pub fn span(text: &str) -> Result<Span, PayError> {
     let wrong = || PayError::Wrong("late is a time such as 90s, 20m or 2h, at most 240h".to_owned());
-    let (number, unit) = text.split_at(text.len().saturating_sub(1).min(text.len()));
+    let unit_at = text.char_indices().next_back().map_or(0, |(at, _)| at);
+    let (number, unit) = text.split_at(unit_at);
     let number: i64 = number.parse().ok().filter(|number| (0..=864_000).contains(number)).ok_or_else(wrong)?;
     match unit {
         "s" => Ok(Span::seconds(number)),
@@ -113,17 +115,16 @@ pub async fn pay(
 async fn expire(engine: &Engine, order: &Order) -> Result<(), PayError> {
     let scanned_through = order.expires_at + Span(1);
     let id = order.id;
-    // Money that is on the chain already must be weighed before the window closes.
-    let open = engine
-        .db
-        .read(move |tx| transfers::of_order(tx, id))
-        .await?
-        .iter()
-        .any(|fact| fact.credited != Some(fact.status));
-    if open {
-        return Err(PayError::Wrong("an earlier payment is still being credited; try again in a second".to_owned()));
+    // Money that the watcher found already is weighed before the window closes.
+    let found = engine.db.read(move |tx| transfers::of_order(tx, id)).await?;
+    for fact in found.into_iter().filter(|fact| fact.credited != Some(fact.status)) {
+        done(engine.submit(Lane::Client, Command::Credit { transfer: fact.id }).await)?;
     }
-    match engine.submit(Lane::Client, Command::Expire { order: order.id, scanned_through }).await {
+    done(engine.submit(Lane::Client, Command::Expire { order: order.id, scanned_through }).await)
+}
+
+fn done(answer: Result<Arc<Order>, SubmitError>) -> Result<(), PayError> {
+    match answer {
         Ok(_) | Err(SubmitError::Refused(Refusal::AlreadyDone(_))) => Ok(()),
         Err(error) => Err(error.into()),
     }

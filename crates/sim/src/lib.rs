@@ -152,7 +152,7 @@ impl World {
             personal: self.vault.seal_personal(id, &personal),
             idempotency: None,
             visitor: "visitor".to_owned(),
-            caps: Caps { unpaid_per_visitor: 1_000, stock_share_percent: 100 },
+            caps: Caps { unpaid_per_visitor: 1_000 },
         };
         at_once(self.engine.submit(Lane::Client, Command::Place(Box::new(place))))
     }

@@ -93,8 +93,6 @@ pub struct Place {
 pub struct Caps {
     /// Unpaid orders per visitor.
     pub unpaid_per_visitor: i64,
-    /// Share of a SKU's free codes that unpaid orders may hold together, in percent.
-    pub stock_share_percent: i64,
 }
 
 /// Personal data of one order: its own key, sealed by the shop's, and the text sealed by that key.

@@ -334,13 +334,9 @@ mod tests {
 
     #[test]
     fn labels_are_short() {
-        for (amount, label) in [
-            ("75 USD", "$75"),
-            ("12.5 EUR", "€12.50"),
-            ("20 BRL", "R$20"),
-            ("1500 TRY", "₺1500"),
-            ("500 JPY", "¥500"),
-        ] {
+        for (amount, label) in
+            [("75 USD", "$75"), ("12.5 EUR", "€12.50"), ("20 BRL", "R$20"), ("1500 TRY", "₺1500"), ("500 JPY", "¥500")]
+        {
             assert_eq!(money_label(fiat(amount)), label);
         }
     }

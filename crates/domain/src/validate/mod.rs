@@ -104,9 +104,11 @@ impl Facts {
         self.counters.get(key).map_or(0, Counter::total)
     }
 
-    /// Codes of a SKU that nobody holds.
-    pub fn available(&self, sku: &Sku) -> i64 {
-        self.stock.get(sku).map_or(0, |count| count.free - count.held)
+    /// Whether so many more codes of a SKU may be promised, within the share that unpaid orders may hold.
+    pub fn may_hold(&self, sku: &Sku, wanted: i64, share_percent: i64) -> bool {
+        let count = self.stock.get(sku).copied().unwrap_or_default();
+        let most = (count.free.saturating_mul(share_percent) / 100).max(1).min(count.free);
+        count.held + wanted <= most
     }
 }
 

@@ -117,7 +117,8 @@ impl<'a> Asked<'a> {
         for offer in own_stock(self.lines) {
             *demand.entry(&offer.product.sku).or_default() += 1;
         }
-        demand.into_iter().any(|(sku, wanted)| wanted > self.facts.available(sku)).then_some(Problem::OutOfStock)
+        let share = self.market.limits.unpaid_stock_share_percent;
+        demand.into_iter().any(|(sku, wanted)| !self.facts.may_hold(sku, wanted, share)).then_some(Problem::OutOfStock)
     }
 
     fn limit_problems(&self) -> Vec<Problem> {

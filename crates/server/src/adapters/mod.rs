@@ -1,4 +1,5 @@
 //! What implements the ports. Must never name the engine, the store or a door.
 
 pub mod mail;
+pub mod rates;
 pub mod sandbox;

@@ -1,17 +1,19 @@
 //! The market by configuration: coins and networks, rates, margins, limits; and the pools of deposit addresses.
 
+use crate::adapters::rates::source_at;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::ports::Ids;
 use crate::rates_file;
 use crate::store::{claims, settings};
 use crate::wallet;
+use crate::workers;
+use crate::workers::rates::{Looks, RateSources};
 use anyhow::{Context, bail};
 use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
 use domain::catalog::Catalogue;
 use domain::ids::{AssetId, NetworkId};
 use domain::limits::{Limits, Tier};
-use domain::money::Currency;
 use domain::pricing::{CoinRate, FiatRate, MarginRule, Rates};
 use domain::time::{Span, Time};
 use domain::validate::{DEFAULT_MINIMUM_EUR_CENTS, Market};
@@ -59,50 +61,84 @@ pub fn market(config: &Config) -> anyhow::Result<Market> {
             anonymous: tier(config.limits.anonymous),
             customer: tier(config.limits.customer),
             max_lines: config.limits.products_per_order,
+            unpaid_stock_share_percent: config.limits.unpaid_stock_share_percent,
         },
         minimum_eur_cents: DEFAULT_MINIMUM_EUR_CENTS,
     })
 }
 
+/// What is known before any source was asked: the demo's rates, and fixed prices.
 fn rates(config: &Config) -> anyhow::Result<Rates> {
-    let from_file = match &config.rates.ecb_file {
-        Some(path) => Some(
-            std::fs::read_to_string(path).with_context(|| format!("cannot read the rates in {}", path.display()))?,
-        ),
-        None => None,
+    // A sandbox without a table of its own is a demo: its rates are a file of the program and never too old.
+    let demo = config.rates.ecb.is_none() && config.sandbox.enabled;
+    let (fiat_as_of, table) = match demo {
+        true => rates_file::parse(DEMO_RATES).context("the demo's rates cannot be used")?,
+        false => (Time(0), BTreeMap::new()),
     };
-    let demo = from_file.is_none() && config.sandbox.enabled;
-    let text = from_file.as_deref().or(demo.then_some(DEMO_RATES));
-    let (fiat_as_of, table) = match text {
-        Some(text) => rates_file::parse(text).context("the rates file cannot be used")?,
-        None => (Time(0), BTreeMap::new()),
-    };
-    let mut coins = BTreeMap::new();
-    for (coin, usd) in &config.rates.coins_usd {
-        let usd: Decimal = usd
-            .parse()
-            .ok()
-            .filter(|usd| *usd > Decimal::ZERO)
-            .with_context(|| format!("rates.coins_usd.{coin} is not a price"))?;
-        coins.insert(coin.clone(), CoinRate { usd, as_of: fiat_as_of });
-    }
+    let mut usd = fixed_prices(config)?;
     if demo {
-        for (coin, usd) in [("BTC", 90_000), ("ETH", 3_000), ("SOL", 140)] {
-            coins.entry(coin.to_owned()).or_insert(CoinRate { usd: Decimal::from(usd), as_of: fiat_as_of });
+        for (coin, price) in [("BTC", 90_000), ("ETH", 3_000), ("SOL", 140)] {
+            usd.entry(coin.to_owned()).or_insert(Decimal::from(price));
         }
     }
-    let fiat: BTreeMap<Currency, FiatRate> =
-        table.into_iter().map(|(currency, per_eur)| (currency, FiatRate { per_eur })).collect();
-    let id = crate::entropy::to_hex(&Sha256::digest(format!("{fiat:?}{coins:?}"))[..8]);
-    Ok(Rates {
-        id,
-        fiat,
+    let mut rates = Rates {
+        fiat: table.into_iter().map(|(currency, per_eur)| (currency, FiatRate { per_eur })).collect(),
         fiat_as_of,
-        coins,
+        coins: usd.into_iter().map(|(coin, usd)| (coin, CoinRate { usd, as_of: fiat_as_of })).collect(),
         max_age: Span::hours(config.rates.max_age_hours),
         never_stale: demo,
         ..Rates::default()
+    };
+    rates.id = workers::rates::snapshot_id(&rates);
+    Ok(rates)
+}
+
+fn fixed_prices(config: &Config) -> anyhow::Result<BTreeMap<String, Decimal>> {
+    let mut prices = BTreeMap::new();
+    for (coin, usd) in &config.rates.coins_usd {
+        let price = usd.parse::<Decimal>().ok().filter(|price| *price > Decimal::ZERO);
+        let price = price.with_context(|| format!("rates.coins_usd.{coin} is not a price"))?;
+        prices.insert(coin.clone(), price);
+    }
+    Ok(prices)
+}
+
+/// Where rates come from, by configuration; asks nobody yet.
+pub fn rate_sources(config: &Config) -> anyhow::Result<RateSources> {
+    let source = |key: &str, place: &Option<String>| {
+        let source = place.as_deref().map(source_at).transpose();
+        source.with_context(|| format!("{key} cannot be used"))
+    };
+    Ok(RateSources {
+        ecb: source("rates.ecb", &config.rates.ecb)?,
+        coins: source("rates.coins", &config.rates.coins)?,
+        fixed_usd: fixed_prices(config)?,
     })
+}
+
+/// The first look at the sources. One that fails is logged; the shop opens without what it would have said.
+pub async fn first_rates(config: &Config, engine: &Engine) -> anyhow::Result<(RateSources, Looks)> {
+    let (sources, mut looks) = (rate_sources(config)?, Looks::default());
+    workers::rates::run_once(engine, &sources, &mut looks, engine.clock.now()).await?;
+    Ok((sources, looks))
+}
+
+/// Looks for new rates while the server runs. A fetch that is under way when it ends is dropped.
+pub async fn keep_rates(engine: Engine, sources: RateSources, mut looks: Looks, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        tokio::select! {
+            ran = workers::rates::run_once(&engine, &sources, &mut looks, engine.clock.now()) => {
+                if let Err(error) = ran {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "rates not looked at");
+                }
+            }
+            _ = stop.changed() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = stop.changed() => return,
+        }
+    }
 }
 
 /// Simulated networks under the names of the store API (contract 6.3); Solana first, as the contract recommends.

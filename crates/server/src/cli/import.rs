@@ -1,9 +1,10 @@
 //! `kiosk catalogue` and `kiosk stock`.
 
-use super::Installation;
+use super::{Installation, backup};
 use crate::boot;
 use crate::catalogue_generate;
 use crate::ports::Goods;
+use crate::store::epoch;
 use crate::store::stock::{self, NewCode};
 use crate::store::{DbError, Tx};
 use anyhow::{Context, bail};
@@ -38,7 +39,9 @@ pub enum StockCommand {
         #[command(flatten)]
         installation: Installation,
     },
-    /// Show how many codes are free and held, by SKU.
+    /// Put codes back on sale that a restore has quarantined, once somebody has looked at them.
+    Release(backup::ReleaseArgs),
+    /// Show how many codes are free, held and quarantined, by SKU.
     List {
         #[command(flatten)]
         installation: Installation,
@@ -73,10 +76,14 @@ pub async fn catalogue(command: CatalogueCommand) -> anyhow::Result<ExitCode> {
 pub async fn stock(command: StockCommand) -> anyhow::Result<ExitCode> {
     match command {
         StockCommand::Import { file, installation } => import_codes(&file, &installation).await,
+        StockCommand::Release(arguments) => backup::release(arguments).await,
         StockCommand::List { installation } => {
             let kiosk = installation.open().await?;
-            for (sku, count) in kiosk.engine.db.read(stock::counts).await? {
-                println!("{sku}  free {}  held {}", count.free, count.held);
+            let both = kiosk.engine.db.read(|tx| Ok((stock::counts(tx)?, epoch::quarantined(tx)?)));
+            let (counts, quarantined) = both.await?;
+            for (sku, count) in counts {
+                let waiting = quarantined.get(&sku).copied().unwrap_or(0);
+                println!("{sku}  free {}  held {}  quarantined {waiting}", count.free, count.held);
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -112,9 +112,7 @@ async fn reseal_personal(kiosk: &Kiosk, active: &str, resealed: &mut Resealed) -
         let found = page.len();
         let again: Vec<_> = page
             .into_iter()
-            .filter_map(|(order, old)| {
-                kiosk.vault.reseal_personal(order, &old).ok().map(|new| (order, old, new))
-            })
+            .filter_map(|(order, old)| kiosk.vault.reseal_personal(order, &old).ok().map(|new| (order, old, new)))
             .collect();
         let count = again.len();
         if count == 0 {

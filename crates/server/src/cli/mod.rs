@@ -5,6 +5,13 @@ mod check;
 mod import;
 mod sandbox;
 mod serve;
+mod shop;
+
+// What an operator does by hand; public for tests.
+pub mod backup;
+pub mod keys;
+pub mod order;
+pub mod wallet;
 
 use crate::boot::{self, Kiosk};
 use crate::config::Config;
@@ -41,8 +48,23 @@ enum Command {
     /// Pay on the simulated chains.
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
+    /// Orders: list, explain, hold, decide.
+    #[command(subcommand)]
+    Order(order::OrderCommand),
+    /// Deposit addresses.
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
+    /// The keys that seal codes and personal data.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Copy the database, also of a running shop, into a new file.
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty data directory.
+    Restore(backup::RestoreArgs),
     /// Check that the database holds together; changes nothing.
     Fsck(Installation),
+    /// Buy at any shop of the store API.
+    Shop(Box<shop::ShopArgs>),
 }
 
 /// Which installation a command works on.
@@ -67,6 +89,15 @@ impl Installation {
             config.server.data_dir.clone_from(data_dir);
         }
         Ok(config)
+    }
+
+    /// The same installation's arguments for a command to be copied into a shell, with a space before them; often none.
+    fn as_arguments(&self) -> String {
+        let argument = |name: &str, path: &Option<PathBuf>| {
+            let quoted = path.as_ref().map(|path| path.display().to_string().replace('\'', "'\\''"));
+            quoted.map(|path| format!(" --{name} '{path}'")).unwrap_or_default()
+        };
+        argument("config", &self.config) + &argument("data-dir", &self.data_dir)
     }
 
     /// The installation, open beside a server that may run.
@@ -104,7 +135,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Partner(command) => accounts::partner(command).await,
         Command::Customer(command) => accounts::customer(command).await,
         Command::Sandbox(command) => sandbox::run(command).await,
+        Command::Order(command) => order::run(command).await,
+        Command::Wallet(command) => wallet::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
+        Command::Backup(arguments) => backup::backup(arguments).await,
+        Command::Restore(arguments) => backup::restore(arguments).await,
         Command::Fsck(installation) => check::fsck(&installation).await,
+        Command::Shop(arguments) => shop::run(*arguments).await,
     }
 }
 

@@ -158,7 +158,7 @@ enum Name {
 
 impl Name {
     fn parse(text: &str) -> anyhow::Result<Name> {
-        match (OrderId::parse(text), text.parse()) {
+        match (OrderId::parse(text), text.parse::<i64>()) {
             (Ok(id), _) => Ok(Name::Id(id)),
             (Err(_), Ok(no)) => Ok(Name::No(no)),
             // Not repeated: it may be an order id with one letter too many.

@@ -1,11 +1,9 @@
 //! `kiosk sandbox pay`: pays an order on the simulated chain, from a process of its own.
 
-use super::Installation;
+use super::{Installation, order};
 use crate::sandbox_desk::{self, Payment};
-use crate::store::orders;
 use anyhow::Context;
 use clap::Subcommand;
-use domain::ids::OrderId;
 use std::process::ExitCode;
 
 #[derive(Subcommand)]
@@ -39,14 +37,7 @@ pub async fn run(command: SandboxCommand) -> anyhow::Result<ExitCode> {
     let SandboxCommand::Pay { order, factor, twice, late, reorg, wrong_token, installation } = command;
     let kiosk = installation.open().await?;
     let books = kiosk.books.clone().context("this installation has no sandbox")?;
-    let id = match (OrderId::parse(&order), order.parse::<i64>()) {
-        (Ok(id), _) => id,
-        (Err(_), Ok(no)) => {
-            let found = kiosk.engine.db.read(move |tx| orders::by_no(tx, no)).await?;
-            found.with_context(|| format!("there is no order {no}"))?.id
-        }
-        (Err(_), Err(_)) => anyhow::bail!("{order:?} is neither an order id nor a short number"),
-    };
+    let id = order::find(&kiosk, &order).await?.id;
     let payment = Payment {
         factor_ppm: factor.as_deref().map(sandbox_desk::factor_ppm).transpose()?,
         twice,

@@ -54,9 +54,7 @@ const MOST_TOKEN_BYTES: u64 = 4_096;
 /// # Errors
 /// Only when a result could not be written. What the shop or the network did is told on stderr, see the module.
 pub async fn run(args: ShopArgs) -> anyhow::Result<ExitCode> {
-    run_into(args, &mut io::stdout(), &mut io::stderr())
-        .await
-        .map(ExitCode::from)
+    run_into(args, &mut io::stdout(), &mut io::stderr()).await.map(ExitCode::from)
 }
 
 /// As [`run`], with the outputs handed in.
@@ -118,10 +116,7 @@ impl Customer {
         if let Some(partner) = &args.partner {
             same_shop.push_str(&format!(" --partner {}", shell_word(partner)));
         }
-        Ok(Self {
-            client: Client::new(&args.url, identity)?,
-            same_shop,
-        })
+        Ok(Self { client: Client::new(&args.url, identity)?, same_shop })
     }
 
     /// The command that follows an order, to be copied into a shell.
@@ -177,11 +172,7 @@ impl Customer {
     async fn validate(&self, wanted: &OrderArgs, terminal: &mut Terminal<'_>) -> Result<Ending, Failure> {
         let validation = self.client.validate(&order_request(wanted)).await?;
         terminal.result(&validation, || show::validation(&validation))?;
-        if validation.problems.is_empty() {
-            Ok(Ending::Fine)
-        } else {
-            Ok(Ending::Refused)
-        }
+        if validation.problems.is_empty() { Ok(Ending::Fine) } else { Ok(Ending::Refused) }
     }
 
     /// With a key in every case: a purchase whose answer is lost can then be repeated without buying twice.
@@ -236,25 +227,18 @@ fn token_of_file(path: &Path) -> Result<String, Failure> {
         .map_err(|error| usage(&format!("the token file {shown} cannot be read: {error}")))?;
     let token = text.trim();
     if token.is_empty() || text.len() as u64 > MOST_TOKEN_BYTES {
-        return Err(usage(&format!(
-            "the token file {shown} must hold one token and nothing else"
-        )));
+        return Err(usage(&format!("the token file {shown} must hold one token and nothing else")));
     }
     Ok(token.to_owned())
 }
 
 fn usage(problem: &str) -> Failure {
-    Failure::Usage {
-        problem: problem.to_owned(),
-    }
+    Failure::Usage { problem: problem.to_owned() }
 }
 
 /// The brands that a search found, in its order: the search knows the best match, the listing the whole record.
 fn in_order_found(found: &[ProductGroup], brands: Vec<Brand>) -> Vec<Brand> {
-    let mut by_id: HashMap<String, Brand> = brands
-        .into_iter()
-        .map(|brand| (brand.brand_id.clone(), brand))
-        .collect();
+    let mut by_id: HashMap<String, Brand> = brands.into_iter().map(|brand| (brand.brand_id.clone(), brand)).collect();
     found.iter().filter_map(|group| by_id.remove(&group.brand_id)).collect()
 }
 

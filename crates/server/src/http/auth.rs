@@ -149,7 +149,11 @@ impl Limiter {
         if buckets.len() >= REMEMBERED {
             buckets.retain(|_, bucket| now.since(bucket.at).0 < 10_000);
         }
-        let bucket = buckets.entry(address).or_insert(Bucket { milli_calls: full, at: now });
+        // So many at once are a flood: forgetting all of them costs less than remembering more.
+        if buckets.len() >= REMEMBERED {
+            buckets.clear();
+        }
+        let bucket = buckets.entry(one_visitor(address)).or_insert(Bucket { milli_calls: full, at: now });
         let refilled = now.since(bucket.at).0.max(0).saturating_mul(i64::from(self.limit.per_second));
         bucket.milli_calls = bucket.milli_calls.saturating_add(refilled).min(full);
         bucket.at = now;
@@ -159,6 +163,14 @@ impl Limiter {
         }
         bucket.milli_calls -= 1_000;
         Ok(())
+    }
+}
+
+/// An IPv6 visitor has a whole /64 to himself.
+fn one_visitor(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
     }
 }
 

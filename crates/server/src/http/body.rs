@@ -1,11 +1,12 @@
-//! Request bodies: whole, bounded, and with our own error when they are not.
+//! Parts of a request, with our own error where they are not what they should be: bodies and path segments.
 
 use super::App;
 use super::error::ApiError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 
 /// The bytes of a body that is not too large.
 pub struct Body(pub Bytes);
@@ -21,5 +22,19 @@ impl FromRequest<App> for Body {
             }
             ApiError::bad_request("the body could not be read to its end")
         })
+    }
+}
+
+/// The one variable segment of a path; one that is not text names nothing.
+pub struct Segment(pub String);
+
+impl FromRequestParts<App> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Segment, ApiError> {
+        Path::<String>::from_request_parts(parts, app)
+            .await
+            .map(|Path(text)| Segment(text))
+            .map_err(|_| ApiError::not_found())
     }
 }

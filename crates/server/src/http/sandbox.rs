@@ -1,17 +1,17 @@
 //! `POST /sandbox/orders/{id}/pay`: pays an order on the simulated chain. Routed in the demo only.
 
 use super::App;
-use super::body::Body;
+use super::body::{Body, Segment};
 use super::error::ApiError;
 use crate::sandbox_desk::{self, PayError, Payment};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use domain::ids::OrderId;
 use serde_json::{Value, json};
 
 /// Body: `{"factor": "0.5", "twice": true, "late": "20m", "reorg": 2, "wrong_token": true}`, each optional.
-pub async fn pay(State(app): State<App>, Path(id): Path<String>, body: Body) -> Result<Json<Value>, ApiError> {
+pub async fn pay(State(app): State<App>, Segment(id): Segment, body: Body) -> Result<Json<Value>, ApiError> {
     let sandbox = app.settings.sandbox.as_ref().ok_or_else(ApiError::not_found)?;
     let id = OrderId::parse(&id).map_err(|_| ApiError::not_found())?;
     let payment = read(&body.0)?;

@@ -7,6 +7,7 @@ use super::stream::{self, Framing, Handover, Stream};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
 use axum::http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -151,14 +152,20 @@ fn render_head(response: &Response<Body>, framing: Framing) -> Vec<u8> {
     let status = response.status();
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("")).into_bytes();
     for (name, value) in response.headers() {
+        // The body is the stream, not the empty one that the handler answered with.
+        let of_the_body = name == CONTENT_LENGTH || (name == CONNECTION && framing == Framing::UntilClose);
+        if of_the_body {
+            continue;
+        }
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());
         head.extend_from_slice(b"\r\n");
     }
-    if framing == Framing::Chunked {
-        head.extend_from_slice(b"transfer-encoding: chunked\r\n");
-    }
+    head.extend_from_slice(match framing {
+        Framing::Chunked => b"transfer-encoding: chunked\r\n".as_slice(),
+        Framing::UntilClose => b"connection: close\r\n".as_slice(),
+    });
     head.extend_from_slice(b"\r\n");
     head
 }

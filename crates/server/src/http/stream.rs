@@ -26,6 +26,8 @@ const SLOW_READER: Duration = Duration::from_secs(10);
 /// How often the log is looked at when nothing wakes us: another process may have written.
 const SLOW_POLL: Duration = Duration::from_millis(500);
 const PAGE: i64 = 2_000;
+/// Rounds of a busy log after which orders that nobody watches any more are forgotten.
+const FORGET_EVERY: u32 = 64;
 
 /// One version of an order, rendered once for all its watchers.
 #[derive(Clone, Default)]
@@ -110,8 +112,13 @@ impl Tail {
     ) {
         let mut news = engine.news();
         let mut cursor = engine.db.read(head::last_seq).await.unwrap_or(0);
+        let mut rounds = 0_u32;
         while !*stop.borrow() {
             news.mark_unchanged();
+            rounds = rounds.wrapping_add(1);
+            if rounds.is_multiple_of(FORGET_EVERY) {
+                self.forget_unwatched();
+            }
             match self.follow(&engine, &vault, &settings, cursor).await {
                 Ok(next) if next > cursor => {
                     cursor = next;

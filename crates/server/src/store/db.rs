@@ -66,7 +66,7 @@ impl Row {
         match &self.0[column] {
             Val::Int(value) => Some(*value),
             Val::Null => None,
-            other => panic!("column {column} holds {other:?}, not an integer"),
+            Val::Text(_) | Val::List(_) => panic!("column {column} does not hold an integer"),
         }
     }
 
@@ -74,7 +74,7 @@ impl Row {
         match &self.0[column] {
             Val::Text(value) => Some(value),
             Val::Null => None,
-            other => panic!("column {column} holds {other:?}, not a text"),
+            Val::Int(_) | Val::List(_) => panic!("column {column} does not hold a text"),
         }
     }
 }
@@ -85,7 +85,7 @@ pub enum DbError {
     #[error("SQLite refused")]
     Sqlite(#[from] rusqlite::Error),
     #[error("PostgreSQL refused")]
-    Postgres(#[from] postgres::Error),
+    Postgres(#[from] PostgresError),
     #[error("the database's schema could not be brought up to date")]
     Migration(#[from] refinery::Error),
     #[error("the database could not be opened: {0}")]
@@ -108,10 +108,7 @@ impl DbError {
                 use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
                 matches!(failure.code, DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure)
             }
-            DbError::Postgres(error) => {
-                let class = error.code().map(|code| code.code().get(..2).unwrap_or_default().to_owned());
-                error.is_closed() || class.is_none_or(|class| ["08", "40", "53", "55", "57"].contains(&class.as_str()))
-            }
+            DbError::Postgres(error) => error.is_passing(),
             DbError::Overloaded | DbError::Clock(_) => true,
             DbError::Sqlite(_)
             | DbError::Migration(_)
@@ -119,6 +116,37 @@ impl DbError {
             | DbError::Corrupt { .. }
             | DbError::Invariant(_) => false,
         }
+    }
+}
+
+/// What PostgreSQL said, without the values that its own text may quote: an order's id must not reach a log.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct PostgresError {
+    text: String,
+    /// SQLSTATE, where the server gave one; otherwise the connection failed.
+    state: Option<String>,
+}
+
+impl PostgresError {
+    /// Connection, transaction rollback, resources, operator intervention, locks.
+    fn is_passing(&self) -> bool {
+        let class = self.state.as_deref().and_then(|state| state.get(..2));
+        class.is_none_or(|class| ["08", "40", "53", "55", "57"].contains(&class))
+    }
+}
+
+impl From<postgres::Error> for DbError {
+    fn from(error: postgres::Error) -> Self {
+        let told = error.as_db_error();
+        let text = match told {
+            Some(told) => {
+                let place = told.constraint().or(told.table()).map(|name| format!(" ({name})")).unwrap_or_default();
+                format!("SQLSTATE {}{place}", told.code().code())
+            }
+            None => error.to_string(),
+        };
+        DbError::Postgres(PostgresError { text, state: told.map(|told| told.code().code().to_owned()) })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Work that nobody waits for: watching chains, crediting, delivering, mail. Each worker is a `run_once(now)` that moves
-//! the state of the database towards what it asks for and says whether it did anything; the driver calls them.
+//! Work that nobody waits for: watching chains, crediting, delivering, mail, rates. Each worker is a `run_once(now)`
+//! that moves the state towards what it asks for and says whether it did anything; the driver calls them.
 //!
 //! Must never keep state that matters: a worker that dies between two calls loses nothing.
 
@@ -9,6 +9,7 @@ pub mod advance;
 pub mod catalogue;
 pub mod credit;
 pub mod notify;
+pub mod rates;
 pub mod watch;
 
 use crate::engine::SubmitError;

@@ -75,6 +75,10 @@ pub async fn send_once(
         let opened = engine.db.read(move |tx| Ok(opener.open(tx, id))).await??;
         let mail = opened.as_ref().and_then(|opened| render(vault, opened, row, settings));
         let sent = match &mail {
+            // The line was delivered, and then the order was stopped: the goods wait for a person.
+            Some(_) if row.kind == MailKind::Delivery && opened.as_ref().is_some_and(|o| !o.order.shows_goods()) => {
+                Sent::Later { reason: "the order is on hold".to_owned() }
+            }
             Some(mail) => {
                 if row.kind == MailKind::Delivery && !settings.codes_in_mail {
                     note_link(engine, vault, row).await?;

@@ -168,7 +168,7 @@ pub fn place(number: u64, brands: &[&str]) -> Place {
         personal: SealedPersonal { key: format!("key-{number}"), body: format!("body-{number}") },
         idempotency: None,
         visitor: "visitor".into(),
-        caps: Caps { unpaid_per_visitor: 100_000, stock_share_percent: 100 },
+        caps: Caps { unpaid_per_visitor: 100_000 },
     }
 }
 

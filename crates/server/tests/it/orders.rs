@@ -8,9 +8,8 @@ mod idempotency;
 mod payment_request;
 
 use crate::harness::Shop;
-use crate::raw::{self, BUYER, ORDERS, VALIDATIONS, card, line, order_of, range_card, with, without};
+use crate::raw::{self, BUYER, ORDERS, VALIDATIONS, card, line, range_card, with, without};
 use domain::ids::Sku;
-use domain::pricing::MarginRule;
 use domain::time::Span;
 use domain::validate::StockCount;
 use futures_util::future::join_all;
@@ -112,8 +111,8 @@ async fn the_flat_and_the_nested_body_make_the_same_order() {
     let friend = with(nested(), "/deliveries/0/deliverable/beneficiary_account", json!("friend@example.com"));
     let mixed = with(friend.clone(), "/deliveries", json!([friend["deliveries"][0], line("Steam", "5 USD")]));
     let mixed = raw::place(&shop, &[], &mixed).await;
-    let recipients: Vec<&Value> = (0..2).map(|at| &mixed["deliveries"][at]["deliverable"]["beneficiary_account"]).collect();
-    assert_eq!(recipients, [&json!("friend@example.com"), &json!(BUYER)]);
+    let recipient = |at: usize| mixed["deliveries"][at]["deliverable"]["beneficiary_account"].clone();
+    assert_eq!([recipient(0), recipient(1)], ["friend@example.com", BUYER]);
     shop.close().await;
 }
 
@@ -197,22 +196,24 @@ async fn unknown_fields_are_ignored_and_empty_ones_are_absent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_price_is_locked_when_the_order_is_placed() {
     let mut shop = Shop::open().await;
-    let body = card("Airbnb", "100 USD");
+    // 100 USD and 1.5 % in ETH at 3,000 USD, rounded up to six decimals.
+    let body = with(with(card("Airbnb", "100 USD"), "/payment/coin", json!("ETH")), "/payment/network", json!("ETH Mainnet"));
     let order = raw::place(&shop, &[], &body).await;
+    assert_eq!(order["coin_amount"], "0.033834");
     let shared = &shop.kiosk.engine.shared;
-    let mut dearer = (*shared.market()).clone();
-    dearer.margins.push(MarginRule { bps: 1_000, ..MarginRule::default() });
-    shared.show(Arc::new(dearer), BTreeSet::new());
+    let mut halved = (*shared.market().rates).clone();
+    halved.coins.get_mut("ETH").expect("the demo's price").usd = 1_500.into();
+    shared.put_rates(Arc::new(halved));
     let now = raw::post(&shop.url, VALIDATIONS, &[], &body).await.json();
-    assert_eq!(now["coin_amount"], "110.00");
-    assert_eq!(raw::place(&shop, &[], &body).await["coin_amount"], "110.00");
+    assert_eq!(now["coin_amount"], "0.067667");
+    assert_eq!(raw::place(&shop, &[], &body).await["coin_amount"], "0.067667");
     // Still in its window, the first order costs what it did, and that pays it.
     shop.after(Span::minutes(29)).await;
     raw::pay(&mut shop, &order).await;
     let paid = raw::show(&shop, &order).await;
     assert_eq!(paid["order_state"], "Done");
-    assert_eq!(paid["coin_amount"], "101.50");
-    assert_eq!(paid["sent_coin_amount"], "101.50");
+    assert_eq!(paid["coin_amount"], "0.033834");
+    assert_eq!(paid["sent_coin_amount"], "0.033834");
     shop.close().await;
 }
 
@@ -260,6 +261,24 @@ async fn unpaid_orders_hold_codes_until_they_expire() {
     raw::buy(&mut shop, &one).await;
     assert_eq!(in_stock(&shop).await, (0, 0));
     raw::post(&shop.url, ORDERS, &[], &one).await.assert_error(422, "OUT_OF_STOCK", "sold out");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unpaid_orders_hold_no_more_than_their_share() {
+    let mut shop = Shop::open_with("[limits]\nunpaid_stock_share_percent = 50\n").await;
+    leave_codes(&shop, 4).await;
+    let one = card("Steam", "20 USD");
+    let first = raw::place(&shop, &[], &one).await;
+    raw::place(&shop, &[], &one).await;
+    raw::post(&shop.url, ORDERS, &[], &one).await.assert_error(422, "OUT_OF_STOCK", "two of four are promised");
+    assert_eq!(in_stock(&shop).await, (4, 2));
+    // Half of the three that are left is one, and one is promised.
+    raw::pay(&mut shop, &first).await;
+    raw::post(&shop.url, ORDERS, &[], &one).await.assert_error(422, "OUT_OF_STOCK", "one of three is promised");
+    shop.after(Span::minutes(31)).await;
+    raw::place(&shop, &[], &one).await;
+    assert_eq!(in_stock(&shop).await, (3, 1));
     shop.close().await;
 }
 

@@ -24,3 +24,5 @@ mod transfers;
 mod shelf;
 
 mod mails;
+
+mod operators;

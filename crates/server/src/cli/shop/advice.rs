@@ -120,10 +120,7 @@ pub(super) fn status_advice(status: u16) -> &'static str {
 }
 
 fn known(code: &str) -> Option<&'static str> {
-    ADVICE
-        .iter()
-        .find(|(known, _)| *known == code)
-        .map(|(_, sentence)| *sentence)
+    ADVICE.iter().find(|(known, _)| *known == code).map(|(_, sentence)| *sentence)
 }
 
 #[cfg(test)]
@@ -145,19 +142,13 @@ mod tests {
 
     #[test]
     fn every_code_of_the_contract_has_a_sentence_of_its_own() {
-        let codes: Vec<&str> = SECTION_5_2
-            .split_whitespace()
-            .chain(SECTION_5_3.split_whitespace())
-            .collect();
+        let codes: Vec<&str> = SECTION_5_2.split_whitespace().chain(SECTION_5_3.split_whitespace()).collect();
         assert_eq!(codes.len(), 28 + 5);
         let sentences: HashSet<&str> = codes.iter().map(|code| advice(code)).collect();
         assert_eq!(sentences.len(), codes.len(), "two codes share a sentence");
         assert!(!sentences.contains(UNKNOWN));
         for sentence in sentences {
-            assert!(
-                sentence.ends_with('.') && !sentence.contains(". "),
-                "one sentence: {sentence}"
-            );
+            assert!(sentence.ends_with('.') && !sentence.contains(". "), "one sentence: {sentence}");
         }
     }
 

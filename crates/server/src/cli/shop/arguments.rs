@@ -213,11 +213,7 @@ pub(super) fn order_request(wanted: &OrderArgs) -> OrderRequest {
         beneficiary_account: Some(wanted.beneficiary.clone().unwrap_or_else(|| wanted.email.clone())),
     };
     let payment = PaymentChoice::via(wanted.via.as_str(), wanted.coin.as_str(), wanted.network.as_deref());
-    let mut request = OrderRequest::new(
-        wanted.email.as_str(),
-        payment,
-        vec![delivery; usize::from(wanted.quantity)],
-    );
+    let mut request = OrderRequest::new(wanted.email.as_str(), payment, vec![delivery; usize::from(wanted.quantity)]);
     request.lang = wanted.lang.clone();
     request.promo_code = wanted.promo.clone();
     request.refund_wallet_address = wanted.refund_address.clone();

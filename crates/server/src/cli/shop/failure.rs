@@ -76,11 +76,7 @@ impl Failure {
 
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Call {
-                error: ClientError::Refused { .. },
-                ..
-            }
-            | Self::UnknownOrder => EXIT_REFUSED,
+            Self::Call { error: ClientError::Refused { .. }, .. } | Self::UnknownOrder => EXIT_REFUSED,
             Self::Call { .. } | Self::Lost { .. } | Self::Usage { .. } | Self::Output(_) => EXIT_UNREACHED,
         }
     }
@@ -93,10 +89,7 @@ impl Failure {
                     ClientError::Refused { status, body } => FailureReport::of_refusal(*status, body),
                     other => FailureReport::of_call(other),
                 };
-                FailureReport {
-                    retry_key: retry_key.clone(),
-                    ..report
-                }
+                FailureReport { retry_key: retry_key.clone(), ..report }
             }
             Self::UnknownOrder => FailureReport {
                 status: Some(404),
@@ -159,24 +152,14 @@ pub(super) struct FailureDocument<'a> {
 
 impl FailureReport {
     fn new(message: &str, advice: &'static str) -> Self {
-        Self {
-            status: None,
-            message: message.to_owned(),
-            advice,
-            problems: Vec::new(),
-            retry_key: None,
-        }
+        Self { status: None, message: message.to_owned(), advice, problems: Vec::new(), retry_key: None }
     }
 
     fn of_refusal(status: u16, body: &ErrorBody) -> Self {
         let code = body.code();
-        let listed = body
-            .problems
-            .iter()
-            .map(|problem| (problem.problem.as_str(), problem.more_details.as_ref()));
-        let mut problems: Vec<ProblemReport> = listed
-            .map(|(problem, details)| ProblemReport::new(status, problem, details))
-            .collect();
+        let listed = body.problems.iter().map(|problem| (problem.problem.as_str(), problem.more_details.as_ref()));
+        let mut problems: Vec<ProblemReport> =
+            listed.map(|(problem, details)| ProblemReport::new(status, problem, details)).collect();
         if problems.is_empty() {
             problems.push(ProblemReport::new(status, code, body.more_details.as_ref()));
         }
@@ -188,11 +171,7 @@ impl FailureReport {
             Some(sentence) => format!("the shop refused with status {status}: {sentence}"),
             None => format!("the shop refused with status {status}"),
         };
-        Self {
-            status: Some(status),
-            problems,
-            ..Self::new(&message, advice_for(status, code))
-        }
+        Self { status: Some(status), problems, ..Self::new(&message, advice_for(status, code)) }
     }
 
     fn of_call(error: &ClientError) -> Self {
@@ -202,30 +181,21 @@ impl FailureReport {
                 (Some(*status), status_advice(*status))
             }
             ClientError::Setup { .. } => (None, "Correct the argument that the message names."),
-            ClientError::Transport(_) => (
-                None,
-                "Check --url and that the shop is running, such as with `kiosk demo` on this machine.",
-            ),
-            ClientError::Decode { .. } | ClientError::TooLarge => (
-                None,
-                "Check that --url is the address of a shop and not of another page.",
-            ),
+            ClientError::Transport(_) => {
+                (None, "Check --url and that the shop is running, such as with `kiosk demo` on this machine.")
+            }
+            ClientError::Decode { .. } | ClientError::TooLarge => {
+                (None, "Check that --url is the address of a shop and not of another page.")
+            }
         };
-        Self {
-            status,
-            ..Self::new(&message, advice)
-        }
+        Self { status, ..Self::new(&message, advice) }
     }
 
     /// The report for people, as lines.
     pub(super) fn text(&self) -> String {
         let mut lines = vec![format!("error: {}", clean(&self.message))];
         for problem in &self.problems {
-            lines.extend(problem_lines(
-                &problem.problem,
-                problem.advice,
-                problem.more_details.as_ref(),
-            ));
+            lines.extend(problem_lines(&problem.problem, problem.advice, problem.more_details.as_ref()));
         }
         if self.problems.is_empty() {
             lines.push(format!("  {}", self.advice));
@@ -244,11 +214,7 @@ impl FailureReport {
 
 impl ProblemReport {
     fn new(status: u16, problem: &str, details: Option<&Value>) -> Self {
-        Self {
-            problem: problem.to_owned(),
-            advice: advice_for(status, problem),
-            more_details: details.cloned(),
-        }
+        Self { problem: problem.to_owned(), advice: advice_for(status, problem), more_details: details.cloned() }
     }
 }
 
@@ -256,13 +222,7 @@ impl ProblemReport {
 pub(super) fn problems_text(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems
         .iter()
-        .flat_map(|problem| {
-            problem_lines(
-                &problem.problem,
-                advice(&problem.problem),
-                problem.more_details.as_ref(),
-            )
-        })
+        .flat_map(|problem| problem_lines(&problem.problem, advice(&problem.problem), problem.more_details.as_ref()))
         .collect();
     lines.join("\n")
 }
@@ -295,10 +255,7 @@ mod tests {
 
     fn refusal(status: u16, body: Value) -> Failure {
         let body: ErrorBody = serde_json::from_value(body).expect("every field of an error body is optional");
-        Failure::from(ClientError::Refused {
-            status,
-            body: Box::new(body),
-        })
+        Failure::from(ClientError::Refused { status, body: Box::new(body) })
     }
 
     #[test]
@@ -313,10 +270,7 @@ mod tests {
         let text = failure.report().text();
         let expected = [
             "error: the shop refused with status 422".to_owned(),
-            format!(
-                "  AMOUNT_LESS_THEN_MINIMUM_ALLOWED: {}",
-                advice("AMOUNT_LESS_THEN_MINIMUM_ALLOWED")
-            ),
+            format!("  AMOUNT_LESS_THEN_MINIMUM_ALLOWED: {}", advice("AMOUNT_LESS_THEN_MINIMUM_ALLOWED")),
             r#"    details: {"minimum":"0.56"}"#.to_owned(),
             format!("  OUT_OF_STOCK: {}", advice("OUT_OF_STOCK")),
         ];
@@ -326,14 +280,9 @@ mod tests {
     #[test]
     fn a_code_that_stands_alone_keeps_its_details() {
         // Contract, section 3.8: suspension is a code in `detail` without a list of problems.
-        let failure = refusal(
-            422,
-            json!({"status": 422, "detail": "SUSPENDED_COIN", "moreDetails": {"coin": "USDT"}}),
-        );
-        let document = serde_json::to_value(FailureDocument {
-            error: &failure.report(),
-        })
-        .expect("a report can be written");
+        let failure = refusal(422, json!({"status": 422, "detail": "SUSPENDED_COIN", "moreDetails": {"coin": "USDT"}}));
+        let document =
+            serde_json::to_value(FailureDocument { error: &failure.report() }).expect("a report can be written");
         let expected = json!({"error": {
             "status": 422,
             "message": "the shop refused with status 422",
@@ -381,17 +330,11 @@ mod tests {
             Failure::from(ClientError::Status { status: 404 }),
             Failure::from(ClientError::TooLarge),
             Failure::Lost { reason: "x".to_owned() },
-            Failure::Usage {
-                problem: "x".to_owned(),
-            },
+            Failure::Usage { problem: "x".to_owned() },
         ];
         for failure in failures {
             assert_eq!(failure.exit_code(), EXIT_UNREACHED, "{failure:?}");
-            assert_eq!(
-                failure.report().text().lines().count(),
-                2,
-                "what happened and what to do"
-            );
+            assert_eq!(failure.report().text().lines().count(), 2, "what happened and what to do");
         }
         assert_eq!(Failure::UnknownOrder.exit_code(), EXIT_REFUSED);
         assert_eq!(Ending::Refused.exit_code(), EXIT_REFUSED);

@@ -130,11 +130,7 @@ mod tests {
             let (mut results, mut notes) = (Vec::<u8>::new(), Vec::<u8>::new());
             let ending =
                 end(order, &mut Terminal::new(&mut results, &mut notes, form)).expect("vectors take everything");
-            (
-                ending,
-                String::from_utf8(results).expect("only text was written"),
-                notes,
-            )
+            (ending, String::from_utf8(results).expect("only text was written"), notes)
         };
         let (ending, results, notes) = ended(&done_order(), Form::Text);
         assert_eq!(ending, Ending::Fine);

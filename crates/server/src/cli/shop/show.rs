@@ -61,10 +61,7 @@ fn product_group(group: &ProductGroup) -> String {
         if group.is_out_of_stock { ", sold out" } else { "" }
     ));
     let rows: Vec<Vec<String>> = group.products.iter().map(product_row).collect();
-    format!(
-        "{title}\n{}",
-        table(&["DENOMINATION", "PRICE", "FOR", "DETAILS"], &rows)
-    )
+    format!("{title}\n{}", table(&["DENOMINATION", "PRICE", "FOR", "DETAILS"], &rows))
 }
 
 fn product_row(product: &Product) -> Vec<String> {
@@ -81,12 +78,7 @@ fn product_row(product: &Product) -> Vec<String> {
     if let Some(range) = &product.range {
         details.push(format!("in steps of {}", range.step_size));
     }
-    vec![
-        denomination,
-        price,
-        recipient_kind(product.delivery_type).to_owned(),
-        details.join(", "),
-    ]
+    vec![denomination, price, recipient_kind(product.delivery_type).to_owned(), details.join(", ")]
 }
 
 /// Who the goods go to, as the argument that names them wants it.
@@ -119,18 +111,12 @@ pub(super) fn price(brand: &str, face_value: &str, price: &Price) -> String {
         ("price", format!("{} {}", price.coin_amount, price.coin)),
     ];
     if price.original_coin_amount != price.coin_amount {
-        pairs.push((
-            "before discount",
-            format!("{} {}", price.original_coin_amount, price.coin),
-        ));
+        pairs.push(("before discount", format!("{} {}", price.original_coin_amount, price.coin)));
     }
     if let Some(range) = &price.range {
         pairs.push((
             "values",
-            format!(
-                "{} to {} {}, in steps of {}",
-                range.min, range.max, range.currency, range.step_size
-            ),
+            format!("{} to {} {}, in steps of {}", range.min, range.max, range.currency, range.step_size),
         ));
     }
     pairs.push(("goes to", recipient_kind(price.delivery_type).to_owned()));
@@ -155,16 +141,9 @@ pub(super) fn validation(validation: &Validation) -> String {
     let word = if validation.problems.is_empty() {
         "The shop would take this order.".to_owned()
     } else {
-        format!(
-            "The shop would refuse this order:\n{}",
-            problems_text(&validation.problems)
-        )
+        format!("The shop would refuse this order:\n{}", problems_text(&validation.problems))
     };
-    format!(
-        "{}\n{}\n{word}\n",
-        fields(&pairs),
-        lines(&validation.deliveries, &validation.coin)
-    )
+    format!("{}\n{}\n{word}\n", fields(&pairs), lines(&validation.deliveries, &validation.coin))
 }
 
 fn lines(deliveries: &[Delivery], coin: &str) -> String {
@@ -179,10 +158,7 @@ fn line(delivery: &Delivery, coin: &str) -> Vec<String> {
         goods.country_code.clone(),
         value_of(goods),
         goods.beneficiary_account.clone().unwrap_or_else(|| NOTHING.to_owned()),
-        goods
-            .coin_amount
-            .as_ref()
-            .map_or_else(|| NOTHING.to_owned(), |amount| format!("{amount} {coin}")),
+        goods.coin_amount.as_ref().map_or_else(|| NOTHING.to_owned(), |amount| format!("{amount} {coin}")),
         delivery.delivery_state.clone(),
     ]
 }
@@ -197,10 +173,7 @@ fn value_of(goods: &Deliverable) -> String {
 
 /// A new order: what to pay, where and until when, and how to go on. `track_command` can be copied into a shell.
 pub(super) fn purchase(order: &Order, track_command: &str) -> String {
-    let mut pairs = vec![
-        ("order", order.order_id.clone()),
-        ("state", order.order_state.as_str().to_owned()),
-    ];
+    let mut pairs = vec![("order", order.order_id.clone()), ("state", order.order_state.as_str().to_owned())];
     pairs.extend(payment(order));
     pairs.push(("track", track_command.to_owned()));
     fields(&pairs)
@@ -208,10 +181,8 @@ pub(super) fn purchase(order: &Order, track_command: &str) -> String {
 
 /// What a wallet needs, as far as the shop gave it.
 fn payment(order: &Order) -> Vec<(&'static str, String)> {
-    let mut pairs = vec![
-        ("amount", format!("{} {}", order.coin_amount, order.coin)),
-        ("network", order.network.clone()),
-    ];
+    let mut pairs =
+        vec![("amount", format!("{} {}", order.coin_amount, order.coin)), ("network", order.network.clone())];
     if let Some(address) = &order.wallet_address {
         pairs.push(("address", address.clone()));
     }
@@ -253,11 +224,7 @@ pub(super) fn order(order: &Order, track_command: &str) -> String {
     if let Some(refund) = &order.refund {
         pairs.push(("refund", format!("{} {}", refund.amount, refund.currency)));
     }
-    let next = if order.order_state == OrderState::Done {
-        "codes with"
-    } else {
-        "track"
-    };
+    let next = if order.order_state == OrderState::Done { "codes with" } else { "track" };
     pairs.push((next, track_command.to_owned()));
     format!("{}\n{}", fields(&pairs), lines(&order.deliveries, &order.coin))
 }
@@ -331,10 +298,7 @@ fn expiry_remark(payment: PaymentState) -> &'static str {
 }
 
 fn delivered_count(deliveries: &[Delivery]) -> String {
-    let delivered = deliveries
-        .iter()
-        .filter(|delivery| delivery_state::is_delivered(&delivery.delivery_state))
-        .count();
+    let delivered = deliveries.iter().filter(|delivery| delivery_state::is_delivered(&delivery.delivery_state)).count();
     format!("{delivered} of {} delivered", deliveries.len())
 }
 
@@ -346,10 +310,7 @@ pub(super) fn goods(order: &Order) -> String {
 
 fn goods_of(delivery: &Delivery) -> String {
     let goods = &delivery.deliverable;
-    let mut pairs = vec![(
-        "item",
-        format!("{} {} {}", goods.brand_name, goods.country_code, value_of(goods)),
-    )];
+    let mut pairs = vec![("item", format!("{} {} {}", goods.brand_name, goods.country_code, value_of(goods)))];
     let known = [
         ("for", &goods.beneficiary_account),
         ("code", &goods.pin_code),

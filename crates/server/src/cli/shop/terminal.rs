@@ -72,9 +72,7 @@ mod tests {
     fn written(form: Form) -> (String, String) {
         let (mut results, mut notes) = (Vec::<u8>::new(), Vec::<u8>::new());
         let mut terminal = Terminal::new(&mut results, &mut notes, form);
-        terminal
-            .result(&["a\nb"], || "two\nlines".to_owned())
-            .expect("a vector takes everything");
+        terminal.result(&["a\nb"], || "two\nlines".to_owned()).expect("a vector takes everything");
         terminal.note("a note\n");
         let read = |bytes: Vec<u8>| String::from_utf8(bytes).expect("only text was written");
         (read(results), read(notes))

@@ -11,17 +11,8 @@ use super::*;
 
 const STOP: &str = "event: stop\ndata: {}\n\n";
 
-const ORDER_ARGUMENTS: [&str; 9] = [
-    "--country",
-    "us",
-    "--brand",
-    "Airbnb",
-    "--denomination",
-    "100 USD",
-    "--email",
-    "user@shop.example",
-    "--json",
-];
+const ORDER_ARGUMENTS: [&str; 9] =
+    ["--country", "us", "--brand", "Airbnb", "--denomination", "100 USD", "--email", "user@shop.example", "--json"];
 
 /// The command line as the binary holds it: `shop` is one of its commands.
 #[derive(Debug, Parser)]
@@ -49,13 +40,8 @@ struct Scripted {
 
 impl Scripted {
     async fn start(answers: Vec<String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a free port");
-        let url = format!(
-            "http://{}",
-            listener.local_addr().expect("a bound listener has an address")
-        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
         let (sender, requests) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             for answer in answers {
@@ -71,9 +57,7 @@ impl Scripted {
     }
 
     fn request(&mut self) -> String {
-        self.requests
-            .try_recv()
-            .expect("a request is kept before it is answered")
+        self.requests.try_recv().expect("a request is kept before it is answered")
     }
 
     /// Runs a command against this shop: exit code, stdout, stderr.
@@ -101,10 +85,7 @@ fn is_complete(text: &str) -> bool {
     let announced: usize = head
         .to_ascii_lowercase()
         .lines()
-        .find_map(|line| {
-            line.strip_prefix("content-length:")
-                .map(|length| length.trim().to_owned())
-        })
+        .find_map(|line| line.strip_prefix("content-length:").map(|length| length.trim().to_owned()))
         .map_or(0, |length| length.parse().expect("a length is a number"));
     body.len() >= announced
 }
@@ -134,9 +115,7 @@ async fn call(url: &str, arguments: &[&str]) -> (u8, String, String) {
     all.extend(["--url", url]);
     let args = parse(&all).expect("the test's arguments are right");
     let (mut results, mut notes) = (Vec::<u8>::new(), Vec::<u8>::new());
-    let code = run_into(args, &mut results, &mut notes)
-        .await
-        .expect("vectors take everything");
+    let code = run_into(args, &mut results, &mut notes).await.expect("vectors take everything");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("only text is written");
     (code, text(results), text(notes))
 }
@@ -176,10 +155,7 @@ fn arguments_that_cannot_be_meant_are_refused() {
     let too_many = purchase(&["validate", "--value", "75"]);
     assert!(parse(&too_many).is_err(), "a denomination and a value");
     for quantity in ["0", "201", "-1"] {
-        assert!(
-            parse(&purchase(&["buy", "--quantity", quantity])).is_err(),
-            "{quantity}"
-        );
+        assert!(parse(&purchase(&["buy", "--quantity", quantity])).is_err(), "{quantity}");
     }
 }
 
@@ -242,9 +218,7 @@ async fn a_search_keeps_its_order_and_shows_whole_brands() {
     };
     let found = json!([group("3"), group("1"), group("3"), group("9")]);
     let mut shop = Scripted::start(vec![answer("200 OK", &listing), answer("200 OK", &found)]).await;
-    let (code, results, notes) = shop
-        .call(&["brands", "--country", "us", "--search", "apple", "--json"])
-        .await;
+    let (code, results, notes) = shop.call(&["brands", "--country", "us", "--search", "apple", "--json"]).await;
     assert_eq!((code, notes.as_str()), (0, ""));
     let names: Vec<String> = only_document(&results)
         .as_array()
@@ -270,18 +244,12 @@ async fn a_validation_with_problems_is_shown_and_is_a_no() {
 #[tokio::test]
 async fn a_purchase_is_sent_with_key_and_partner_and_shown() {
     let mut shop = Scripted::start(vec![answer("200 OK", &document(&new_order()))]).await;
-    let (code, results, _) = shop
-        .call(&purchase(&["buy", "--key", "k-1", "--partner", "corner-shop"]))
-        .await;
+    let (code, results, _) = shop.call(&purchase(&["buy", "--key", "k-1", "--partner", "corner-shop"])).await;
     assert_eq!(code, 0);
     assert_eq!(only_document(&results), document(&new_order()));
     let request = shop.request();
     assert!(request.starts_with("POST /v5/orders "), "{request}");
-    for part in [
-        "idempotency-key: \"k-1\"",
-        "x-cr-application: corner-shop",
-        "x-cr-version: kiosk-shop/",
-    ] {
+    for part in ["idempotency-key: \"k-1\"", "x-cr-application: corner-shop", "x-cr-version: kiosk-shop/"] {
         assert!(request.contains(part), "{part} in {request}");
     }
 }
@@ -293,9 +261,7 @@ async fn a_purchase_without_a_key_gets_one() {
     assert_eq!(code, failure::EXIT_UNREACHED);
     let error = &only_document(&results)["error"];
     assert_eq!(error["status"], 502);
-    let key = error["idempotency_key"]
-        .as_str()
-        .expect("the order may have been placed");
+    let key = error["idempotency_key"].as_str().expect("the order may have been placed");
     assert!(shop.request().contains(&format!("idempotency-key: \"{key}\"")));
     assert!(notes.contains(&format!("--key={key}")), "{notes}");
 }
@@ -316,13 +282,8 @@ async fn a_refused_purchase_is_one_document_with_advice() {
 
 #[tokio::test]
 async fn a_shop_that_is_not_there_is_told_apart_from_a_no() {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
-    let url = format!(
-        "http://{}",
-        listener.local_addr().expect("a bound listener has an address")
-    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let url = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
     drop(listener);
     let (code, results, notes) = call(&url, &["brands", "--country", "US", "--json"]).await;
     assert_eq!(code, failure::EXIT_UNREACHED);
@@ -349,10 +310,8 @@ async fn a_followed_purchase_is_one_order_a_line() {
     let shop = Scripted::start(vec![answer("200 OK", &document(&new_order())), stream(&events)]).await;
     let (code, results, _) = shop.call(&purchase(&["buy", "--track"])).await;
     assert_eq!(code, 0);
-    let lines: Vec<Value> = results
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
-        .collect();
+    let lines: Vec<Value> =
+        results.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
     assert_eq!(lines, [document(&new_order()), document(&done_order())]);
 }
 

@@ -19,23 +19,15 @@ const MOST_TAG_BYTES: usize = 1_000;
 const INLINE_TAGS: [&str; 9] = ["a", "b", "code", "em", "i", "small", "span", "strong", "u"];
 
 /// What HTML writes for a character, the ampersand last so that nothing is decoded twice.
-const ENTITIES: [(&str, &str); 6] = [
-    ("&nbsp;", " "),
-    ("&lt;", "<"),
-    ("&gt;", ">"),
-    ("&quot;", "\""),
-    ("&#39;", "'"),
-    ("&amp;", "&"),
-];
+const ENTITIES: [(&str, &str); 6] =
+    [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
 
 /// A table with its head, columns aligned to the left. Cells are made safe here. Each row should have as many cells as
 /// the head; missing ones are blank.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|&title| title.to_owned()).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(&head)
-        .chain(rows)
-        .map(|row| row.iter().map(|cell| clean(cell)).collect())
-        .collect();
+    let lines: Vec<Vec<String>> =
+        std::iter::once(&head).chain(rows).map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
     let mut widths: Vec<usize> = Vec::new();
     for line in &lines {
         for (column, cell) in line.iter().enumerate() {
@@ -47,11 +39,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     }
     let mut text = String::new();
     for line in &lines {
-        let padded: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, widest)| pad(cell, *widest))
-            .collect();
+        let padded: Vec<String> = line.iter().zip(&widths).map(|(cell, widest)| pad(cell, *widest)).collect();
         text.push_str(padded.join(GAP).trim_end());
         text.push('\n');
     }
@@ -78,9 +66,7 @@ pub(super) fn pad(text: &str, columns: usize) -> String {
 
 /// One line that a terminal cannot take for commands: control characters and changes of direction become spaces.
 pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|symbol| if is_unsafe(symbol) { ' ' } else { symbol })
-        .collect()
+    text.chars().map(|symbol| if is_unsafe(symbol) { ' ' } else { symbol }).collect()
 }
 
 fn is_unsafe(symbol: char) -> bool {
@@ -168,11 +154,7 @@ fn tag_bytes(text: &str) -> Option<usize> {
 }
 
 fn is_inline(tag: &str) -> bool {
-    let name: String = tag
-        .trim_start_matches(['<', '/'])
-        .chars()
-        .take_while(char::is_ascii_alphanumeric)
-        .collect();
+    let name: String = tag.trim_start_matches(['<', '/']).chars().take_while(char::is_ascii_alphanumeric).collect();
     INLINE_TAGS.iter().any(|inline| inline.eq_ignore_ascii_case(&name))
 }
 
@@ -241,10 +223,7 @@ A       5 EUR - PIN
     #[test]
     fn markup_becomes_sentences() {
         let cases = [
-            (
-                "<ol><li>Sign in.</li><li>Enter the <b>code</b>.</li></ol>",
-                "Sign in. Enter the code.",
-            ),
+            ("<ol><li>Sign in.</li><li>Enter the <b>code</b>.</li></ol>", "Sign in. Enter the code."),
             ("Terms &amp; more<br/>5 &lt; 6 &amp;lt;", "Terms & more 5 < 6 &lt;"),
             ("a < b and <3", "a < b and <3"),
             ("open <p", "open <p"),

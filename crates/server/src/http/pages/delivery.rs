@@ -1,16 +1,17 @@
 //! `GET /d/{secret}`: the goods of one delivery line, opened by the secret from its recipient's mail.
 
 use super::super::App;
+use super::super::body::Segment;
 use super::super::error::ApiError;
 use crate::ports::Goods;
 use crate::store::{DbError, mails};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::validate::QuotedLine;
 
 /// Shows the code of that line and of no other.
-pub async fn show(State(app): State<App>, Path(secret): Path<String>) -> Result<Response, ApiError> {
+pub async fn show(State(app): State<App>, Segment(secret): Segment) -> Result<Response, ApiError> {
     let hash = app.vault.hash_of_secret(&secret);
     let vault = app.vault.clone();
     let found = app
@@ -39,9 +40,15 @@ pub async fn show(State(app): State<App>, Path(secret): Path<String>) -> Result<
         .brand(&quoted.country, &quoted.brand)
         .map(|brand| brand.text(&opened.order.origin.language).1.how_to_redeem)
         .unwrap_or_default();
+    if !opened.order.shows_goods() {
+        return Ok(page(StatusCode::OK, ON_HOLD));
+    }
     let goods = opened.goods.get(line).cloned().flatten();
     Ok(page(StatusCode::OK, &body(quoted, goods.as_ref(), &how_to)))
 }
+
+const ON_HOLD: &str = "<h1>This order is being looked at</h1><p>The shop has stopped it for the moment. Open this link \
+    again later, or ask the shop where you bought.</p>";
 
 fn no_such_link() -> Response {
     let text = "<h1>This link opens nothing</h1><p>It may have been cut short on its way. Open the one in your mail, \

@@ -2,7 +2,7 @@
 
 use super::super::App;
 use super::super::auth::Caller;
-use super::super::body::Body as RequestBody;
+use super::super::body::{Body as RequestBody, Segment};
 use super::super::convert;
 use super::super::error::ApiError;
 use super::super::stream::Handover;
@@ -10,7 +10,8 @@ use crate::engine::{Lane, SubmitError};
 use crate::store::{DbError, claims};
 use crate::vault::{OpenOrder, Personal};
 use api::OrderBody;
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, body::Body};
@@ -81,24 +82,20 @@ pub async fn create(
 }
 
 /// `GET /v5/orders/{id}`: the order as it is now, with its codes once it is done.
-pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Response, ApiError> {
     let opened = open(&app, read_id(&id)?).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer(&app, &opened))).into_response())
 }
 
 /// `GET /v5/orders/{id}/subscribe`: the order live.
-pub async fn subscribe(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+pub async fn subscribe(State(app): State<App>, Segment(id): Segment, headers: HeaderMap) -> Result<Response, ApiError> {
     stream(&app, &id, &headers).await
 }
 
 /// `GET /api/orders/{id}/subscribe`: the same for pages on our own origin, with the proxy route's headers.
 pub async fn subscribe_for_pages(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let mut response = stream(&app, &id, &headers).await?;
@@ -130,9 +127,10 @@ pub struct QrQuery {
 /// `GET /v3/qrs/{id}`: the payment URI as a PNG, or an eSIM's activation code.
 pub async fn qr(
     State(app): State<App>,
-    Path(id): Path<String>,
-    Query(query): Query<QrQuery>,
+    Segment(id): Segment,
+    query: Result<Query<QrQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|_| ApiError::bad_request("line is the number of a delivery, from 0"))?;
     let opened = open(&app, read_id(&id)?).await?;
     let shown = answer(&app, &opened);
     let text = match query.line {

@@ -10,6 +10,7 @@ use domain::time::Time;
 use server::store::{Access, Conn, DbError, Place, Row, Tx};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const SERVER: &str = "KIOSK_TEST_POSTGRES";
 
@@ -126,6 +127,14 @@ pub fn is_postgres(conn: &Conn) -> bool {
     matches!(conn, Conn::Postgres { .. })
 }
 
+/// Makes a connection give up at once where it would wait for another's lock.
+pub fn lose_patience(conn: &mut Conn) {
+    match conn {
+        Conn::Sqlite(connection) => connection.busy_timeout(Duration::ZERO).expect("a time limit"),
+        Conn::Postgres { client, .. } => client.batch_execute("set lock_timeout = '20ms'").expect("a time limit"),
+    }
+}
+
 /// A time that the database takes: the test's own, or the server's where it has a clock.
 pub fn now(conn: &mut Conn) -> Time {
     read(conn, |tx| tx.database_clock_ms()).map_or(START, Time)
@@ -173,9 +182,10 @@ const TABLES: [&str; 13] = [
 
 /// Every row of those tables, to be compared with what they are later.
 pub fn everything(conn: &mut Conn) -> Vec<(&'static str, Vec<Row>)> {
-    let table = |tx: &mut Tx<'_>, name: &'static str| {
-        let rows = tx.query(&format!("select * from {name} order by 1, 2"), &[])?;
-        Ok((name, rows))
-    };
-    read(conn, |tx| TABLES.into_iter().map(|name| table(tx, name)).collect())
+    read(conn, |tx| TABLES.into_iter().map(|name| rows_of(tx, name)).collect())
+}
+
+fn rows_of(tx: &mut Tx<'_>, name: &'static str) -> Result<(&'static str, Vec<Row>), DbError> {
+    let rows = tx.query(&format!("select * from {name} order by 1, 2"), &[])?;
+    Ok((name, rows))
 }

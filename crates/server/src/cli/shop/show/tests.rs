@@ -103,11 +103,7 @@ The shop would take this order.
     let text = validation(&answer);
     assert!(text.contains("would refuse"), "{text}");
     assert!(!text.contains("would take"), "{text}");
-    for part in [
-        "\n  OUT_OF_STOCK: ",
-        "\n  COUPON_EXPIRED: ",
-        "\n    details: {\"on\":\"2026\"}",
-    ] {
+    for part in ["\n  OUT_OF_STOCK: ", "\n  COUPON_EXPIRED: ", "\n    details: {\"on\":\"2026\"}"] {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
@@ -190,10 +186,7 @@ fn a_state_line_is_time_state_and_meaning() {
         state_line(&new_order()),
         "2026-09-21T14:13:20Z  WaitingForPayment       waits for 101.50 USDC on Solana, until 2026-09-21T14:44:20Z"
     );
-    assert_eq!(
-        state_line(&done_order()),
-        "2026-09-21T14:15:20Z  Done                    1 of 1 delivered"
-    );
+    assert_eq!(state_line(&done_order()), "2026-09-21T14:15:20Z  Done                    1 of 1 delivered");
 }
 
 #[test]
@@ -228,10 +221,6 @@ fn each_state_has_a_meaning_of_its_own() {
     order.payment_state = PaymentState::ExpiredAfterPaymentDetection;
     assert!(remark(&order).contains("ask the shop"));
     order.order_state = OrderState::Refunded;
-    order.refund = Some(api::Refund {
-        amount: "1.5".to_owned(),
-        currency: "USDC".to_owned(),
-        reason: None,
-    });
+    order.refund = Some(api::Refund { amount: "1.5".to_owned(), currency: "USDC".to_owned(), reason: None });
     assert_eq!(remark(&order), "1.5 USDC went back");
 }

@@ -1,0 +1,361 @@
+//! An order in plain sentences: what happened, what comes next, and what a person has to do, with the exact command.
+//!
+//! Pure. Knows no codes and no addresses of people, since neither stands in an order or its events; notes and suppliers'
+//! reasons come from outside and are cleaned before they are shown. Must never show the order's id. Called by
+//! `kiosk order`.
+
+use crate::store::orders::LoggedEvent;
+use domain::asset::Rails;
+use domain::catalog::OWN_STOCK;
+use domain::decide::{self, TransferFact};
+use domain::event::{Event, HoldReason, Seen, Settlement};
+use domain::fulfil::Line;
+use domain::money::units_to_text;
+use domain::order::{Hold, Order};
+use domain::payment::{BLOCK_TIME_GRACE, Received, TransferStatus};
+use domain::project::OrderState;
+
+/// Money came that the order will not use: it waits in the claim queue.
+pub(super) fn is_claim(order: &Order) -> bool {
+    let has_ended = order.payment.expired_at.is_some() || order.canceled_at.is_some();
+    let is_owed = order.credit_units > 0 && (order.payment.settled_at.is_some() || has_ended);
+    is_owed || came_in_another_asset(order)
+}
+
+fn came_in_another_asset(order: &Order) -> bool {
+    let is_live = |one: &&Received| one.status != TransferStatus::Reverted;
+    order.payment.received.iter().filter(is_live).any(|one| one.asset != order.quote.asset)
+}
+
+/// Nothing came and nothing can come any more: a hold on such an order asks nobody for anything.
+pub(super) fn is_over_without_money(order: &Order) -> bool {
+    order.payment.settled_at.is_none() && order.payment.closed && order.payment.received.is_empty()
+}
+
+/// One line of a list.
+pub(super) fn summary(order: &Order) -> String {
+    let mut text = format!(
+        "{}  {}  {}  {} on {}  {} line(s)",
+        order.no,
+        order.placed_at.rfc3339(),
+        order.state.word(),
+        amount(order, order.quote.due_units),
+        order.quote.network,
+        order.lines.len()
+    );
+    if let Some(hold) = &order.hold {
+        text.push_str(&format!("  on hold: {}", clean(order, &hold.note)));
+    }
+    if is_claim(order) && order.credit_units > 0 {
+        text.push_str(&format!("  owed to the payer: {}", amount(order, order.credit_units)));
+    }
+    if came_in_another_asset(order) {
+        text.push_str("  another token came in");
+    }
+    text
+}
+
+/// Money at an address of ours that no order owns.
+pub(super) fn ownerless(fact: &TransferFact, address: &str, rails: &Rails) -> String {
+    let units = match rails.asset(&fact.asset) {
+        Some((_, asset)) => format!("{} {}", units_to_text(fact.units, asset.scale(), 2), asset.coin),
+        None => format!("{} units of {}", fact.units, fact.asset),
+    };
+    let (at, status) = (fact.block_at.rfc3339(), fact.status.word());
+    format!("no order  {at}  {units} at {address}, {status}, transfer {}", fact.id)
+}
+
+/// Everything about an order. `same` are the arguments that lead further commands to the same installation.
+pub(super) fn explain(order: &Order, log: &[LoggedEvent], same: &str) -> String {
+    let mut text = head(order);
+    text.extend(payment(order));
+    text.extend(goods(order, log, same));
+    text.extend(for_a_person(order, same));
+    text.push("\nLog".to_owned());
+    text.extend(log.iter().map(|logged| format!("  {}  {}", logged.at.rfc3339(), sentence(order, &logged.event))));
+    text.join("\n")
+}
+
+fn head(order: &Order) -> Vec<String> {
+    vec![
+        format!("Order {}: {}", order.no, order.state.word()),
+        format!("  {}", meaning(order)),
+        format!(
+            "  {} line(s) for {} on {}; placed {}, the price was held until {}.",
+            order.lines.len(),
+            amount(order, order.quote.due_units),
+            order.quote.network,
+            order.placed_at.rfc3339(),
+            order.expires_at.rfc3339()
+        ),
+    ]
+}
+
+/// What the state means for this order.
+fn meaning(order: &Order) -> String {
+    let until = order.expires_at.rfc3339();
+    match order.state {
+        OrderState::Created | OrderState::WaitingForPayment => {
+            format!("Nothing was paid yet; unpaid, it expires by itself after {until}.")
+        }
+        OrderState::PaymentStarted => "The payment was seen; it counts once the network has confirmed it.".to_owned(),
+        OrderState::PartialPaymentStarted => {
+            format!("A part of the price was seen; the rest can be sent to the same address until {until}.")
+        }
+        OrderState::Expired if order.payment.closed => "It was not paid in time.".to_owned(),
+        OrderState::Expired => {
+            let last = (order.expires_at + BLOCK_TIME_GRACE + order.late_window).rfc3339();
+            format!("It was not paid in time; a late payment can still settle it until {last}.")
+        }
+        OrderState::PaymentReceived => "It is paid; its goods are fetched next.".to_owned(),
+        OrderState::WaitingForDelivery => "It is paid; not every line has ended yet.".to_owned(),
+        OrderState::WaitingForManualAction => "It waits for a person: see below.".to_owned(),
+        OrderState::Done => "Every line has ended, and something was delivered.".to_owned(),
+        OrderState::Refunded => "The money went back to the payer.".to_owned(),
+        OrderState::Canceled => "It was cancelled before anything was paid.".to_owned(),
+        OrderState::PaymentFailed => "Its payment failed.".to_owned(),
+    }
+}
+
+fn payment(order: &Order) -> Vec<String> {
+    let quote = &order.quote;
+    let (seen, confirmed) = (order.payment.seen(&quote.asset), order.payment.confirmed(&quote.asset));
+    let mut text = vec!["\nPayment".to_owned()];
+    text.push(match order.payment.settled_at {
+        Some(at) => format!("  {} were confirmed; the price was taken {}.", amount(order, confirmed), at.rfc3339()),
+        None if order.payment.received.is_empty() => "  Nothing was seen.".to_owned(),
+        None => format!(
+            "  {} of {} were seen, {} of it confirmed.",
+            amount(order, seen),
+            amount(order, quote.due_units),
+            amount(order, confirmed)
+        ),
+    });
+    text.push(format!("  Deposit address: {} on {}.", order.address, quote.network));
+    for one in &order.payment.received {
+        let what = if one.asset == quote.asset { amount(order, one.units) } else { "another token".to_owned() };
+        let (at, status) = (one.block_at.rfc3339(), one.status.word());
+        text.push(format!("  - {what}, {status}, block time {at}, transfer {}", one.transfer));
+    }
+    let reasons = order.payment.reasons(&order.terms());
+    text.extend(reasons.into_iter().map(|reason| format!("  {}", decide::explain(reason))));
+    text
+}
+
+fn goods(order: &Order, log: &[LoggedEvent], same: &str) -> Vec<String> {
+    let mut text = vec!["\nLines".to_owned()];
+    for (at, (line, quoted)) in order.lines.iter().zip(&order.quote.lines).enumerate() {
+        let number = at as u32;
+        text.push(format!(
+            "  Line {number}, {} {}: {}",
+            quoted.brand,
+            quoted.label,
+            standing(order, log, number, line)
+        ));
+        let hold = order.hold.as_ref().filter(|hold| hold.line == Some(number));
+        if let Some(hold) = hold {
+            text.push(format!("    On hold since {}: {}", hold.since.rfc3339(), clean(order, &hold.note)));
+            text.push(format!("    {}", why(hold.reason)));
+        }
+        if is_a_persons(order, number, line) {
+            text.extend(line_commands(order, number, line, same));
+        }
+    }
+    text
+}
+
+fn standing(order: &Order, log: &[LoggedEvent], number: u32, line: &Line) -> String {
+    let supplier = |at: usize| {
+        let offer = order.quote.lines[number as usize].suppliers.get(at);
+        offer.map_or("nobody", |offer| supplier_name(&offer.supplier)).to_owned()
+    };
+    match line {
+        Line::Planned { supplier: at, .. } if order.payment.settled_at.is_none() => {
+            format!("{} is to deliver it once the order is paid.", supplier(*at))
+        }
+        Line::Planned { supplier: at, .. } if stops_line(order, number) => {
+            format!("{} is to deliver it once the hold has ended.", supplier(*at))
+        }
+        Line::Planned { supplier: at, .. } => format!("{} is to deliver it now.", supplier(*at)),
+        Line::Sent { supplier: at, reference, sent_at, deadline, .. } => format!(
+            "ordered from {} {} under our reference {reference}; no answer yet, it is looked up after {}.",
+            supplier(*at),
+            sent_at.rfc3339(),
+            deadline.rfc3339()
+        ),
+        Line::Asking { supplier: at, reference, unknown, next_lookup, .. } => {
+            let said = if *unknown { "no clear answer" } else { "taken in, not delivered yet" };
+            let next = next_lookup.rfc3339();
+            format!("{said} from {} under our reference {reference}; it is looked up again {next}.", supplier(*at))
+        }
+        Line::Delivered { at, code } => {
+            let by = match last_purchase(log, number) {
+                Some((name, reference)) => format!(" by {name}, our reference {reference}"),
+                None if code.is_some() => " from your own stock".to_owned(),
+                None => ", as a person decided".to_owned(),
+            };
+            format!("delivered {}{by}.", at.rfc3339())
+        }
+        Line::Refused { at, reason } => {
+            let owed = amount(order, order.quote.lines[number as usize].coin_units);
+            format!("given up {} ({}); {owed} of the price are the payer's.", at.rfc3339(), clean(order, reason))
+        }
+    }
+}
+
+/// The supplier that was asked last, and our reference there.
+fn last_purchase(log: &[LoggedEvent], number: u32) -> Option<(&str, &str)> {
+    log.iter().rev().find_map(|logged| match &logged.event {
+        Event::LineSent { line, supplier, reference, .. } if *line == number => {
+            Some((supplier.as_str(), reference.as_str()))
+        }
+        _ => None,
+    })
+}
+
+fn supplier_name(supplier: &str) -> &str {
+    if supplier == OWN_STOCK { "your own stock" } else { supplier }
+}
+
+fn stops_line(order: &Order, number: u32) -> bool {
+    order.hold.as_ref().is_some_and(|hold| hold.line.is_none() || hold.line == Some(number))
+}
+
+/// Whether a person may know better than the program how a line ended.
+fn is_a_persons(order: &Order, number: u32, line: &Line) -> bool {
+    let is_unclear = matches!(line, Line::Asking { unknown: true, .. });
+    order.payment.settled_at.is_some() && !line.is_ended() && (is_unclear || stops_line(order, number))
+}
+
+fn line_commands(order: &Order, number: u32, line: &Line, same: &str) -> Vec<String> {
+    let ask = match line.reference() {
+        Some(reference) => format!("    Ask the supplier what became of {reference}, then say how it ended:"),
+        None => "    If it ended outside of kiosk, say how:".to_owned(),
+    };
+    let command = |word: &str| {
+        format!("      kiosk order resolve {} --line {number} --{word} --note 'how it is known'{same}", order.no)
+    };
+    vec![ask, command("delivered"), command("refused")]
+}
+
+fn for_a_person(order: &Order, same: &str) -> Vec<String> {
+    let mut text = Vec::new();
+    if let Some(hold) = order.hold.as_ref().filter(|_| !is_over_without_money(order)) {
+        text.extend(about_hold(order, hold, same));
+    }
+    let is_open = order.lines.iter().zip(0..).any(|(line, number)| is_a_persons(order, number, line));
+    if is_open {
+        text.push("  Some lines can be decided by hand: the commands stand beside them.".to_owned());
+    }
+    if is_claim(order) && order.credit_units > 0 {
+        let owed = amount(order, order.credit_units);
+        text.push(format!("  {owed} are owed to the payer and wait in the claim queue."));
+    }
+    if order.credit_units < 0 {
+        let missing = amount(order, -order.credit_units);
+        text.push(format!(
+            "  {missing} that the order was settled with are gone from the chain: a loss, or not yet again."
+        ));
+    }
+    if came_in_another_asset(order) {
+        text.push("  Another token than agreed lies at the deposit address: it belongs to the payer.".to_owned());
+    }
+    if text.is_empty() {
+        text.push("  Nothing.".to_owned());
+    }
+    text.insert(0, "\nFor a person".to_owned());
+    text
+}
+
+fn about_hold(order: &Order, hold: &Hold, same: &str) -> Vec<String> {
+    let what = hold.line.map_or("The order is".to_owned(), |line| format!("Line {line} is"));
+    vec![
+        format!("  {what} on hold since {}: {}", hold.since.rfc3339(), clean(order, &hold.note)),
+        format!("  {}", why(hold.reason)),
+        "  To let it go on by itself:".to_owned(),
+        format!("    kiosk order resolve {} --note 'what was found'{same}", order.no),
+    ]
+}
+
+fn why(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::PaymentReverted => {
+            "Confirmed money vanished from the chain; the hold ends by itself if it is mined again."
+        }
+        HoldReason::OutcomeUnknown => {
+            "Nobody but the supplier or the recipient knows whether it was delivered: buying again could deliver twice."
+        }
+        HoldReason::Undeliverable => "Nobody could deliver a line that is paid for.",
+        HoldReason::Operator => "An operator asked for it.",
+        HoldReason::InvariantBroken => {
+            "The program met a state that must not be: run `kiosk fsck`, and read the server's log of that time."
+        }
+    }
+}
+
+/// One event of the log.
+fn sentence(order: &Order, event: &Event) -> String {
+    match event {
+        Event::Placed(placed) => {
+            let until = placed.expires_at.rfc3339();
+            format!("placed for {}, payable until {until}", amount(order, placed.quote.due_units))
+        }
+        Event::PaymentSeen(seen) => format!("{} seen on the chain", received(order, seen)),
+        Event::PaymentConfirmed(seen) => format!("{} confirmed", received(order, seen)),
+        Event::PaymentReverted { transfer } => format!("transfer {transfer} vanished from the chain"),
+        Event::PaymentSettled { settlement: Settlement::OnTime, .. } => "paid in time".to_owned(),
+        Event::PaymentSettled { settlement: Settlement::Late, .. } => "paid late, and accepted".to_owned(),
+        Event::Expired => "expired".to_owned(),
+        Event::LateWindowClosed => "the time for late payments ended".to_owned(),
+        Event::Canceled => "cancelled".to_owned(),
+        Event::LineSent { .. }
+        | Event::LineAsking { .. }
+        | Event::LineDelivered { .. }
+        | Event::LineRefusedBySupplier { .. }
+        | Event::LineRefused { .. } => line_sentence(order, event),
+        Event::HeldForPerson { line, note, .. } => {
+            let what = line.map_or("on hold".to_owned(), |line| format!("line {line} on hold"));
+            format!("{what}: {}", clean(order, note))
+        }
+        Event::HoldReleased { note } => format!("the hold ended: {}", clean(order, note)),
+    }
+}
+
+fn line_sentence(order: &Order, event: &Event) -> String {
+    match event {
+        Event::LineSent { line, supplier, reference, .. } => {
+            format!("line {line} ordered from {} under our reference {reference}", supplier_name(supplier))
+        }
+        Event::LineAsking { line, unknown: true, .. } => format!("line {line}: no clear answer from the supplier"),
+        Event::LineAsking { line, unknown: false, .. } => format!("line {line}: taken in, not delivered yet"),
+        Event::LineDelivered { line, .. } => format!("line {line} delivered"),
+        Event::LineRefusedBySupplier { line, supplier, reason } => {
+            format!("line {line}: {} refused ({}), the next is asked", supplier_name(supplier), clean(order, reason))
+        }
+        Event::LineRefused { line, reason, refund_units } => {
+            let owed = amount(order, *refund_units);
+            format!("line {line} will not be delivered ({}); {owed} owed to the payer", clean(order, reason))
+        }
+        other => other.kind().to_owned(),
+    }
+}
+
+fn received(order: &Order, seen: &Seen) -> String {
+    let what = if seen.asset == order.quote.asset { amount(order, seen.units) } else { "another token".to_owned() };
+    format!("{what}, block time {},", seen.block_at.rfc3339())
+}
+
+fn amount(order: &Order, units: i64) -> String {
+    let quote = &order.quote;
+    format!("{} {}", units_to_text(units, quote.scale, quote.quoted_decimals), quote.coin)
+}
+
+/// A text from outside as it may stand on a screen: no control characters, no e-mail addresses, not the order's id.
+fn clean(order: &Order, text: &str) -> String {
+    let id = order.id.expose();
+    let word = |word: &str| match word.contains('@') || word.to_lowercase().contains(&id) {
+        true => "[left out]".to_owned(),
+        false => word.chars().filter(|character| !character.is_control()).collect(),
+    };
+    text.split_whitespace().map(word).collect::<Vec<String>>().join(" ")
+}

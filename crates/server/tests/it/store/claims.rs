@@ -1,0 +1,198 @@
+//! Rows that orders share and claim: idempotency keys, deposit addresses, counters, stock counts, codes.
+
+use super::databases::{for_each_store, is_lasting, read, refused, write};
+use crate::harness::START;
+use crate::market::{self, BOUGHT, MIXED, OWN, order_id, sku};
+use domain::asset::ChainKind;
+use domain::decide::Replay;
+use domain::fulfil::SealedGoods;
+use domain::ids::{CodeId, Sku};
+use domain::limits::{Counter, CounterKey};
+use domain::validate::StockCount;
+use server::store::{Conn, DbError, claims, stock};
+use std::collections::BTreeMap;
+
+#[test]
+fn a_key_is_remembered_with_what_was_sent_and_what_it_made() {
+    for_each_store(|conn| {
+        let rows = (0..300).map(|at| (market::key(&format!("key-{at}"), &format!("hash-{at}")), order_id(at)));
+        write(conn, |tx| claims::remember(tx, rows.collect(), START));
+        // The same key of somebody else is another key.
+        let mut of_other = market::key("key-7", "other");
+        of_other.scope = "another scope".to_owned();
+        write(conn, |tx| claims::remember(tx, vec![(of_other, order_id(900))], START));
+
+        let scope = market::key("", "").scope;
+        let named = |key: &str| (scope.clone(), key.to_owned());
+        let wanted = [named("key-7"), named("key-299"), named("key-300")];
+        let found = read(conn, |tx| claims::replays(tx, &wanted));
+        let replay = |hash: &str, number: u64| Replay { body_hash: hash.to_owned(), order: order_id(number) };
+        assert_eq!(found.get(&wanted[0]), Some(&replay("hash-7", 7)));
+        assert_eq!(found.get(&wanted[1]), Some(&replay("hash-299", 299)));
+        assert_eq!(found.get(&wanted[2]), None);
+
+        for body_hash in ["hash-7", "another"] {
+            let again = vec![(market::key("key-7", body_hash), order_id(901))];
+            let error = refused(conn, |tx| claims::remember(tx, again, START));
+            assert!(is_lasting(&error), "{error:?}");
+        }
+    });
+}
+
+fn fill(conn: &mut Conn, kind: ChainKind, count: usize) -> Vec<String> {
+    let addresses = market::addresses(kind, count);
+    write(conn, |tx| claims::add_addresses(tx, kind, &addresses));
+    addresses
+}
+
+#[test]
+fn free_addresses_come_in_their_order_and_by_family() {
+    for_each_store(|conn| {
+        assert_eq!(read(conn, |tx| claims::pool_size(tx, ChainKind::Evm)), (0, 0));
+        let evm = fill(conn, ChainKind::Evm, 300);
+        write(conn, |tx| claims::add_addresses(tx, ChainKind::Evm, &["evm-more".to_owned()]));
+        fill(conn, ChainKind::Svm, 1);
+        assert_eq!(read(conn, |tx| claims::pool_size(tx, ChainKind::Evm)), (301, 301));
+        assert_eq!(read(conn, |tx| claims::pool_size(tx, ChainKind::Svm)), (1, 1));
+        assert_eq!((claims::family(ChainKind::Evm), claims::family(ChainKind::Svm)), ("evm", "svm"));
+
+        let all = read(conn, |tx| claims::free_addresses(tx, ChainKind::Evm, 1_000));
+        assert_eq!(all.iter().take(300).collect::<Vec<_>>(), evm.iter().collect::<Vec<_>>());
+        assert_eq!(all.back().map(String::as_str), Some("evm-more"));
+        assert_eq!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Svm, 9)), ["svm-00000"]);
+
+        let error = refused(conn, |tx| claims::add_addresses(tx, ChainKind::Svm, &evm[..1]));
+        assert!(is_lasting(&error), "an address stands in one pool: {error:?}");
+    });
+}
+
+#[test]
+fn an_address_has_one_owner_for_ever() {
+    for_each_store(|conn| {
+        let evm = fill(conn, ChainKind::Evm, 4);
+        let own = |at: usize, number: u64| (evm[at].clone(), order_id(number));
+        write(conn, |tx| claims::own_addresses(tx, vec![own(0, 1), own(2, 2)]));
+        assert_eq!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Evm, 9)), [evm[1].as_str(), evm[3].as_str()]);
+        // The next index does not depend on what is free.
+        assert_eq!(read(conn, |tx| claims::pool_size(tx, ChainKind::Evm)), (2, 4));
+
+        let unknown = ("nobody's".to_owned(), order_id(3));
+        for wrong in [vec![own(0, 3)], vec![own(0, 1)], vec![own(1, 3), own(2, 3)], vec![own(1, 3), unknown]] {
+            let error = refused(conn, |tx| claims::own_addresses(tx, wrong));
+            assert!(matches!(error, DbError::Invariant(_)), "{error:?}");
+        }
+        let asked = [evm.clone(), vec!["nobody's".to_owned()]].concat();
+        let owners = read(conn, |tx| claims::address_owners(tx, asked));
+        assert_eq!(owners, BTreeMap::from([own(0, 1), own(2, 2)]));
+    });
+}
+
+fn counter_key(rule: &str, subject: &str, period: &str) -> CounterKey {
+    CounterKey { rule: rule.into(), subject: subject.into(), period: period.into() }
+}
+
+#[test]
+fn counters_are_kept_by_rule_subject_and_period() {
+    for_each_store(|conn| {
+        let day = counter_key("limit", "email:a", "2026-11-20");
+        let month = counter_key("limit", "email:a", "2026-11");
+        let coupon = counter_key("coupon", "WELCOME", "");
+        let absent = counter_key("coupon", "email:a", "");
+        let counter = |held, used| Counter { held, used };
+        let first = vec![(day.clone(), counter(1, 2)), (month.clone(), counter(3, 4)), (coupon.clone(), counter(5, 6))];
+        write(conn, |tx| claims::write_counters(tx, first));
+        write(conn, |tx| claims::write_counters(tx, vec![(month.clone(), counter(i64::MIN, i64::MAX))]));
+
+        let wanted = [day.clone(), month.clone(), coupon.clone(), absent.clone()];
+        let found = read(conn, |tx| claims::counters(tx, &wanted));
+        assert_eq!(found.get(&day), Some(&counter(1, 2)));
+        assert_eq!(found.get(&month), Some(&counter(i64::MIN, i64::MAX)));
+        assert_eq!(found.get(&coupon), Some(&counter(5, 6)));
+        assert_eq!(found.get(&absent), None);
+
+        let many: Vec<CounterKey> = (0..300).map(|at| counter_key("many", &format!("subject-{at}"), "")).collect();
+        let rows = many.iter().cloned().map(|key| (key, counter(1, 0))).collect();
+        write(conn, |tx| claims::write_counters(tx, rows));
+        assert_eq!(read(conn, |tx| claims::counters(tx, &many)).len(), 300);
+    });
+}
+
+#[test]
+fn stock_counts_are_written_as_they_are() {
+    for_each_store(|conn| {
+        let count = |free, held| StockCount { free, held };
+        write(conn, |tx| claims::write_stock(tx, vec![(sku(OWN), count(3, 1)), (sku(MIXED), count(0, 0))]));
+        write(conn, |tx| claims::write_stock(tx, vec![(sku(OWN), count(2, 2))]));
+        let found = read(conn, |tx| claims::stock(tx, &[sku(OWN), sku(MIXED), sku(BOUGHT)]));
+        assert_eq!(found, BTreeMap::from([(sku(MIXED), count(0, 0)), (sku(OWN), count(2, 2))]));
+
+        let many = (0..300).map(|at| (Sku::new(format!("sku-{at}")), count(at, 0))).collect();
+        write(conn, |tx| claims::write_stock(tx, many));
+        let found = read(conn, |tx| claims::stock(tx, &[Sku::new("sku-299")]));
+        assert_eq!(found.get(&Sku::new("sku-299")), Some(&count(299, 0)));
+    });
+}
+
+fn code(brand: &str, at: usize) -> CodeId {
+    market::codes(brand, at + 1).pop().expect("at least one").id
+}
+
+/// The free codes of a brand's card, at most `limit`.
+fn free(conn: &mut Conn, brand: &str, limit: i64) -> Vec<CodeId> {
+    let wanted = BTreeMap::from([(sku(brand), limit)]);
+    let found = read(conn, |tx| claims::free_codes(tx, &wanted));
+    found.get(&sku(brand)).expect("an answer for each SKU").iter().cloned().collect()
+}
+
+#[test]
+fn a_code_has_one_owner_and_a_line_has_one_code() {
+    for_each_store(|conn| {
+        for brand in [OWN, MIXED] {
+            write(conn, |tx| stock::add(tx, market::codes(brand, 300), START));
+        }
+        assert_eq!(free(conn, OWN, 2), [code(OWN, 0), code(OWN, 1)]);
+        assert_eq!(free(conn, OWN, 1_000).len(), 300);
+        assert!(free(conn, BOUGHT, 1).is_empty());
+
+        let take = |at: usize, number: u64, line: u32| (code(OWN, at), order_id(number), line);
+        write(conn, |tx| claims::take_codes(tx, vec![take(0, 1, 0), take(1, 1, 1)]));
+        assert_eq!(free(conn, OWN, 1), [code(OWN, 2)]);
+        let unknown = (CodeId::new("none"), order_id(3), 0);
+        for wrong in [vec![take(0, 2, 0)], vec![take(2, 2, 0), take(1, 2, 1)], vec![take(2, 2, 0), unknown]] {
+            let error = refused(conn, |tx| claims::take_codes(tx, wrong));
+            assert!(matches!(error, DbError::Invariant(_)), "{error:?}");
+        }
+        let error = refused(conn, |tx| claims::take_codes(tx, vec![take(2, 1, 0)]));
+        assert!(is_lasting(&error), "the line has a code: {error:?}");
+        assert_eq!(free(conn, OWN, 1), [code(OWN, 2)]);
+
+        // What is not ready is not on the shelf.
+        let set_aside = "update codes set state = 'quarantined' where id = $1";
+        write(conn, |tx| tx.execute(set_aside, &[code(OWN, 2).as_str().into()]));
+        assert_eq!(free(conn, OWN, 1), [code(OWN, 3)]);
+        assert_eq!(free(conn, MIXED, 1), [code(MIXED, 0)]);
+    });
+}
+
+#[test]
+fn a_suppliers_code_is_owned_from_the_start() {
+    for_each_store(|conn| {
+        let goods = |name: &str| SealedGoods { code: CodeId::new(name), sealed: format!("sealed {name}") };
+        let row = |name: &str, number: u64, line: u32| (sku(BOUGHT), goods(name), order_id(number), line);
+        let many = (0..300).map(|at| row(&format!("code-{at}"), at, 1)).collect();
+        write(conn, |tx| claims::keep_goods(tx, many, START));
+        assert!(free(conn, BOUGHT, 1).is_empty());
+
+        let owner = claims::owner(order_id(7), 1);
+        assert_eq!(owner, format!("{}:1", order_id(7).expose()));
+        let found = read(conn, |tx| stock::sealed_of(tx, vec![owner.clone(), claims::owner(order_id(7), 0)]));
+        assert_eq!(found, BTreeMap::from([(owner, (CodeId::new("code-7"), "sealed code-7".to_owned()))]));
+
+        for wrong in [row("code-7", 900, 0), row("another", 7, 1)] {
+            let error = refused(conn, |tx| claims::keep_goods(tx, vec![wrong], START));
+            assert!(is_lasting(&error), "{error:?}");
+        }
+        // Counts are of our own codes: nothing was put on the shelf.
+        assert!(read(conn, stock::counts).is_empty());
+    });
+}
