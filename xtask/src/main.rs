@@ -1,8 +1,9 @@
 //! Development tasks of the workspace, started as `cargo xtask TASK`.
 //!
-//! The tour: `test` runs a task from end to end, `setup` finds and installs what it needs, `postgres` is the throw-away
-//! database server. Nothing here is part of the product, and the product never calls it.
+//! The tour: `test` and `bench` each run a task from end to end, `setup` finds and installs what they need, `postgres` is
+//! the throw-away database server. Nothing here is part of the product, and the product never calls it.
 
+mod bench;
 mod test;
 
 mod setup;
@@ -16,7 +17,9 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
 tasks:
-  test    install what the tests need (PostgreSQL, Python) and run all of them";
+  test               install what the tests need (PostgreSQL, Python) and run all of them
+  bench [FIGURE..]   install what measuring needs (nginx, nchan, wrk, strace, PostgreSQL) and measure:
+";
 
 /// Told to the shell when the arguments make no sense, as most command-line programs do.
 const EXIT_USAGE: u8 = 2;
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test"] => run_tests(),
+        ["bench", figures @ ..] => run_bench(figures),
         [] => refuse("no task given"),
         _ => refuse(&format!("no such task: {}", words.join(" "))),
     }
@@ -45,8 +49,22 @@ fn run_tests() -> ExitCode {
     }
 }
 
+/// Progress goes to stderr; stdout carries the table and the JSON lines. A missed goal is told there and is no failure.
+fn run_bench(figures: &[&str]) -> ExitCode {
+    match bench::run(figures) {
+        Ok(report) => {
+            print!("{report}");
+            if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn refuse(reason: &str) -> ExitCode {
-    eprintln!("error: {reason}\n\n{USAGE}");
+    eprint!("error: {reason}\n\n{USAGE}{}", bench::figures());
     ExitCode::from(EXIT_USAGE)
 }
 

@@ -279,6 +279,9 @@ impl Draft {
     }
 
     fn cancel(&mut self) -> Result<(), Refusal> {
+        if self.order.payment.settled_at.is_some() {
+            return Err(Refusal::Conflict("the order is paid"));
+        }
         if self.order.canceled_at.is_some() {
             return Err(Refusal::AlreadyDone("the order is cancelled"));
         }
@@ -359,6 +362,11 @@ impl Draft {
         match report {
             Report::Delivered(goods) => self.delivered(line, goods.as_ref()),
             Report::Refused(reason) => self.refused(line, reason),
+            Report::NeverArrived if attempt + 1 < fulfil::LOST_ATTEMPTS => {
+                self.event(Event::LineNeverArrived { line });
+                self.release_line(line, "the call never arrived and is made again");
+            }
+            Report::NeverArrived => self.refused(line, "no call reached the supplier"),
             Report::Pending => self.ask_again(line, false, sent_at, patience),
             Report::Unknown(_) => self.ask_again(line, true, sent_at, patience),
         }

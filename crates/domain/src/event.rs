@@ -113,6 +113,10 @@ pub enum Event {
         supplier: String,
         reason: String,
     },
+    /// Our call never reached the supplier: the same one is asked again, under a new reference.
+    LineNeverArrived {
+        line: u32,
+    },
     /// Nobody delivers: the line's price is owed to the payer.
     LineRefused {
         line: u32,
@@ -172,6 +176,7 @@ impl Event {
             Event::LineAsking { .. } => "line_asking",
             Event::LineDelivered { .. } => "line_delivered",
             Event::LineRefusedBySupplier { .. } => "line_refused_by_supplier",
+            Event::LineNeverArrived { .. } => "line_never_arrived",
             Event::LineRefused { .. } => "line_refused",
             Event::HeldForPerson { .. } => "held_for_person",
             Event::HoldReleased { .. } => "hold_released",

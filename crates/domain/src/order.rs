@@ -228,6 +228,7 @@ impl Order {
             | Event::LineAsking { .. }
             | Event::LineDelivered { .. }
             | Event::LineRefusedBySupplier { .. }
+            | Event::LineNeverArrived { .. }
             | Event::LineRefused { .. } => self.apply_to_line(event, at),
         }
         self.state = self.state.max(project::order_state(self));
@@ -272,6 +273,12 @@ impl Order {
                     panic!("an ended line has no supplier")
                 };
                 (*line, Line::Planned { supplier: supplier + 1, attempt: attempt + 1 })
+            }
+            Event::LineNeverArrived { line } => {
+                let Some((supplier, attempt)) = self.open_line(*line).attempt() else {
+                    panic!("an ended line has no supplier")
+                };
+                (*line, Line::Planned { supplier, attempt: attempt + 1 })
             }
             Event::LineRefused { line, reason, refund_units } => {
                 self.open_line(*line);

@@ -42,6 +42,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::LineAsking { .. }
         | Event::LineDelivered { .. }
         | Event::LineRefusedBySupplier { .. }
+        | Event::LineNeverArrived { .. }
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }

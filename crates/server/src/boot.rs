@@ -54,13 +54,18 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     let ring = keys(&config.secret_key_file(), ids.as_ref())?;
     let place = config.database()?;
-    let mut conn = Conn::open(&place).context("cannot open the database")?;
-    conn.migrate().context("cannot bring the database up to date")?;
-    check_key(&mut conn, &ring)?;
-    drop(conn);
     let process = crate::entropy::to_hex(&ids.bytes());
     let shared = Arc::new(Shared::new(process, rails::market(config)?));
-    let engine = Engine::start(&place, shared, clock).context("cannot start the engine")?;
+    // The clients of both databases block; inside the runtime PostgreSQL's would panic.
+    let opening = || -> anyhow::Result<Engine> {
+        let mut conn = Conn::open(&place).context("cannot open the database")?;
+        conn.migrate().context("cannot bring the database up to date")?;
+        check_key(&mut conn, &ring)?;
+        drop(conn);
+        Engine::start(&place, shared, clock).context("cannot start the engine")
+    };
+    let opened = std::thread::scope(|scope| scope.spawn(opening).join());
+    let engine = opened.map_err(|_| anyhow::anyhow!("opening the database failed; the message above says where"))??;
     let vault = Arc::new(Vault::new(ring, ids.clone()).with_key_file(config.secret_key_file()));
     let books = match config.sandbox.enabled {
         true => Some(Arc::new(Books::open(&data_dir.join("sandbox.db")).context("cannot open the sandbox's books")?)),

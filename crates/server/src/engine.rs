@@ -8,7 +8,7 @@ mod batch;
 mod lanes;
 
 use crate::ports::Clock;
-use crate::store::{Access, Conn, Db, DbError, Place, Tx, db, head, orders};
+use crate::store::{Access, Conn, Db, DbError, Place, Tx, db, head, orders, transfers};
 use batch::Batch;
 use domain::catalog::Catalogue;
 use domain::decide::{Command, Refusal};
@@ -193,12 +193,12 @@ impl Engine {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
         match &self.committer {
-            Committer::Held(conn) => conn.lock().expect("no holder panics").tx(Access::Write, work),
+            Committer::Held(conn) => exclusive(&mut conn.lock().expect("no holder panics"), work),
             Committer::Thread(lanes) => {
                 let (answer, result) = oneshot::channel();
                 lanes.write(Box::new(move |conn| {
                     // The asker may have gone away; what was written stays written.
-                    answer.send(conn.tx(Access::Write, work)).unwrap_or(());
+                    answer.send(exclusive(conn, work)).unwrap_or(());
                 }))?;
                 result.await.unwrap_or(Err(DbError::Overloaded))
             }
@@ -216,6 +216,14 @@ impl Engine {
             lanes.close();
         }
     }
+}
+
+/// A transaction that no batch of any process runs beside: what it counts stays true until it commits.
+fn exclusive<T>(conn: &mut Conn, work: impl FnOnce(&mut Tx<'_>) -> Result<T, DbError>) -> Result<T, DbError> {
+    conn.tx(Access::Write, |tx| {
+        head::hold(tx)?;
+        work(tx)
+    })
 }
 
 /// Wakes this process when another one commits. Only PostgreSQL signals; elsewhere every reader polls slowly.
@@ -310,10 +318,17 @@ fn refuse_culprit(
         command = batch::name(command),
         "command refused by the database"
     );
-    if let Some(order) = batch::order_of(command).filter(|_| !matches!(command, Command::Hold { .. })) {
+    if let Some(order) = order_of(conn, command).filter(|_| !matches!(command, Command::Hold { .. })) {
         hold(conn, shared, order, now);
     }
     Err(SubmitError::Database(error))
+}
+
+/// The order that a command is about; a credit names only a transfer.
+fn order_of(conn: &mut Conn, command: &Command) -> Option<OrderId> {
+    let Command::Credit { transfer } = command else { return batch::order_of(command) };
+    let found = conn.tx(Access::Read, |tx| transfers::facts(tx, std::slice::from_ref(transfer)));
+    found.ok()?.remove(transfer)?.1
 }
 
 fn hold(conn: &mut Conn, shared: &Shared, order: OrderId, now: Time) {

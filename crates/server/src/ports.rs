@@ -71,7 +71,8 @@ pub trait Supplier: Send + Sync {
     fn patience(&self) -> Patience;
     /// Buys once under our reference; the same reference again must not buy again.
     fn place<'a>(&'a self, purchase: &'a Purchase) -> Answer<'a, Outcome<Delivery>>;
-    /// What became of our reference. `Refused`: it never arrived there, or ended without delivery.
+    /// What became of our reference. `Refused`: it ended without delivery. Asked after the settle time only, so that
+    /// `NeverArrived` is final too.
     fn find<'a>(&'a self, reference: &'a str) -> Answer<'a, Outcome<Delivery>>;
 }
 
@@ -89,6 +90,8 @@ pub struct Purchase {
 pub enum Delivery {
     /// Taken in; ask again.
     Pending,
+    /// The supplier does not know the reference, and will not take it in any more. From `find` only.
+    NeverArrived,
     /// The recipient was served directly.
     Direct,
     Goods(Goods),

@@ -30,7 +30,8 @@ setsid "$@" </dev/null >>"$log" 2>&1 &
 server=$!
 echo "$server"
 cat >/dev/null
-kill -s TERM -- "-$server" 2>/dev/null
+# Without a group the server has not come to lead one yet.
+kill -s TERM -- "-$server" 2>/dev/null || kill -s TERM "$server" 2>/dev/null
 tenths=0
 while kill -s 0 -- "-$server" 2>/dev/null; do
     if [ "$tenths" -ge 100 ]; then
@@ -127,32 +128,28 @@ fn group_in(stat: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn start(script: &str, log: &Path) -> Server {
-        let command = ["sh", "-c", script].map(OsString::from);
-        Server::start(&command, log).expect("sh starts")
-    }
-
-    fn is_running(process: u32) -> bool {
-        Path::new(&format!("/proc/{process}")).exists()
-    }
+    use crate::setup::run_command;
 
     #[test]
-    fn a_server_and_its_children_end_with_the_guard() {
-        let log = std::env::temp_dir().join(format!("kiosk-bench-test-{}", std::process::id()));
-        // `read` tells when the child is there: it blocks until the child has written.
-        let server = start("echo started; sleep 600 & exec sleep 600", &log);
-        while !server.last_words().contains("started") || server.processes().expect("/proc").len() < 2 {
-            server.expect_running().expect("it runs until it is stopped");
-            std::thread::yield_now();
-        }
-        let processes = server.processes().expect("/proc");
-        assert!(processes.contains(&server.process()));
+    fn a_server_leads_a_group_and_ends_with_its_guard() {
+        let folder = std::env::temp_dir().join(format!("kiosk-bench-test-{}", std::process::id()));
+        fs::create_dir(&folder).expect("the temporary folder is writable");
+        let told = folder.join("told");
+        run_command(Command::new("mkfifo").arg(&told)).expect("mkfifo is there");
+        let script = ["sh", "-c", "echo said; echo ready > \"$0\"; exec sleep 600"].map(OsString::from);
+        let command: Vec<OsString> = script.into_iter().chain([told.clone().into_os_string()]).collect();
 
+        let server = Server::start(&command, &folder.join("log")).expect("sh starts");
+        // Blocks until the server has written: it leads its group by then.
+        assert_eq!(fs::read_to_string(&told).expect("a pipe"), "ready\n");
+        let process = server.process();
+        assert_eq!(server.processes().expect("/proc"), [process]);
+        assert_eq!(server.last_words(), "said");
+        server.expect_running().expect("it runs until it is stopped");
         drop(server);
 
-        assert!(!processes.iter().any(|process| is_running(*process)), "{processes:?}");
-        fs::remove_file(&log).expect("the log was just read");
+        assert!(!Path::new(&format!("/proc/{process}")).exists(), "it must end with its guard");
+        fs::remove_dir_all(&folder).expect("just made");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::test::{plain_cargo, target_directory};
 const MOST_SECONDS: &str = "180";
 
 /// Each `fsync` and `fdatasync` returns 5 ms late; nothing else is slowed down.
-const SLOW_DISK: [&str; 11] = [
+const SLOW_DISK: [&str; 9] = [
     "--seccomp-bpf",
     "-f",
     "-qq",
@@ -33,8 +33,6 @@ const SLOW_DISK: [&str; 11] = [
     "trace=fdatasync,fsync",
     "-e",
     "inject=fdatasync,fsync:delay_exit=5000",
-    "-e",
-    "signal=none",
 ];
 
 /// The disk under a process.
@@ -63,8 +61,9 @@ impl Disk {
 pub struct Bench {
     pub kiosk: PathBuf,
     load: PathBuf,
-    folder: Folder,
+    /// Before the folder that it lies in, so that it goes first.
     template: OnceCell<Shop>,
+    folder: Folder,
 }
 
 impl Bench {
@@ -76,7 +75,7 @@ impl Bench {
         let kiosk = target_directory().join("release").join("kiosk");
         let folder = Folder::make(target_directory().join("bench"))?;
         refuse_disk_in_memory(&folder.0)?;
-        Ok(Self { kiosk, load, folder, template: OnceCell::new() })
+        Ok(Self { kiosk, load, template: OnceCell::new(), folder })
     }
 
     /// Where a figure may write; deleted at the end of the run.

@@ -293,7 +293,10 @@ mod tests {
             \"ratio\":0.7,\"goal\":\"ratio >= 0.7\",\"met\":true}";
         assert_eq!(told, expected);
         let alone = figure(70, None, Goal::Information).json();
-        assert!(alone.ends_with("\"peer\":null,\"peer_name\":null,\"ratio\":null,\"goal\":null,\"met\":null}"), "{alone}");
+        assert!(
+            alone.ends_with("\"peer\":null,\"peer_name\":null,\"ratio\":null,\"goal\":null,\"met\":null}"),
+            "{alone}"
+        );
         assert_eq!(quoted("a\"b\\c\n"), "\"a\\\"b\\\\c \"");
     }
 

@@ -106,8 +106,7 @@ impl Shop {
     pub fn start(&self, bench: &Bench, disk: Disk) -> Result<Server> {
         let mut command: Vec<OsString> = disk.prefix()?;
         let config = self.config();
-        let serve =
-            [bench.kiosk.as_os_str(), OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()];
+        let serve = [bench.kiosk.as_os_str(), OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()];
         command.extend(words(&serve));
         Server::start(&command, &self.folder.join("log"))
     }
@@ -148,7 +147,11 @@ pub fn wait_for(address: &str, path: &str, server: &Server) -> Result<()> {
         }
         server.expect_running()?;
         if start.elapsed() > START {
-            bail!("{address}{path} did not answer for {} s; the server said:\n{}", START.as_secs(), server.last_words());
+            bail!(
+                "{address}{path} did not answer for {} s; the server said:\n{}",
+                START.as_secs(),
+                server.last_words()
+            );
         }
         thread::sleep(Duration::from_millis(1));
     }

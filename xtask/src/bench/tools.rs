@@ -70,15 +70,10 @@ pub fn nginx() -> Result<PathBuf> {
 
 /// Its module for event streams.
 pub fn nchan() -> Result<PathBuf> {
-    const FOLDERS: [&str; 4] = [
-        "/usr/lib/nginx/modules",
-        "/usr/lib64/nginx/modules",
-        "/usr/share/nginx/modules",
-        "/usr/local/nginx/modules",
-    ];
-    let modules = FOLDERS.iter().map(|folder| Path::new(folder).join("ngx_nchan_module.so"));
+    const FOLDERS: [&str; 4] =
+        ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules", "/usr/local/nginx/modules"];
+    let mut modules = FOLDERS.iter().map(|folder| Path::new(folder).join("ngx_nchan_module.so"));
     modules
-        .into_iter()
         .find(|module| module.is_file())
         .context("the module nchan of nginx is not installed (Debian: libnginx-mod-nchan)")
 }

@@ -223,7 +223,7 @@ fn sandbox_token(network: &str, kind: ChainKind, coin: &str, short: &str) -> Ass
 /// Adds up to `count` addresses to each pool that has fewer than its target; answers whether more are wanted.
 pub async fn fill_pools(engine: &Engine, ids: &Arc<dyn Ids>, count: usize, target: i64) -> anyhow::Result<bool> {
     let mut more = false;
-    for kind in [ChainKind::Evm, ChainKind::Svm] {
+    for kind in [ChainKind::Svm, ChainKind::Evm] {
         let (free, _) = engine.db.read(move |tx| claims::pool_size(tx, kind)).await?;
         if free >= target {
             continue;

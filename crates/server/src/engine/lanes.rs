@@ -6,6 +6,7 @@ use crate::store::{Conn, DbError};
 use domain::decide::Command;
 use domain::order::Order;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -77,14 +78,15 @@ impl Lanes {
                 tracing::error!(error = &error as &dyn std::error::Error, "the database cannot be reached");
             }
             for write in writes {
-                write(&mut conn);
+                guarded(&mut conn, |conn| write(conn));
             }
             if batch.is_empty() {
                 continue;
             }
             let (commands, replies): (Vec<Command>, Vec<Reply>) = batch.into_iter().unzip();
-            let answers = commit_batch(&mut conn, shared, commands, clock.now());
-            for (reply, answer) in replies.into_iter().zip(answers) {
+            // Without an answer the askers hear that the server is busy: their replies are dropped here.
+            let answers = guarded(&mut conn, |conn| commit_batch(conn, shared, commands, clock.now()));
+            for (reply, answer) in replies.into_iter().zip(answers.unwrap_or_default()) {
                 // The asker may have gone away; what was committed stays committed.
                 reply.send(answer).unwrap_or(());
             }
@@ -118,4 +120,16 @@ pub(super) fn reopen(conn: &mut Conn) -> Result<bool, DbError> {
         conn.prefer_indexes()?;
     }
     Ok(lost)
+}
+
+/// The committer outlives a panic in one piece of work; its transaction is rolled back.
+fn guarded<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(|| work(conn)));
+    if done.is_err() {
+        tracing::error!("a commit broke an invariant; nothing of it was kept");
+        if let Err(error) = conn.roll_back_after_panic() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the rollback failed");
+        }
+    }
+    done.ok()
 }

@@ -8,6 +8,7 @@ use domain::catalog::{Catalogue, DeliveryMethod};
 use domain::fulfil::Line;
 use domain::money::units_to_text;
 use domain::order::Order;
+use domain::pricing::Rates;
 use domain::project::{self, OrderState};
 use domain::time::Time;
 use domain::validate::{Basket, BasketLine, Checked, Problem, Quote, QuotedLine};
@@ -122,7 +123,7 @@ fn delivery_type(method: DeliveryMethod) -> api::DeliveryType {
 }
 
 /// A validation's answer (contract 3.8): problems, and the price wherever it can be computed.
-pub fn validation(checked: &Checked, basket: &Basket) -> api::Validation {
+pub fn validation(checked: &Checked, basket: &Basket, rates: &Rates) -> api::Validation {
     let quote = checked.quote.as_ref();
     let amount = |units: fn(&Quote) -> i64| quote.map(|q| units_to_text(units(q), q.scale, q.quoted_decimals));
     let (coin_amount, original_coin_amount) = (amount(|q| q.due_units), amount(|q| q.original_units));
@@ -131,7 +132,7 @@ pub fn validation(checked: &Checked, basket: &Basket) -> api::Validation {
         let beneficiary = line.beneficiary.clone().or_else(|| basket.buyer_email.clone());
         let deliverable = match (quoted, checked.lines.get(at).cloned().flatten()) {
             (Some((quoted, quote)), _) => Deliverable {
-                original_price: Some(quoted.face.with_minor_digits()),
+                original_price: rates.eur_value(quoted.face).map(|eur| format!("{eur:.4}")),
                 ..deliverable(quoted, quote, beneficiary)
             },
             (None, known) => Deliverable {

@@ -205,6 +205,14 @@ impl Conn {
         Ok(true)
     }
 
+    /// Ends what a panic left open. PostgreSQL's transaction rolls back as it is dropped.
+    pub fn roll_back_after_panic(&mut self) -> Result<(), DbError> {
+        match self {
+            Conn::Sqlite(connection) if !connection.is_autocommit() => Ok(connection.execute_batch("rollback")?),
+            Conn::Sqlite(_) | Conn::Postgres { .. } => Ok(()),
+        }
+    }
+
     /// For the committer: a plan made while a table was empty must not be kept (measured: two thirds of the speed).
     pub fn prefer_indexes(&mut self) -> Result<(), DbError> {
         if let Conn::Postgres { client, .. } = self {
@@ -243,7 +251,15 @@ impl Conn {
                 Ok(value)
             }
             Conn::Postgres { client, statements, .. } => {
-                let transaction = client.transaction().map_err(DbError::from)?;
+                let transaction = match access {
+                    Access::Write => client.transaction(),
+                    // One picture for all of its statements, as SQLite gives it by itself.
+                    Access::Read => {
+                        let snapshot = postgres::IsolationLevel::RepeatableRead;
+                        client.build_transaction().isolation_level(snapshot).read_only(true).start()
+                    }
+                };
+                let transaction = transaction.map_err(DbError::from)?;
                 let mut tx = Tx(Kind::Postgres { transaction, statements });
                 let value = work(&mut tx)?;
                 if let Tx(Kind::Postgres { transaction, .. }) = tx {
@@ -393,6 +409,11 @@ impl Tx<'_> {
                 transaction.query(&statement, &values)?.iter().map(postgres_row).collect()
             }
         }
+    }
+
+    /// Whether another writing transaction may run beside this one.
+    pub fn has_other_writers(&self) -> bool {
+        matches!(self.0, Kind::Postgres { .. })
     }
 
     /// The database's own clock in milliseconds, where that is another machine's than ours.

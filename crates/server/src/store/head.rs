@@ -28,6 +28,14 @@ pub fn lock(tx: &mut Tx<'_>, now: Time) -> Result<Head, DbError> {
     Ok(Head { next_seq: row.int(0), next_no: row.int(1), last_at: Time(row.int(2)), epoch: row.int(3) })
 }
 
+/// Keeps batches of other processes out until the commit; SQLite's one writer does so by itself.
+pub fn hold(tx: &mut Tx<'_>) -> Result<(), DbError> {
+    if tx.has_other_writers() {
+        tx.execute("update log_head set epoch = epoch where id = 1", &[])?;
+    }
+    Ok(())
+}
+
 /// Writes the numbers as they are after the batch.
 pub fn advance(tx: &mut Tx<'_>, head: &Head) -> Result<(), DbError> {
     let sql = "update log_head set next_seq = $1, next_no = $2, last_at_ms = $3 where id = 1";

@@ -147,6 +147,7 @@ impl Buyer<'_> {
     ) -> Result<(), WorkerError> {
         let report = match outcome {
             Outcome::Done(Delivery::Pending) => Report::Pending,
+            Outcome::Done(Delivery::NeverArrived) => Report::NeverArrived,
             Outcome::Done(Delivery::Direct) => Report::Delivered(None),
             Outcome::Done(Delivery::Goods(goods)) => Report::Delivered(Some(self.vault.seal_goods(&goods))),
             Outcome::Refused(reason) => Report::Refused(reason),

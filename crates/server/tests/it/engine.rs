@@ -8,7 +8,7 @@
 use crate::market::{self, SUPPLIER};
 use crate::store::databases::{now, read, write};
 use domain::asset::ChainKind;
-use domain::chain::{Change, ChainTransfer};
+use domain::chain::{ChainTransfer, Change};
 use domain::decide::{Command, Place, Refusal};
 use domain::fulfil::{Patience, Report};
 use domain::ids::{OrderId, Sku, TransferId};
@@ -94,7 +94,7 @@ impl<'a> Shop<'a> {
     fn transfer(&mut self, order: &Order, units: i64, block_at: Time) -> ChainTransfer {
         self.transfers += 1;
         ChainTransfer {
-            id: TransferId::new(format!("{}|transaction-{}|0", order.quote.network_id, self.transfers)),
+            id: TransferId::new(format!("{}|{}-{}|0", order.quote.network_id, self.shared.process, self.transfers)),
             asset: order.quote.asset.clone(),
             to: order.address.clone(),
             units,

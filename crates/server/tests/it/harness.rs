@@ -106,11 +106,6 @@ impl Shop {
         Shop { kiosk, outside, clock, client, url, config, put_off, stop, running: Some(running), folder }
     }
 
-    /// A client of this shop with a customer's token.
-    pub fn client_with_token(&self, token: &str) -> Client {
-        client(&self.url, Some(token.to_owned()))
-    }
-
     /// Runs every worker until none finds anything to do. More than a few hundred rounds means that one never ends.
     pub async fn pump(&mut self) {
         for _ in 0..500 {

@@ -6,14 +6,16 @@ mod http;
 mod raw;
 
 mod bad_input;
+mod crash;
 mod delivery;
+mod engine;
 mod mail;
-mod orders;
-mod store;
-//ENGINE
 mod market;
+mod orders;
 mod payments;
 mod problems;
 mod rates;
+mod snapshots;
+mod store;
 mod tidy;
 mod tracking;

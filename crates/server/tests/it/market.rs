@@ -43,11 +43,8 @@ pub fn market() -> Arc<Market> {
 }
 
 fn build() -> Market {
-    let brands = vec![
-        brand(1, OWN, &[OWN_STOCK]),
-        brand(2, BOUGHT, &[SUPPLIER]),
-        brand(3, MIXED, &[OWN_STOCK, SUPPLIER]),
-    ];
+    let brands =
+        vec![brand(1, OWN, &[OWN_STOCK]), brand(2, BOUGHT, &[SUPPLIER]), brand(3, MIXED, &[OWN_STOCK, SUPPLIER])];
     let catalogue = Catalogue::build("catalogue-1".into(), brands, BTreeMap::new(), Vec::new());
     let coin = Coin { name: "USDC".into(), quoted_decimals: 2, usd_stable: true, suspended: false };
     let networks = vec![network("Base", ChainKind::Evm), network("Solana", ChainKind::Svm)];

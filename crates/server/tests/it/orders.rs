@@ -197,7 +197,8 @@ async fn unknown_fields_are_ignored_and_empty_ones_are_absent() {
 async fn the_price_is_locked_when_the_order_is_placed() {
     let mut shop = Shop::open().await;
     // 100 USD and 1.5 % in ETH at 3,000 USD, rounded up to six decimals.
-    let body = with(with(card("Airbnb", "100 USD"), "/payment/coin", json!("ETH")), "/payment/network", json!("ETH Mainnet"));
+    let body =
+        with(with(card("Airbnb", "100 USD"), "/payment/coin", json!("ETH")), "/payment/network", json!("ETH Mainnet"));
     let order = raw::place(&shop, &[], &body).await;
     assert_eq!(order["coin_amount"], "0.033834");
     let shared = &shop.kiosk.engine.shared;

@@ -312,6 +312,7 @@ fn sentence(order: &Order, event: &Event) -> String {
         | Event::LineAsking { .. }
         | Event::LineDelivered { .. }
         | Event::LineRefusedBySupplier { .. }
+        | Event::LineNeverArrived { .. }
         | Event::LineRefused { .. } => line_sentence(order, event),
         Event::HeldForPerson { line, note, .. } => {
             let what = line.map_or("on hold".to_owned(), |line| format!("line {line} on hold"));
@@ -331,6 +332,9 @@ fn line_sentence(order: &Order, event: &Event) -> String {
         Event::LineDelivered { line, .. } => format!("line {line} delivered"),
         Event::LineRefusedBySupplier { line, supplier, reason } => {
             format!("line {line}: {} refused ({}), the next is asked", supplier_name(supplier), clean(order, reason))
+        }
+        Event::LineNeverArrived { line } => {
+            format!("line {line}: the call never reached the supplier, which is asked again")
         }
         Event::LineRefused { line, reason, refund_units } => {
             let owed = amount(order, *refund_units);

@@ -40,7 +40,7 @@ pub async fn validate(
         .read(move |tx| Ok(Facts { counters: claims::counters(tx, &keys)?, stock: claims::stock(tx, &skus)? }))
         .await?;
     let checked = validate::check(&basket, &market, &facts, now).map_err(Refusal::from)?;
-    Ok(Json(convert::validation(&checked, &basket)))
+    Ok(Json(convert::validation(&checked, &basket, &market.rates)))
 }
 
 /// `POST /v5/orders`: accepts the order and locks its price, or says why not.
@@ -78,7 +78,8 @@ pub async fn create(
         Err(SubmitError::Refused(Refusal::Replay(known))) => open(&app, known).await?,
         Err(error) => return Err(error.into()),
     };
-    Ok(Json(answer(&app, &opened)))
+    // An order that was never changed has no such time (contract 3.9).
+    Ok(Json(api::Order { updated_at: None, ..answer(&app, &opened) }))
 }
 
 /// `GET /v5/orders/{id}`: the order as it is now, with its codes once it is done.

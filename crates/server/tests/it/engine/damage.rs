@@ -2,11 +2,11 @@
 
 use super::{Shop, begin, expire, report};
 use crate::market::{BOUGHT, OWN, sku};
-use crate::store::databases::for_each_store;
+use crate::store::databases::{for_each_store, read};
 use domain::fulfil::{Report, SealedGoods};
 use domain::ids::CodeId;
 use domain::project::OrderState;
-use server::store::{Access, Conn, DbError, fsck};
+use server::store::{Access, Conn, DbError, fsck, orders};
 
 /// One order of each kind: delivered from stock, not paid, expired, delivered by a supplier, refused by it.
 fn open(conn: &mut Conn) -> Shop<'_> {
@@ -57,8 +57,8 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "a transfer of no event",
         "insert into ledger_transfers (seq, part, order_no, debit, credit, asset, units, at_ms) \
-         values (0, 0, 1001, 'sales', 'differences', 'usdc', 1, 0)",
-        "the balances of shared accounts",
+         values (1, 0, 1001, 'sales', 'differences', 'usdc', 1, 0)",
+        "the ledger transfers of event 1 are not those",
     ),
     (
         "the version of an event",
@@ -79,7 +79,7 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     ),
     ("a lost order", "delete from orders where state = 'Expired'", "has events but no row"),
     ("a counter", "update counters set used = used + 1 where rule = 'limit'", "counters are not what the orders say"),
-    ("a held counter", "update counters set held = held - 1 where rule = 'unpaid'", "1 counters are not what"),
+    ("a held counter", "update counters set held = held + 1 where rule = 'unpaid'", "1 counters are not what"),
     ("lost counters", "delete from counters where rule = 'limit'", "6 are missing"),
     ("a code's owner", "update codes set owner = null where owner is not null", "and the code table disagree"),
     (
@@ -129,17 +129,13 @@ fn every_damage_is_found() {
 fn the_check_counts_what_it_looked_at() {
     for_each_store(|conn| {
         let shop = open(conn);
-        let findings = crate::store::databases::read(shop.conn, fsck::check);
+        let findings = read(shop.conn, fsck::check);
         // Three payments: confirmed, then settled, a transfer each; and one price that went back.
         assert_eq!((findings.orders, findings.transfers, findings.codes), (5, 7, 2));
-        let states = crate::store::databases::read(shop.conn, server::store::orders::count_by_state);
+        let states = read(shop.conn, orders::count_by_state);
         let states: Vec<&str> = states.iter().map(|(state, _)| state.as_str()).collect();
-        let expected = [
-            OrderState::Done,
-            OrderState::Expired,
-            OrderState::WaitingForManualAction,
-            OrderState::WaitingForPayment,
-        ];
+        let expected =
+            [OrderState::Done, OrderState::Expired, OrderState::WaitingForManualAction, OrderState::WaitingForPayment];
         assert_eq!(states, expected.map(OrderState::word));
     });
 }

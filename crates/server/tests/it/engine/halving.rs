@@ -1,5 +1,5 @@
-//! A command that the database refuses: the batch is halved until it stands alone, the others commit, and the order that
-//! it names waits for a person.
+//! A command that the database refuses: the batch is halved until it stands alone, the others commit, and the order
+//! that it names waits for a person.
 
 use super::{Shop, begin, command, place, refusal};
 use crate::market::{self, BOUGHT, OWN, order_id, sku};
@@ -83,7 +83,8 @@ fn the_order_of_a_culprit_waits_for_a_person() {
         shop.stock(OWN, 2);
         let (poisoned, other) = (shop.sell(1, OWN), shop.sell(2, OWN));
         // The line owns a code that nobody gave it, so it cannot be given one.
-        let plant = "insert into codes (id, sku, sealed, state, owner, added_at_ms) values ('stray', 'none', '', 'ready', $1, 0)";
+        let plant = "insert into codes (id, sku, sealed, state, owner, added_at_ms) \
+            values ('stray', 'none', '', 'ready', $1, 0)";
         by_hand(shop.conn, plant, &[claims::owner(poisoned.id, 0).into()]);
         let answers = shop.commit(vec![begin(&poisoned, Some(sku(OWN))), begin(&other, Some(sku(OWN)))]);
         assert_eq!(culprits(&answers), [0]);
@@ -112,7 +113,8 @@ fn an_order_that_cannot_even_be_held_stops_nobody() {
     for_each_store(|conn| {
         let mut shop = Shop::open(conn);
         let order = shop.place(1, BOUGHT);
-        let plant = "insert into events (seq, order_id, version, at_ms, kind, body) values (9999, $1, 2, 0, 'none', '')";
+        let plant = "insert into events (seq, order_id, version, at_ms, kind, body) \
+            values (9999, $1, 2, 0, 'none', '')";
         by_hand(shop.conn, plant, &[order.id.expose().into()]);
         let answers = shop.commit(vec![place(2, BOUGHT), Command::Cancel { order: order.id }, place(3, BOUGHT)]);
         assert_eq!(culprits(&answers), [1]);

@@ -1,6 +1,6 @@
 //! Several engines on one database, as several processes have them: taking turns, all at once, locked out.
 
-use super::{Answer, Shop, command, place, refusal, shared};
+use super::{Answer, Shop, begin, command, place, refusal, shared};
 use crate::market::{self, BOUGHT, OWN, order_id, sku};
 use crate::store::databases::{Database, everything, for_each_shared_store, lose_patience, now, read, write};
 use domain::asset::ChainKind;
@@ -41,15 +41,14 @@ fn engines_that_take_turns_see_each_others_claims() {
         // One engine settles what the other placed, and each delivers the other's.
         second.pay(&of_first, of_first.quote.due_units, of_first.placed_at);
         let transfer = first.transfer(&of_second, of_second.quote.due_units, of_second.placed_at);
-        let transfer = domain::chain::ChainTransfer { id: domain::ids::TransferId::new("of the first"), ..transfer };
         first.scan_seen(&of_second, &transfer);
         first.scan_confirmed(&of_second, &transfer);
         first.credit(&transfer).expect("it is paid");
-        for (shop, order) in [(&mut first, &of_first), (&mut second, &of_second)] {
-            let done = shop.submit(super::begin(order, Some(sku(OWN)))).expect("its code is there");
+        for (shop, order) in [(&mut first, &of_second), (&mut second, &of_first)] {
+            let done = shop.submit(begin(order, Some(sku(OWN)))).expect("its code is there");
             assert_eq!(done.state, OrderState::Done);
         }
-        let again = first.submit(super::begin(&of_second, Some(sku(OWN))));
+        let again = first.submit(begin(&of_second, Some(sku(OWN))));
         assert!(matches!(refusal(&again), Some(Refusal::AlreadyDone(_))), "{again:?}");
 
         // The last two addresses.
@@ -104,7 +103,7 @@ fn four_engines_at_once_lose_nothing() {
 
         let mut found = read(shop.conn, |tx| orders::newest(tx, i64::MAX, 1_000));
         found.reverse();
-        assert!(found.iter().eq(placed.iter().map(Arc::as_ref)), "what was answered is what is kept");
+        assert!(found.iter().eq(placed.iter().map(|order| &**order)), "what was answered is what is kept");
         let log = read(shop.conn, |tx| orders::events_after(tx, 0, 1_000));
         assert_eq!(log.iter().map(|logged| logged.seq).collect::<Vec<_>>(), (1..=350).collect::<Vec<i64>>());
         assert_eq!(read(shop.conn, head::last_seq), 350);

@@ -1,8 +1,8 @@
 //! Keeps the list of contract tests complete: a public function of the store that no test names is found here.
 //!
 //! It reads source text, as far as that is needed: a function is `module::name` where it stands alone and `.name(` or
-//! `::name(` where it is a method, and text after `//` counts for nothing. Being named is not being tested well; that is
-//! for people to see.
+//! `::name(` where it is a method, and text after `//` counts for nothing. Being named is not being tested well; that
+//! is for people to see.
 
 use std::fs;
 use std::path::Path;
@@ -47,10 +47,6 @@ fn without_comments(source: &str) -> String {
 /// (module, source) of every file in a folder of this crate, or of the one file.
 fn sources(path: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let read = |file: &Path| {
-        let module = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-        (module, fs::read_to_string(file).expect("a source file is readable"))
-    };
     if path.is_file() {
         return vec![read(&path)];
     }
@@ -58,11 +54,15 @@ fn sources(path: &str) -> Vec<(String, String)> {
     entries.map(|entry| read(&entry.expect("an entry of the folder").path())).collect()
 }
 
+fn read(file: &Path) -> (String, String) {
+    let module = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+    (module, fs::read_to_string(file).expect("a source file is readable"))
+}
+
 #[test]
 fn every_public_function_of_the_store_is_named_by_a_test() {
     let tests = ["tests/it/store.rs", "tests/it/store", "tests/it/engine.rs", "tests/it/engine"];
-    let tests: Vec<String> =
-        tests.into_iter().flat_map(sources).map(|(_, source)| without_comments(&source)).collect();
+    let tests: Vec<String> = tests.into_iter().flat_map(sources).map(|(_, source)| without_comments(&source)).collect();
     let tests = tests.join("\n");
     let store = sources("src/store");
     let known: Vec<Function> = store.iter().flat_map(|(module, source)| functions(module, source)).collect();
@@ -81,8 +81,7 @@ fn what_no_test_names_is_found() {
     let source = "pub fn alone(tx: &mut Tx<'_>) {}\n    pub async fn method<T>(&self) {}\npub(super) fn hidden() {}\n\
         fn private() {}\n    pub const fn made() -> Self {}\n#[cfg(test)]\nmod tests {\n    pub fn sample() {}\n}\n";
     let found = functions("rows", source);
-    let names: Vec<(&str, bool)> =
-        found.iter().map(|function| (function.name.as_str(), function.is_method)).collect();
+    let names: Vec<(&str, bool)> = found.iter().map(|function| (function.name.as_str(), function.is_method)).collect();
     assert_eq!(names, [("alone", false), ("method", true), ("made", true)]);
 
     let named_in = |tests: &str| -> Vec<bool> {
@@ -91,5 +90,5 @@ fn what_no_test_names_is_found() {
     };
     assert_eq!(named_in("rows::alone(tx); row.method(1); Row::made()"), [true, true, true]);
     assert_eq!(named_in("map(rows::alone)"), [true, false, false]);
-    assert_eq!(named_in("arrows::alone(tx); rows::alone_too(tx); method(1); // rows::alone(tx); row.made()"), [false; 3]);
+    assert_eq!(named_in("arrows::alone(tx); rows::alone_too(tx); method(1) // row.made()"), [false; 3]);
 }

@@ -22,6 +22,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// What is asked for, and the numbers that come.
+type Row<'a> = (Option<OrderState>, bool, i64, i64, &'a [i64]);
+
 #[test]
 fn a_list_is_narrowed_by_state_and_by_hold() {
     for_each_store(|conn| {
@@ -33,7 +36,7 @@ fn a_list_is_narrowed_by_state_and_by_hold() {
         write(conn, |tx| orders::write(tx, &rows));
         let expired = Some(OrderState::Expired);
         // State, only those on hold, below which number, how many; and which orders are found.
-        let table: [(Option<OrderState>, bool, i64, i64, &[i64]); 7] = [
+        let table: [Row<'_>; 7] = [
             (None, false, i64::MAX, 10, &[1_004, 1_003, 1_002, 1_001]),
             (expired, false, i64::MAX, 10, &[1_004, 1_002]),
             (None, true, i64::MAX, 10, &[1_004, 1_003]),

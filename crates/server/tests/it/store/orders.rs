@@ -76,7 +76,8 @@ fn a_changed_order_replaces_its_row_and_the_columns_beside_it() {
         assert_eq!(read(conn, |tx| orders::by_id(tx, held.id)).as_ref(), Some(&held));
         assert_eq!(read(conn, |tx| orders::by_id(tx, made[1].id)).as_ref(), Some(&made[1]));
 
-        let sql = "select version, prior_version, state, hold, partner, placed_at_ms, updated_at_ms from orders where no = 1001";
+        let sql = "select version, prior_version, state, hold, partner, placed_at_ms, updated_at_ms from orders \
+            where no = 1001";
         let row = read(conn, |tx| tx.query_one(sql, &[])).expect("its row");
         assert_eq!((row.int(0), row.int(1), row.text(2)), (2, 1, "WaitingForPayment"));
         assert_eq!((row.opt_text(3), row.opt_text(4)), (Some(note.as_str()), None));

@@ -139,8 +139,10 @@ fn account(id: &str, role: Role, token_hash: Option<&str>) -> Account {
 fn accounts_are_listed_by_role_oldest_first() {
     for_each_store(|conn| {
         let late = Account { created_at: START + Span::seconds(1), ..account("a", Role::Partner, None) };
-        let trusting = Account { trust_from: Some("10.0.0.0/8,::1/128".to_owned()), ..account("c", Role::Partner, None) };
-        let (early, customer) = (account("b", Role::Partner, Some("hash-b")), account("d", Role::Customer, Some("hash-d")));
+        let networks = Some("10.0.0.0/8,::1/128".to_owned());
+        let trusting = Account { trust_from: networks, ..account("c", Role::Partner, None) };
+        let early = account("b", Role::Partner, Some("hash-b"));
+        let customer = account("d", Role::Customer, Some("hash-d"));
         for account in [&late, &trusting, &early, &customer] {
             assert!(write(conn, |tx| accounts::add(tx, account)));
         }

@@ -52,7 +52,7 @@ fn many_orders_are_rewritten_at_once() {
         write(conn, |tx| orders::rewrite_steps(tx, &all(&none, &expiry)));
         assert_eq!(read(conn, |tx| orders::due_steps(tx, &Due::Own, Time(300), 1_000)).len(), 300);
         write(conn, |tx| orders::rewrite_steps(tx, &all(&expiry, &late)));
-        assert_eq!(read(conn, |tx| orders::next_due(tx)), Some(Time(1_001)));
+        assert_eq!(read(conn, orders::next_due), Some(Time(1_001)));
         write(conn, |tx| orders::rewrite_steps(tx, &all(&late, &none)));
         assert_eq!(read(conn, orders::next_due), None);
     });

@@ -4,7 +4,7 @@ use super::databases::{for_each_store, read, write};
 use crate::harness::START;
 use crate::market::{network_id, order_id};
 use domain::asset::ChainKind;
-use domain::chain::{Change, ChainTransfer, Header, Window};
+use domain::chain::{ChainTransfer, Change, Header, Window};
 use domain::decide::TransferFact;
 use domain::ids::{AssetId, OrderId, TransferId};
 use domain::payment::TransferStatus;

@@ -82,7 +82,8 @@ fn bulk_writes_of_none_one_and_three_hundred_rows() {
                 assert_eq!((written.len() as i64, total), (count, factor * count * (count - 1) / 2));
             }
 
-            let add = "update cursors set seq = cursors.seq + v.c2 from v where cursors.reader = v.c1 returning cursors.seq";
+            let add = "update cursors set seq = cursors.seq + v.c2 from v where cursors.reader = v.c1 \
+                returning cursors.seq";
             let mut wanted = rows(3);
             wanted.push(vec!["nobody".into(), 1.into()]);
             let changed = write(conn, |tx| tx.update_all(add, readers(wanted)));
