@@ -168,7 +168,7 @@ pub struct Order {
     /// Unix seconds as a string.
     #[serde(deserialize_with = "lenient::text")]
     pub created_at: String,
-    /// Unix seconds as a string; absent in the answer to a creation.
+    /// Unix seconds as a string: when the order last changed.
     #[serde(default, deserialize_with = "lenient::optional_text", skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
     /// Unix seconds as a string: when the payment window began.

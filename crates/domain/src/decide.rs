@@ -63,7 +63,9 @@ pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, 
     let network = command.market.rails.network_by_id(&quote.network_id).expect("a quote names a configured network");
     let address = facts.address.ok_or(Refusal::NoAddress(network.kind))?.to_owned();
     let mut counts = terms::counts(&command.basket, &quote, now);
-    counts.push(Count { key: visitor, amount: 1, held: true, kept: false });
+    // Counted in lines: one order of ten holds as much as ten orders.
+    let lines = quote.lines.len() as i64;
+    counts.push(Count { key: visitor, amount: lines, held: true, kept: false });
 
     let mut claims = vec![
         Claim::OrderNumber,
@@ -111,7 +113,7 @@ pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) ->
     match command {
         Command::Place(_) => return Err(Refusal::Conflict("the order exists")),
         Command::Credit { .. } => draft.credit(facts)?,
-        Command::Expire { scanned_through, .. } => draft.expire(*scanned_through)?,
+        Command::Expire { scanned_through, .. } => draft.expire(facts, *scanned_through)?,
         Command::CloseLateWindow { .. } => draft.close_late_window()?,
         Command::Begin { line, own, patience, .. } => draft.begin(facts, *line, own.as_ref(), patience)?,
         Command::Report { line, attempt, report, patience, .. } => draft.report(*line, *attempt, report, patience)?,
@@ -168,7 +170,8 @@ impl Draft {
             self.release_if_paid_again();
             return;
         }
-        if self.order.canceled_at.is_some() {
+        // After the late window a person decides: the price is old, and the money may have been sent back by hand.
+        if self.order.canceled_at.is_some() || self.order.payment.closed {
             return;
         }
         match self.order.payment.standing(&self.order.terms()) {
@@ -192,10 +195,11 @@ impl Draft {
     /// After an expiry the order's holds are gone; what it needs must still be free.
     fn can_claim_again(&self, facts: &Facts<'_>) -> bool {
         self.order.counts_are_held
-            || own_stock(&self.order).all(|sku| {
-                let wanted = own_stock(&self.order).filter(|other| *other == sku).count() as i64;
-                facts.shared.stock.get(&sku).is_some_and(|stock| stock.free - stock.held >= wanted)
-            })
+            || facts.has_room
+                && own_stock(&self.order).all(|sku| {
+                    let wanted = own_stock(&self.order).filter(|other| *other == sku).count() as i64;
+                    facts.shared.stock.get(&sku).is_some_and(|stock| stock.free - stock.held >= wanted)
+                })
     }
 
     fn settle(&mut self, settlement: Settlement) {
@@ -234,7 +238,7 @@ impl Draft {
     fn hold_if_unpaid(&mut self) {
         let needed = self.order.quote.due_units - self.order.tolerance_units;
         let short = self.order.payment.confirmed(&self.order.quote.asset) < needed;
-        if self.order.payment.settled_at.is_some() && short && self.order.hold.is_none() {
+        if self.order.payment.settled_at.is_some() && short && !self.order.is_stopped() {
             let note = "confirmed money vanished from the chain".to_owned();
             self.event(Event::HeldForPerson { reason: HoldReason::PaymentReverted, line: None, note });
         }
@@ -248,7 +252,7 @@ impl Draft {
         }
     }
 
-    fn expire(&mut self, scanned_through: Time) -> Result<(), Refusal> {
+    fn expire(&mut self, facts: &Facts<'_>, scanned_through: Time) -> Result<(), Refusal> {
         if self.order.payment.settled_at.is_some() {
             return Err(Refusal::AlreadyDone("the order is paid"));
         }
@@ -257,6 +261,9 @@ impl Draft {
         }
         if scanned_through <= self.order.expires_at {
             return Err(Refusal::Conflict("the network is not scanned past the end of the window"));
+        }
+        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset) {
+            return Err(Refusal::Conflict("a payment is found and not weighed yet"));
         }
         self.expire_now();
         Ok(())
@@ -362,11 +369,10 @@ impl Draft {
         match report {
             Report::Delivered(goods) => self.delivered(line, goods.as_ref()),
             Report::Refused(reason) => self.refused(line, reason),
-            Report::NeverArrived if attempt + 1 < fulfil::LOST_ATTEMPTS => {
+            Report::NeverArrived => {
                 self.event(Event::LineNeverArrived { line });
                 self.release_line(line, "the call never arrived and is made again");
             }
-            Report::NeverArrived => self.refused(line, "no call reached the supplier"),
             Report::Pending => self.ask_again(line, false, sent_at, patience),
             Report::Unknown(_) => self.ask_again(line, true, sent_at, patience),
         }
@@ -390,10 +396,19 @@ impl Draft {
             let supplier = quoted.suppliers[supplier].supplier.clone();
             self.event(Event::LineRefusedBySupplier { line, supplier, reason: reason.to_owned() });
         } else {
-            let refund_units = self.order.quote.lines[line as usize].coin_units;
-            self.event(Event::LineRefused { line, reason: reason.to_owned(), refund_units });
+            self.refuse(line, reason);
         }
         self.release_line(line, "the line was refused");
+    }
+
+    /// What was paid for the line is owed again: its price, less its part of what the payer left out within the tolerance.
+    fn refuse(&mut self, line: u32, reason: &str) {
+        let quote = &self.order.quote;
+        let price = quote.lines[line as usize].coin_units;
+        let part = i128::from(self.order.difference_units) * i128::from(price) / i128::from(quote.due_units.max(1));
+        let difference_units = i64::try_from(part).unwrap_or(0);
+        let refund_units = price - difference_units;
+        self.event(Event::LineRefused { line, reason: reason.to_owned(), refund_units, difference_units });
     }
 
     fn ask_again(&mut self, line: u32, unknown: bool, sent_at: Time, patience: &Patience) {
@@ -440,8 +455,7 @@ impl Draft {
             }
             Resolution::Refused => {
                 self.give_back_promise(line);
-                let refund_units = self.order.quote.lines[line as usize].coin_units;
-                self.event(Event::LineRefused { line, reason: note.to_owned(), refund_units });
+                self.refuse(line, note);
                 self.release_line(line, note);
             }
         }

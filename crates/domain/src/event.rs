@@ -113,7 +113,7 @@ pub enum Event {
         supplier: String,
         reason: String,
     },
-    /// Our call never reached the supplier: the same one is asked again, under a new reference.
+    /// Our call never reached the supplier: it is made again, under the same reference.
     LineNeverArrived {
         line: u32,
     },
@@ -121,7 +121,11 @@ pub enum Event {
     LineRefused {
         line: u32,
         reason: String,
+        /// Owed to the payer.
         refund_units: i64,
+        /// The line's part of the order's difference, which is undone with it.
+        #[serde(default)]
+        difference_units: i64,
     },
     HeldForPerson {
         reason: HoldReason,

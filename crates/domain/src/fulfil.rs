@@ -77,7 +77,7 @@ pub enum Report {
     Delivered(Option<SealedGoods>),
     /// Taken in, not delivered yet.
     Pending,
-    /// The supplier never got our reference and will not take it any more: the next attempt may be made.
+    /// The supplier never got our reference: the same call is made, under the same reference, which buys once.
     NeverArrived,
     /// Certainly not delivered and never will be under this reference.
     Refused(String),
@@ -97,9 +97,6 @@ impl std::fmt::Debug for SealedGoods {
         write!(f, "SealedGoods({})", self.code)
     }
 }
-
-/// Attempts at one supplier that may get lost on the way before it counts as refusing.
-pub const LOST_ATTEMPTS: u32 = 5;
 
 /// Our own reference for one attempt at one line: `k<order number>-<line>-<attempt>`, the same after a restart.
 pub fn reference(order_no: i64, line: u32, attempt: u32) -> String {

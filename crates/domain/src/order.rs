@@ -44,6 +44,9 @@ pub struct Order {
     pub state: OrderState,
     /// What the payer sent and did not get anything for, in units of the order's asset; equals the ledger's account.
     pub credit_units: i64,
+    /// What the payer left out of the price within the tolerance (positive), or a trifle too much that was kept.
+    #[serde(default)]
+    pub difference_units: i64,
 }
 
 /// A person must look at this order.
@@ -165,6 +168,7 @@ impl Order {
             canceled_at: None,
             state: OrderState::WaitingForPayment,
             credit_units: 0,
+            difference_units: 0,
         }
     }
 
@@ -207,6 +211,7 @@ impl Order {
                 assert!(self.payment.settled_at.is_none(), "an order is settled once");
                 self.payment.settled_at = Some(at);
                 self.credit_units += difference_units - sold_units;
+                self.difference_units = *difference_units;
                 self.counts_are_held = false;
             }
             Event::Expired => {
@@ -278,9 +283,9 @@ impl Order {
                 let Some((supplier, attempt)) = self.open_line(*line).attempt() else {
                     panic!("an ended line has no supplier")
                 };
-                (*line, Line::Planned { supplier, attempt: attempt + 1 })
+                (*line, Line::Planned { supplier, attempt })
             }
-            Event::LineRefused { line, reason, refund_units } => {
+            Event::LineRefused { line, reason, refund_units, .. } => {
                 self.open_line(*line);
                 self.credit_units += refund_units;
                 (*line, Line::Refused { at, reason: reason.clone() })

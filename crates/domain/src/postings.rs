@@ -1,7 +1,7 @@
 //! The whole accounting policy on one page: what each event of an order moves in the ledger.
 
 use crate::event::Event;
-use crate::ids::AssetId;
+use crate::ids::{AssetId, NetworkId};
 use crate::ledger::{Account, Transfer};
 use crate::order::Order;
 use crate::payment::TransferStatus;
@@ -10,29 +10,31 @@ use crate::payment::TransferStatus;
 pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     let asset = &order.quote.asset;
     let own = || Account::Order(order.no);
-    let network = || Account::Network(order.quote.network_id.clone());
+    // One EVM address serves all EVM chains: the money lies on the network of its own asset (CAIP-19 begins with it).
+    let network =
+        |asset: &AssetId| Account::Network(NetworkId::new(asset.as_str().split('/').next().unwrap_or_default()));
     match event {
         // Confirmed money lies at our address and is owed to the payer until it is used.
-        Event::PaymentConfirmed(seen) => transfer(network(), own(), &seen.asset, seen.units),
+        Event::PaymentConfirmed(seen) => transfer(network(&seen.asset), own(), &seen.asset, seen.units),
         // Only what was booked is booked back.
         Event::PaymentReverted { transfer: id } => order
             .payment
             .received
             .iter()
             .filter(|received| received.transfer == *id && received.status == TransferStatus::Confirmed)
-            .flat_map(|received| transfer(own(), network(), &received.asset, received.units))
+            .flat_map(|received| transfer(own(), network(&received.asset), &received.asset, received.units))
             .collect(),
         Event::PaymentSettled { sold_units, difference_units, .. } => {
             let mut entries = transfer(own(), Account::Sales, asset, *sold_units);
-            if *difference_units > 0 {
-                entries.extend(transfer(Account::Differences, own(), asset, *difference_units));
-            } else {
-                entries.extend(transfer(own(), Account::Differences, asset, -difference_units));
-            }
+            entries.extend(difference(Account::Differences, own(), asset, *difference_units));
             entries
         }
         // What cannot be delivered is owed to the payer again.
-        Event::LineRefused { refund_units, .. } => transfer(Account::Sales, own(), asset, *refund_units),
+        Event::LineRefused { refund_units, difference_units, .. } => {
+            let mut entries = transfer(Account::Sales, own(), asset, refund_units + difference_units);
+            entries.extend(difference(own(), Account::Differences, asset, *difference_units));
+            entries
+        }
         Event::Placed(_)
         | Event::PaymentSeen(_)
         | Event::Expired
@@ -46,6 +48,11 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }
+}
+
+/// A transfer whose direction is the sign of its amount.
+fn difference(debit: Account, credit: Account, asset: &AssetId, units: i64) -> Vec<Transfer> {
+    if units < 0 { transfer(credit, debit, asset, -units) } else { transfer(debit, credit, asset, units) }
 }
 
 fn transfer(debit: Account, credit: Account, asset: &AssetId, units: i64) -> Vec<Transfer> {

@@ -11,7 +11,7 @@ use crate::money::{Fiat, units_from_decimal};
 use crate::order::Order;
 use crate::pricing::{MarginCase, margin_bps, price_line};
 use crate::time::Time;
-use crate::validate::{Basket, Market, Quote, QuotedLine};
+use crate::validate::{Basket, Facts, Market, Quote, QuotedLine};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// Whether a line is delivered from the operator's own codes first; those are promised when the order is placed.
@@ -60,6 +60,28 @@ pub fn price_now(order: &Order, market: &Market, now: Time) -> Option<i64> {
     let scaled = i128::from(total) * i128::from(quote.due_units) / i128::from(quote.original_units.max(1));
     i64::try_from(scaled).ok()
 }
+
+/// Whether the counters that an order let go of have room for it again: a payment after the expiry claims anew.
+pub fn has_room(order: &Order, market: &Market, shared: &Facts) -> bool {
+    let coupon = order.quote.coupon.as_ref().and_then(|applied| market.catalogue.coupon(&applied.code));
+    let tier = match order.origin.customer {
+        Some(_) => &market.limits.customer,
+        None => &market.limits.anonymous,
+    };
+    order.counts.iter().filter(|count| count.kept).all(|count| {
+        let most = match (count.key.rule.as_str(), count.key.period.len()) {
+            ("coupon", _) => coupon.and_then(|coupon| coupon.max_uses),
+            ("coupon_user", _) => coupon.and_then(|coupon| coupon.max_uses_per_user),
+            ("limit", MONTH_LENGTH) => Some(limits::eur_cents(tier.per_month)),
+            ("limit", _) => Some(limits::eur_cents(tier.per_day)),
+            _ => None,
+        };
+        most.is_none_or(|most| shared.counted(&count.key).saturating_add(count.amount) <= most)
+    })
+}
+
+/// `YYYY-MM`.
+const MONTH_LENGTH: usize = 7;
 
 fn cost_of(line: &QuotedLine, market: &Market) -> Fiat {
     use crate::catalog::Denomination;

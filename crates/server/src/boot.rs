@@ -106,7 +106,8 @@ pub fn outside(config: &Config, kiosk: &Kiosk) -> anyhow::Result<Outside> {
     let market = kiosk.engine.shared.market();
     let (mut networks, mut suppliers) = (Vec::<Arc<dyn Network>>::new(), Vec::<Arc<dyn Supplier>>::new());
     if let Some(books) = &kiosk.books {
-        for network in market.rails.networks.iter().filter(|network| !network.suspended) {
+        // Suspended networks too: money that is on its way there must be seen.
+        for network in &market.rails.networks {
             networks.push(Arc::new(SandboxNetwork { books: books.clone(), id: network.id.clone() }));
         }
         let patience = Patience {

@@ -122,6 +122,10 @@ pub struct Facts<'a> {
     /// A code of the SKU asked for that nobody owns.
     pub code: Option<&'a CodeId>,
     pub transfer: Option<&'a TransferFact>,
+    /// Whether the counters of an order that had expired have room for it again.
+    pub has_room: bool,
+    /// A transfer to the order's address is found and not weighed yet.
+    pub awaits_credit: bool,
     /// Units that the order's price would be today; absent while rates are stale.
     pub price_now: Option<i64>,
 }

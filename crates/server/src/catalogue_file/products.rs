@@ -198,6 +198,9 @@ fn suppliers(list: &Value<'_, '_>, shape: Shape, product_sku: &str) -> Option<Ve
     if suppliers.is_empty() {
         return list.refuse("a product has at least one supplier");
     }
+    if suppliers.iter().skip(1).any(|offer| offer.supplier == OWN_STOCK) {
+        return list.refuse("stock comes first: its codes are promised when an order is placed");
+    }
     Some(suppliers)
 }
 

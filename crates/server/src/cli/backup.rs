@@ -82,8 +82,8 @@ pub async fn backup(arguments: BackupArgs) -> anyhow::Result<ExitCode> {
     tokio::task::spawn_blocking(move || back_up(&config, &file)).await??;
     println!(
         "{shown} holds the whole database, and was checked.\n\
-         The sealing key is not in it: keep a copy of secret.key in another place. Whoever has both can read every code; \
-         without the key nobody can."
+         The sealing key is not in it: keep a copy of secret.key in another place. Whoever has both can read every code. \
+         Order ids are in it, and they open delivered codes at the running shop: guard it like the key."
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -140,6 +140,9 @@ fn new_code(kiosk: &boot::Kiosk, sku: &Sku, record: CodeRecord, line: u64) -> an
     if let Some(date) = expires_on.as_deref().filter(|date| Time::parse(date).is_none() || date.len() != 10) {
         bail!("line {line}: expires_on is {date:?}; write YYYY-MM-DD; nothing was imported");
     }
+    if expires_on.as_deref().and_then(Time::parse).is_some_and(|date| date.day() < kiosk.engine.clock.now().day()) {
+        bail!("line {line}: the code expired before today; nothing was imported");
+    }
     let goods = Goods { pin_code, pin_serial: filled(record.pin_serial), security_code: filled(record.security_code) };
     Ok(boot::new_code(kiosk, sku, &goods, expires_on))
 }

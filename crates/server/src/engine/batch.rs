@@ -31,6 +31,7 @@ pub(super) struct Batch {
     addresses: BTreeMap<ChainKind, VecDeque<String>>,
     codes: BTreeMap<Sku, VecDeque<CodeId>>,
     transfers: BTreeMap<TransferId, (TransferFact, Option<OrderId>)>,
+    awaiting_credit: BTreeSet<OrderId>,
     events: Vec<LoggedEvent>,
     postings: Vec<Posting>,
     written: Written,
@@ -136,13 +137,7 @@ impl Batch {
             stock: claims::stock(tx, &skus.into_iter().collect::<Vec<_>>())?,
         };
         let codes = claims::free_codes(tx, &wanted_codes(commands))?;
-        let mut addresses = BTreeMap::new();
-        let placing = places().count() as i64;
-        if placing > 0 {
-            for kind in market.rails.networks.iter().map(|network| network.kind).collect::<BTreeSet<_>>() {
-                addresses.insert(kind, claims::free_addresses(tx, kind, placing)?);
-            }
-        }
+        let addresses = free_addresses(tx, market, places().count())?;
         Ok(Batch {
             head,
             now,
@@ -153,6 +148,7 @@ impl Batch {
             addresses,
             codes,
             transfers,
+            awaiting_credit: transfers::orders_awaiting_credit(tx, &expiring(commands))?,
             events: Vec::new(),
             postings: Vec::new(),
             written: Written::default(),
@@ -188,6 +184,8 @@ impl Batch {
             next_no: self.head.next_no,
             code: None,
             transfer: None,
+            has_room: true,
+            awaits_credit: false,
             price_now: None,
         };
         let decision = decide::place(&facts, place, self.now)?;
@@ -224,6 +222,8 @@ impl Batch {
             next_no: self.head.next_no,
             code,
             transfer,
+            has_room: terms::has_room(before, &self.market, &self.shared),
+            awaits_credit: self.awaiting_credit.contains(&id),
             price_now: transfer.and_then(|_| terms::price_now(before, &self.market, self.now)),
         };
         let decision = decide::decide(&facts, before, command, self.now)?;
@@ -359,4 +359,20 @@ fn wanted_codes(commands: &[Command]) -> BTreeMap<Sku, i64> {
         }
     }
     wanted
+}
+
+fn expiring(commands: &[Command]) -> Vec<OrderId> {
+    let expiring = |command: &Command| if let Command::Expire { order, .. } = command { Some(*order) } else { None };
+    commands.iter().filter_map(expiring).collect()
+}
+
+/// As many free addresses of each family as there are orders to be placed.
+fn free_addresses(
+    tx: &mut Tx<'_>,
+    market: &Market,
+    placing: usize,
+) -> Result<BTreeMap<ChainKind, VecDeque<String>>, DbError> {
+    let kinds: BTreeSet<ChainKind> = market.rails.networks.iter().map(|network| network.kind).collect();
+    let wanted = kinds.into_iter().filter(|_| placing > 0);
+    wanted.map(|kind| Ok((kind, claims::free_addresses(tx, kind, placing as i64)?))).collect()
 }

@@ -85,15 +85,18 @@ async fn customer_of(app: &App, token: &str) -> Result<CustomerId, ApiError> {
         .ok_or_else(|| ApiError::unauthorized("this bearer token is not known"))
 }
 
-/// `X-Forwarded-For` counts only from a peer that a partner vouched for: anybody else could forge it.
+/// `X-Forwarded-For` counts only from a peer that a partner vouched for, and only its rightmost entry that is not such a
+/// peer itself: everything further left the visitor may have written.
 fn visitor(headers: &HeaderMap, peer: Option<IpAddr>, limiter: &Limiter) -> Option<IpAddr> {
-    let peer = peer?;
-    let told =
-        headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).and_then(|text| text.split(',').next());
-    match told.and_then(|text| text.trim().parse().ok()) {
-        Some(address) if limiter.trusts(peer) => Some(address),
-        _ => Some(peer),
+    let peer = peer?.to_canonical();
+    if !limiter.trusts(peer) {
+        return Some(peer);
     }
+    let told = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = told.flat_map(|text| text.split(',')).map(str::trim).collect();
+    let read = |hop: &&str| hop.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let first_stranger = hops.iter().rev().map_while(read).find(|address| !limiter.trusts(*address));
+    Some(first_stranger.unwrap_or(peer))
 }
 
 /// Calls per second of one address, and the burst it may make.
@@ -167,7 +170,7 @@ impl Limiter {
 }
 
 /// An IPv6 visitor has a whole /64 to himself.
-fn one_visitor(address: IpAddr) -> IpAddr {
+pub fn one_visitor(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
@@ -178,7 +181,7 @@ fn one_visitor(address: IpAddr) -> IpAddr {
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let path = request.uri().path();
-    let for_operators = matches!(path, "/livez" | "/readyz" | "/metrics");
+    let for_operators = matches!(path, "/livez" | "/readyz");
     if !for_operators {
         let address = visitor(request.headers(), peer, &app.reads.limiter);
         let counted = address.map_or(Ok(()), |address| app.reads.limiter.count(address, app.engine.clock.now()));
@@ -232,7 +235,7 @@ mod tests {
     fn a_forwarded_address_counts_only_from_a_trusted_peer() {
         let limiter = Limiter::new(RateLimit { per_second: 1, burst: 1 });
         let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", "198.51.100.7, 10.0.0.1".parse().expect("a header"));
+        headers.insert("x-forwarded-for", "10.0.0.1, 198.51.100.7, 192.0.2.9".parse().expect("a header"));
         let peer: Option<IpAddr> = "192.0.2.1".parse().ok();
         assert_eq!(visitor(&headers, peer, &limiter), peer);
         *limiter.trusted.write().expect("a lock") = vec!["192.0.2.0/24".parse().expect("a network")];

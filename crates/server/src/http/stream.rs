@@ -151,8 +151,12 @@ impl Tail {
             changes.into_iter().map(|(_, id)| id).filter(|id| watched.contains_key(id)).collect()
         };
         for id in changed {
-            if let Some(frame) = render(engine, vault, settings, id).await? {
-                self.publish(id, frame);
+            match render(engine, vault, settings, id).await {
+                Ok(Some(frame)) => self.publish(id, frame),
+                Ok(None) => {}
+                // One order that cannot be shown must not keep the others' streams from moving.
+                Err(VaultError::Database(error)) => return Err(error.into()),
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "an order cannot be shown"),
             }
         }
         Ok(next)

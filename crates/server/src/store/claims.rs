@@ -98,8 +98,10 @@ pub fn counters(tx: &mut Tx<'_>, keys: &[CounterKey]) -> Result<BTreeMap<Counter
     }
     let subjects: Vec<String> = keys.iter().map(|key| key.subject.clone()).collect();
     let rules: Vec<String> = keys.iter().map(|key| key.rule.clone()).collect();
-    let sql = "select rule, subject, period, held, used from counters where rule = any($1) and subject = any($2)";
-    let rows = tx.query(sql, &[rules.into(), subjects.into()])?;
+    let periods: Vec<String> = keys.iter().map(|key| key.period.clone()).collect();
+    let sql = "select rule, subject, period, held, used from counters \
+        where rule = any($1) and subject = any($2) and period = any($3)";
+    let rows = tx.query(sql, &[rules.into(), subjects.into(), periods.into()])?;
     let read = |row: &super::Row| {
         let text = |at| row.text(at).to_owned();
         (

@@ -91,6 +91,12 @@ pub fn retry(tx: &mut Tx<'_>, id: &str, due_at: Time) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Puts a message off without counting an attempt.
+pub fn put_off(tx: &mut Tx<'_>, id: &str, due_at: Time) -> Result<(), DbError> {
+    tx.execute("update mails set due_at_ms = $2 where id = $1", &[id.into(), due_at.0.into()])?;
+    Ok(())
+}
+
 /// Notes which delivery line a link's secret opens; only a hash of the secret is kept.
 pub fn add_link(tx: &mut Tx<'_>, hash: &str, order: OrderId, line: u32) -> Result<(), DbError> {
     let sql = "insert into delivery_links (hash, order_id, line) values ($1, $2, $3) on conflict (hash) do nothing";

@@ -253,8 +253,10 @@ pub fn rewrite_steps(tx: &mut Tx<'_>, changes: &[(OrderId, Vec<Step>, Vec<Step>)
 /// Which steps a worker takes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
-    /// What needs nobody outside: expiry, and codes of our own.
-    Own,
+    /// Codes of our own.
+    Codes,
+    /// Windows that ended, for payments in time and for late ones.
+    Windows,
     /// What that supplier is called for.
     Supplier(String),
 }
@@ -264,8 +266,12 @@ pub fn due_steps(tx: &mut Tx<'_>, due: &Due, now: Time, limit: i64) -> Result<Ve
     const COLUMNS: &str = "select order_id, slot, what, argument, due_at_ms from steps where due_at_ms <= $1";
     const ORDER: &str = "order by due_at_ms, order_id, slot";
     let rows = match due {
-        Due::Own => {
-            let sql = format!("{COLUMNS} and what in ('expire', 'close_late_window', 'take_code') {ORDER} limit $2");
+        Due::Codes => {
+            let sql = format!("{COLUMNS} and what = 'take_code' {ORDER} limit $2");
+            tx.query(&sql, &[now.0.into(), limit.into()])?
+        }
+        Due::Windows => {
+            let sql = format!("{COLUMNS} and what in ('expire', 'close_late_window') {ORDER} limit $2");
             tx.query(&sql, &[now.0.into(), limit.into()])?
         }
         Due::Supplier(name) => {

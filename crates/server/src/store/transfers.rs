@@ -7,7 +7,7 @@ use domain::decide::TransferFact;
 use domain::ids::{AssetId, NetworkId, OrderId, TransferId};
 use domain::payment::TransferStatus;
 use domain::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The watcher's memory of a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,7 +77,8 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
     };
     // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
     // carries too, would else have it confirmed, and counted, a second time.
-    let tail = "on conflict (id) do update set units = excluded.units, raw = excluded.raw, height = excluded.height, \
+    let tail = "on conflict (id) do update set asset = excluded.asset, address = excluded.address, \
+        order_id = excluded.order_id, units = excluded.units, raw = excluded.raw, height = excluded.height, \
         block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, \
         status = case when chain_transfers.status = 'confirmed' then 'confirmed' else excluded.status end";
     let target =
@@ -107,6 +108,17 @@ pub fn facts(
     let ids: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
     let rows = tx.query(&format!("{FACT} where id = any($1)"), &[ids.into()])?;
     rows.iter().map(|row| read_fact(row).map(|(fact, order)| (fact.id.clone(), (fact, order)))).collect()
+}
+
+/// Which of those orders have transfers whose standing they do not know yet.
+pub fn orders_awaiting_credit(tx: &mut Tx<'_>, orders: &[OrderId]) -> Result<BTreeSet<OrderId>, DbError> {
+    if orders.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let ids: Vec<String> = orders.iter().map(OrderId::expose).collect();
+    let sql =
+        "select order_id from chain_transfers where order_id = any($1) and (credited is null or credited <> status)";
+    tx.query(sql, &[ids.into()])?.iter().map(|row| read_id(row.text(0))).collect()
 }
 
 /// Transfers to the address of one order.

@@ -12,56 +12,62 @@ use crate::store::transfers;
 use crate::vault::Vault;
 use domain::decide::{Command, Refusal, WIRE_LIMIT};
 use domain::fulfil::{Line, Patience, Report};
-use domain::ids::{NetworkId, OrderId};
+use domain::ids::OrderId;
 use domain::order::{Order, Slot, Step, What};
 use domain::time::{Span, Time};
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Steps taken on at once.
 const AT_ONCE: i64 = 128;
 
+/// Ended windows looked at: those of a network that lags come first, and must not hide the others.
+const WINDOWS_LOOKED_AT: i64 = 1_024;
+
 /// Our own stock needs no patience: it answers in the commit.
 const OWN: Patience =
     Patience { call_timeout: Span(0), settle: Span(0), lookup_every: Span(0), unknown_limit: Span::hours(6) };
 
-/// Takes on due steps that need nobody outside.
+/// Takes on due steps that need nobody outside: codes first, which somebody has paid for, then windows that ended.
 pub async fn run_own(engine: &Engine, now: Time) -> Result<Ran, WorkerError> {
-    let (steps, scanned) = engine
-        .db
-        .read(move |tx| Ok((orders::due_steps(tx, &Due::Own, now, AT_ONCE)?, transfers::scanned_through(tx)?)))
-        .await?;
-    let mut commands = Vec::new();
-    for (order, step) in steps {
-        commands.extend(own_command(engine, order, step, &scanned).await?);
-    }
-    let count = commands.len();
+    let codes = engine.db.read(move |tx| orders::due_steps(tx, &Due::Codes, now, AT_ONCE)).await?;
+    let mut commands: Vec<Command> = codes.into_iter().filter_map(take_code).collect();
+    commands.extend(ended_windows(engine, now).await?);
+    let mut changed = false;
     for answer in join_all(commands.into_iter().map(|command| engine.submit(Lane::Worker, command))).await {
-        note(answer)?;
+        changed |= note(answer)?.is_some();
     }
-    Ok(Ran::if_any(count > 0))
+    Ok(Ran::if_any(changed))
 }
 
-async fn own_command(
-    engine: &Engine,
-    order: OrderId,
-    step: Step,
-    scanned: &BTreeMap<NetworkId, Time>,
-) -> Result<Option<Command>, WorkerError> {
-    Ok(match (step.what, step.slot) {
-        (What::Expire, _) => {
-            let Some(row) = crate::engine::read_order(&engine.db, order).await? else {
-                return Ok(None);
-            };
-            let scanned_through = scanned.get(&row.quote.network_id).copied().unwrap_or_default();
-            // The network may lag: a payment of the last minute must be seen first.
-            (scanned_through > row.expires_at).then_some(Command::Expire { order, scanned_through })
-        }
-        (What::CloseLateWindow, _) => Some(Command::CloseLateWindow { order }),
+fn take_code((order, step): (OrderId, Step)) -> Option<Command> {
+    match (step.what, step.slot) {
         (What::TakeCode(sku), Slot::Line(line)) => Some(Command::Begin { order, line, own: Some(sku), patience: OWN }),
-        (What::TakeCode(_), Slot::Expiry) | (What::Buy(_) | What::Find(_), _) => None,
-    })
+        (What::TakeCode(_), Slot::Expiry)
+        | (What::Expire | What::CloseLateWindow | What::Buy(_) | What::Find(_), _) => None,
+    }
+}
+
+/// Windows that ended on networks that are scanned past their end; a network that lags keeps only its own orders waiting.
+async fn ended_windows(engine: &Engine, now: Time) -> Result<Vec<Command>, WorkerError> {
+    let read = engine.db.read(move |tx| {
+        let steps = orders::due_steps(tx, &Due::Windows, now, WINDOWS_LOOKED_AT)?;
+        let expiring = steps.iter().filter(|(_, step)| step.what == What::Expire).map(|(order, _)| *order);
+        let rows = orders::by_ids(tx, &expiring.collect::<Vec<_>>())?;
+        Ok((steps, rows, transfers::scanned_through(tx)?))
+    });
+    let (steps, rows, scanned) = read.await?;
+    let mut commands = Vec::new();
+    for row in rows {
+        let scanned_through = scanned.get(&row.quote.network_id).copied().unwrap_or_default();
+        if scanned_through > row.expires_at {
+            commands.push(Command::Expire { order: row.id, scanned_through });
+        }
+    }
+    let closing = steps.into_iter().filter(|(_, step)| step.what == What::CloseLateWindow);
+    commands.extend(closing.map(|(order, _)| Command::CloseLateWindow { order }));
+    commands.truncate(AT_ONCE as usize);
+    Ok(commands)
 }
 
 /// Takes on due steps of one supplier. Calls run side by side, so that one slow answer keeps nobody waiting.
@@ -154,7 +160,16 @@ impl Buyer<'_> {
             Outcome::Unknown(reason) => Report::Unknown(reason),
         };
         let command = Command::Report { order, line, attempt, report, patience: self.supplier.patience() };
-        note(self.engine.submit(Lane::Worker, command).await).map(|_| ())
+        let has_goods = matches!(&command, Command::Report { report: Report::Delivered(Some(_)), .. });
+        if note(self.engine.submit(Lane::Worker, command).await)?.is_none() && has_goods {
+            let supplier = self.supplier.name();
+            tracing::error!(
+                supplier,
+                attempt,
+                "goods came for a line that had moved on; ask the supplier to take them back"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -72,13 +72,23 @@ pub async fn send_once(
     let due = engine.db.read(move |tx| mails::due(tx, now, 32)).await?;
     for row in &due {
         let (id, opener) = (row.order, vault.clone());
-        let opened = engine.db.read(move |tx| Ok(opener.open(tx, id))).await??;
+        let opened = match engine.db.read(move |tx| Ok(opener.open(tx, id))).await? {
+            Ok(opened) => opened,
+            Err(error) => {
+                // One order that cannot be opened must not keep the others' mail from going out.
+                tracing::error!(mail = %row.id, error = &error as &dyn std::error::Error, "mail put off");
+                put_off(engine, row, now).await?;
+                continue;
+            }
+        };
+        // The line was delivered, and then the order was stopped: the goods wait for a person, however long.
+        let waits = opened.as_ref().is_some_and(|opened| !opened.order.shows_goods());
+        if row.kind == MailKind::Delivery && waits {
+            put_off(engine, row, now).await?;
+            continue;
+        }
         let mail = opened.as_ref().and_then(|opened| render(vault, opened, row, settings));
         let sent = match &mail {
-            // The line was delivered, and then the order was stopped: the goods wait for a person.
-            Some(_) if row.kind == MailKind::Delivery && opened.as_ref().is_some_and(|o| !o.order.shows_goods()) => {
-                Sent::Later { reason: "the order is on hold".to_owned() }
-            }
             Some(mail) => {
                 if row.kind == MailKind::Delivery && !settings.codes_in_mail {
                     note_link(engine, vault, row).await?;
@@ -90,6 +100,12 @@ pub async fn send_once(
         settle(engine, row, sent, now).await?;
     }
     Ok(Ran::if_any(!due.is_empty()))
+}
+
+/// Tries again in a minute, without counting an attempt.
+async fn put_off(engine: &Engine, row: &MailRow, now: Time) -> Result<(), WorkerError> {
+    let id = row.id.clone();
+    Ok(engine.write(move |tx| mails::put_off(tx, &id, now + Span::minutes(1))).await?)
 }
 
 async fn note_link(engine: &Engine, vault: &Vault, row: &MailRow) -> Result<(), WorkerError> {

@@ -186,6 +186,8 @@ pub fn placed(number: u64) -> (Order, Event) {
         next_no: 1_000 + number as i64,
         code: None,
         transfer: None,
+        has_room: true,
+        awaits_credit: false,
         price_now: None,
     };
     let decision = decide::place(&facts, &place, START).expect("nothing is wrong with it");

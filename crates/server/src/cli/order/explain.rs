@@ -336,7 +336,7 @@ fn line_sentence(order: &Order, event: &Event) -> String {
         Event::LineNeverArrived { line } => {
             format!("line {line}: the call never reached the supplier, which is asked again")
         }
-        Event::LineRefused { line, reason, refund_units } => {
+        Event::LineRefused { line, reason, refund_units, .. } => {
             let owed = amount(order, *refund_units);
             format!("line {line} will not be delivered ({}); {owed} owed to the payer", clean(order, reason))
         }

@@ -1,7 +1,7 @@
 //! Orders of the store API: dry run, create, poll, live stream, QR image (contract 3.8 to 3.12, 4.5).
 
 use super::super::App;
-use super::super::auth::Caller;
+use super::super::auth::{Caller, one_visitor};
 use super::super::body::{Body as RequestBody, Segment};
 use super::super::convert;
 use super::super::error::ApiError;
@@ -12,7 +12,7 @@ use crate::vault::{OpenOrder, Personal};
 use api::OrderBody;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, body::Body};
 use domain::decide::{Command, Idempotency, Place, Refusal};
@@ -53,6 +53,8 @@ pub async fn create(
     let (body, hash) = read_body(&body.0)?;
     let basket = basket_of(&app, &caller, &body);
     let id = OrderId::new(app.vault.new_uuid());
+    let address = caller.address.map(|address| one_visitor(address).to_string());
+    let visitor = app.vault.visitor_key(&address.unwrap_or_default());
     let personal = Personal {
         email: basket.buyer_email.clone(),
         beneficiaries: beneficiaries(&basket),
@@ -64,8 +66,8 @@ pub async fn create(
         origin: origin(&caller, &body),
         market: app.engine.shared.market(),
         personal: app.vault.seal_personal(id, &personal),
-        idempotency: idempotency(&headers, &caller, hash)?,
-        visitor: app.vault.visitor_key(&caller.address.map(|address| address.to_string()).unwrap_or_default()),
+        idempotency: idempotency(&headers, &caller, &visitor, hash)?,
+        visitor,
         caps: app.settings.caps,
         basket,
     };
@@ -78,8 +80,7 @@ pub async fn create(
         Err(SubmitError::Refused(Refusal::Replay(known))) => open(&app, known).await?,
         Err(error) => return Err(error.into()),
     };
-    // An order that was never changed has no such time (contract 3.9).
-    Ok(Json(api::Order { updated_at: None, ..answer(&app, &opened) }))
+    Ok(Json(answer(&app, &opened)))
 }
 
 /// `GET /v5/orders/{id}`: the order as it is now, with its codes once it is done.
@@ -89,22 +90,28 @@ pub async fn show(State(app): State<App>, Segment(id): Segment) -> Result<Respon
 }
 
 /// `GET /v5/orders/{id}/subscribe`: the order live.
-pub async fn subscribe(State(app): State<App>, Segment(id): Segment, headers: HeaderMap) -> Result<Response, ApiError> {
-    stream(&app, &id, &headers).await
+pub async fn subscribe(
+    State(app): State<App>,
+    method: Method,
+    Segment(id): Segment,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    stream(&app, &method, &id, &headers).await
 }
 
 /// `GET /api/orders/{id}/subscribe`: the same for pages on our own origin, with the proxy route's headers.
 pub async fn subscribe_for_pages(
     State(app): State<App>,
+    method: Method,
     Segment(id): Segment,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let mut response = stream(&app, &id, &headers).await?;
+    let mut response = stream(&app, &method, &id, &headers).await?;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
     Ok(response)
 }
 
-async fn stream(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
+async fn stream(app: &App, method: &Method, id: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
     let id = read_id(id)?;
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let stream = app.tail.subscribe(app, id, known.unwrap_or(0)).await?.ok_or_else(ApiError::not_found)?;
@@ -114,7 +121,10 @@ async fn stream(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, Ap
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     let mut response = (StatusCode::OK, head, Body::empty()).into_response();
-    response.extensions_mut().insert(Handover(Arc::new(Mutex::new(Some(stream)))));
+    // The answer to HEAD has no body, and so no stream.
+    if method == Method::GET {
+        response.extensions_mut().insert(Handover(Arc::new(Mutex::new(Some(stream)))));
+    }
     Ok(response)
 }
 
@@ -198,7 +208,12 @@ fn origin(caller: &Caller, body: &OrderBody) -> Origin {
 }
 
 /// `Idempotency-Key` is a Structured Field string (IETF httpapi draft); a bare token is accepted too.
-fn idempotency(headers: &HeaderMap, caller: &Caller, body_hash: String) -> Result<Option<Idempotency>, ApiError> {
+fn idempotency(
+    headers: &HeaderMap,
+    caller: &Caller,
+    visitor: &str,
+    body_hash: String,
+) -> Result<Option<Idempotency>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
@@ -210,8 +225,9 @@ fn idempotency(headers: &HeaderMap, caller: &Caller, body_hash: String) -> Resul
     }
     let who = match (&caller.customer, &caller.partner) {
         (Some(customer), _) => format!("customer:{customer}"),
-        (None, Some(partner)) => format!("partner:{partner}"),
-        (None, None) => "anyone".to_owned(),
+        // A partner id proves nothing, and an answer opens an order: nobody may share keys with a stranger.
+        (None, Some(partner)) => format!("partner:{partner}/{visitor}"),
+        (None, None) => visitor.to_owned(),
     };
     Ok(Some(Idempotency { scope: format!("store/orders/{who}"), key: key.to_owned(), body_hash }))
 }

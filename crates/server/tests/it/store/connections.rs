@@ -163,3 +163,41 @@ fn wakes(database: &Database, conn: &mut Conn) -> bool {
     }
     false
 }
+
+#[test]
+fn whoever_holds_the_log_keeps_other_writers_out() {
+    for_each_shared_store(|database| {
+        let (mut first, mut second) = (database.open(), database.connect());
+        let now = now(&mut first);
+        lose_patience(&mut second);
+        write(&mut first, |tx| {
+            head::hold(tx)?;
+            let error = refused(&mut second, |tx| head::lock(tx, now));
+            assert!(error.is_passing(), "{error:?}");
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn only_a_server_has_other_writers() {
+    for_each_store(|conn| {
+        let is_server = super::databases::is_postgres(conn);
+        assert_eq!(write(conn, |tx| Ok(tx.has_other_writers())), is_server);
+    });
+}
+
+#[test]
+fn what_a_panic_left_open_is_rolled_back() {
+    for_each_store(|conn| {
+        let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            write(conn, |tx| -> Result<(), DbError> {
+                settings::set(tx, "half", "done")?;
+                panic!("an invariant is broken");
+            });
+        }));
+        assert!(broken.is_err());
+        conn.roll_back_after_panic().expect("a rollback");
+        assert_eq!(read(conn, |tx| settings::get(tx, "half")), None);
+    });
+}

@@ -74,3 +74,14 @@ fn a_link_opens_one_line_for_ever() {
         assert_eq!(read(conn, |tx| mails::link(tx, "")), None);
     });
 }
+
+#[test]
+fn a_message_that_is_put_off_has_not_used_up_an_attempt() {
+    for_each_store(|conn| {
+        write(conn, |tx| mails::plan(tx, &[mail("held", MailKind::Delivery, 0)], Time(100)));
+        write(conn, |tx| mails::put_off(tx, "held", Time(200)));
+        assert!(due(conn, 199).is_empty());
+        let again = read(conn, |tx| mails::due(tx, Time(200), 9));
+        assert_eq!(again, [mail("held", MailKind::Delivery, 0)]);
+    });
+}

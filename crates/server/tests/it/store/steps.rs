@@ -50,7 +50,7 @@ fn many_orders_are_rewritten_at_once() {
         };
         let none = |_: u64| -> Vec<Step> { Vec::new() };
         write(conn, |tx| orders::rewrite_steps(tx, &all(&none, &expiry)));
-        assert_eq!(read(conn, |tx| orders::due_steps(tx, &Due::Own, Time(300), 1_000)).len(), 300);
+        assert_eq!(read(conn, |tx| orders::due_steps(tx, &Due::Windows, Time(300), 1_000)).len(), 300);
         write(conn, |tx| orders::rewrite_steps(tx, &all(&expiry, &late)));
         assert_eq!(read(conn, orders::next_due), Some(Time(1_001)));
         write(conn, |tx| orders::rewrite_steps(tx, &all(&late, &none)));
@@ -81,10 +81,12 @@ fn a_worker_gets_what_is_due_to_it_oldest_first() {
 
         let [f0, f1, f2, f3] = of_first.map(|step| (first, step));
         let [s0, s1, s2] = of_second.map(|step| (second, step));
-        assert!(due(&Due::Own, 99, 9).is_empty());
-        assert_eq!(due(&Due::Own, 100, 9), [f1.clone(), s2.clone()]);
-        assert_eq!(due(&Due::Own, i64::MAX, 9), [f1.clone(), s2.clone(), s0, f0]);
-        assert_eq!(due(&Due::Own, i64::MAX, 1), [f1]);
+        assert!(due(&Due::Codes, 99, 9).is_empty());
+        assert_eq!(due(&Due::Codes, i64::MAX, 9), [f1.clone(), s2]);
+        assert_eq!(due(&Due::Codes, i64::MAX, 1), [f1]);
+        assert!(due(&Due::Windows, 199, 9).is_empty());
+        assert_eq!(due(&Due::Windows, 200, 9).len(), 1);
+        assert_eq!(due(&Due::Windows, i64::MAX, 9), [s0, f0]);
         assert_eq!(due(&Due::Supplier(SUPPLIER.to_owned()), 200, 9), [s1.clone(), f2]);
         assert_eq!(due(&Due::Supplier(SUPPLIER.to_owned()), 100, 9), [s1]);
         assert_eq!(due(&Due::Supplier("another".to_owned()), 100, 9), [f3]);

@@ -166,3 +166,16 @@ fn an_order_has_the_transfers_to_its_address() {
         assert!(read(conn, |tx| transfers::of_order(tx, order_id(3))).is_empty());
     });
 }
+
+#[test]
+fn orders_with_money_that_is_not_weighed_yet_are_known() {
+    for_each_store(|conn| {
+        own(conn, 2);
+        scan(conn, &[seen(&transfer("t1", "owned-1", 5), 1), seen(&transfer("t2", "owned-2", 5), 1)]);
+        credited(conn, "t2", TransferStatus::Seen);
+        let both = [order_id(1), order_id(2)];
+        let waiting = read(conn, |tx| transfers::orders_awaiting_credit(tx, &both));
+        assert_eq!(waiting.into_iter().collect::<Vec<_>>(), [order_id(1)]);
+        assert!(read(conn, |tx| transfers::orders_awaiting_credit(tx, &[])).is_empty());
+    });
+}
