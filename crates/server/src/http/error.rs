@@ -98,7 +98,7 @@ impl From<Refusal> for ApiError {
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", message)
             }
             Refusal::NoAddress(_) => {
-                tracing::error!("the pool of deposit addresses is empty: fill it with `kiosk wallet`");
+                tracing::error!("the pool of deposit addresses is empty");
                 ApiError::unavailable("NO_DEPOSIT_ADDRESS", "orders cannot be taken at the moment")
             }
             Refusal::TooManyUnpaid => {

@@ -35,7 +35,11 @@ pub async fn run_own(engine: &Engine, now: Time) -> Result<Ran, WorkerError> {
     commands.extend(ended_windows(engine, now).await?);
     let mut changed = false;
     for answer in join_all(commands.into_iter().map(|command| engine.submit(Lane::Worker, command))).await {
-        changed |= note(answer)?.is_some();
+        match note(answer) {
+            Ok(order) => changed |= order.is_some(),
+            // One order that cannot go on must not keep the others waiting.
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "step not finished"),
+        }
     }
     Ok(Ran::if_any(changed))
 }
