@@ -57,14 +57,14 @@ pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, 
     };
     let visitor = unpaid_key(&command.visitor);
     let unpaid = facts.shared.counters.get(&visitor).map_or(0, |counter| counter.held);
-    if unpaid >= command.caps.unpaid_per_visitor {
+    // Counted in lines: one order of ten holds as much as ten orders.
+    let lines = quote.lines.len() as i64;
+    if unpaid + lines > command.caps.unpaid_per_visitor {
         return Err(Refusal::TooManyUnpaid);
     }
     let network = command.market.rails.network_by_id(&quote.network_id).expect("a quote names a configured network");
     let address = facts.address.ok_or(Refusal::NoAddress(network.kind))?.to_owned();
     let mut counts = terms::counts(&command.basket, &quote, now);
-    // Counted in lines: one order of ten holds as much as ten orders.
-    let lines = quote.lines.len() as i64;
     counts.push(Count { key: visitor, amount: lines, held: true, kept: false });
 
     let mut claims = vec![

@@ -351,10 +351,10 @@ impl Order {
         match line {
             Line::Planned { .. } if held => None,
             Line::Planned { supplier, .. } => {
-                let offer = self.quote.lines[at].suppliers.get(*supplier)?;
+                let quoted = self.quote.lines.get(at)?;
+                let offer = quoted.suppliers.get(*supplier)?;
                 let own = offer.supplier == crate::catalog::OWN_STOCK;
-                let sku = || self.quote.lines[at].sku.clone();
-                let what = if own { What::TakeCode(sku()) } else { What::Buy(offer.supplier.clone()) };
+                let what = if own { What::TakeCode(quoted.sku.clone()) } else { What::Buy(offer.supplier.clone()) };
                 Some((what, self.payment.settled_at?))
             }
             // Looking up never makes anything worse, so a hold does not stop it.
@@ -365,6 +365,6 @@ impl Order {
     }
 
     fn find_at(&self, at: usize, supplier: usize) -> Option<What> {
-        self.quote.lines[at].suppliers.get(supplier).map(|offer| What::Find(offer.supplier.clone()))
+        self.quote.lines.get(at)?.suppliers.get(supplier).map(|offer| What::Find(offer.supplier.clone()))
     }
 }

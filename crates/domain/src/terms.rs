@@ -87,6 +87,7 @@ fn cost_of(line: &QuotedLine, market: &Market) -> Fiat {
     use crate::catalog::Denomination;
     match market.catalogue.product(&line.sku).map(|(_, product)| &product.denomination) {
         Some(Denomination::Fixed { cost, .. }) => *cost,
-        Some(Denomination::Range { .. }) | None => Fiat { currency: line.face.currency, units: 0 },
+        Some(Denomination::Range { cost_bps, .. }) => crate::validate::part_of(line.face, *cost_bps),
+        None => Fiat { currency: line.face.currency, units: 0 },
     }
 }

@@ -213,7 +213,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         answers: store_api::answers::Answers::default(),
         logos: store_api::reads::LogoCache::default(),
         metrics: metrics::Metrics::default(),
-        limiter: auth::Limiter::new(config.rate_limit()),
+        limiter: auth::Limiter::new(config.rate_limit(), config.partner_rate_limit()),
     };
     let app = App {
         engine: kiosk.engine.clone(),
@@ -228,7 +228,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
 
 async fn know_partners(app: &App) -> anyhow::Result<()> {
     let partners = app.engine.db.read(|tx| accounts::of_role(tx, Role::Partner)).await?;
-    app.reads.limiter.set_partners(&partners);
+    app.reads.limiter.set_partners(&partners, app.engine.clock.now());
     Ok(())
 }
 

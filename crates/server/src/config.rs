@@ -42,6 +42,9 @@ pub struct ServerConfig {
     /// Calls per second of one address, and the burst it may make.
     pub calls_per_second: u32,
     pub calls_burst: u32,
+    /// The same of all calls that carry one partner's id, from whatever addresses.
+    pub partner_calls_per_second: u32,
+    pub partner_calls_burst: u32,
     pub unpaid_orders_per_visitor: i64,
 }
 
@@ -58,6 +61,8 @@ impl Default for ServerConfig {
             strict_partners: false,
             calls_per_second: 50,
             calls_burst: 200,
+            partner_calls_per_second: 500,
+            partner_calls_burst: 2_000,
             unpaid_orders_per_visitor: 50,
         }
     }
@@ -79,14 +84,26 @@ pub struct RatesConfig {
     pub ecb: Option<String>,
     /// Prices of coins in US dollars, in the form of `docs/rates.md`: a file, or an https address.
     pub coins: Option<String>,
+    /// Older fiat rates refuse to quote.
     pub max_age_hours: i64,
+    /// Older prices of coins refuse to quote.
+    pub coin_max_age_minutes: i64,
+    /// How far a stablecoin may stand from one dollar, in basis points, and still be taken for one.
+    pub depeg_bps: i64,
     /// Fixed prices of coins in US dollars, for tests and demos: `BTC = "90000"`.
     pub coins_usd: std::collections::BTreeMap<String, String>,
 }
 
 impl Default for RatesConfig {
     fn default() -> Self {
-        RatesConfig { ecb: None, coins: None, max_age_hours: 96, coins_usd: Default::default() }
+        RatesConfig {
+            ecb: None,
+            coins: None,
+            max_age_hours: 96,
+            coin_max_age_minutes: 15,
+            depeg_bps: 100,
+            coins_usd: Default::default(),
+        }
     }
 }
 
@@ -234,8 +251,14 @@ impl Config {
         one_of("mail.tls", &self.mail.tls, &["none", "starttls", "tls"])?;
         one_of("log.format", &self.log.format, &["text", "json"])?;
         one_of("log.level", &self.log.level, &["error", "warn", "info", "debug"])?;
-        if self.server.calls_per_second == 0 || self.server.calls_burst == 0 {
-            bail!("server.calls_per_second and server.calls_burst must be 1 or more");
+        let paces = [
+            self.server.calls_per_second,
+            self.server.calls_burst,
+            self.server.partner_calls_per_second,
+            self.server.partner_calls_burst,
+        ];
+        if paces.contains(&0) {
+            bail!("server.calls_per_second, calls_burst and the same of partners must be 1 or more");
         }
         let mut windows = self.limits.payment_windows.values().chain([&self.limits.payment_window_minutes]);
         if !windows.all(|minutes| (1..=10_080).contains(minutes)) {
@@ -274,6 +297,11 @@ impl Config {
     /// The rate limit of one address.
     pub fn rate_limit(&self) -> RateLimit {
         RateLimit { per_second: self.server.calls_per_second, burst: self.server.calls_burst }
+    }
+
+    /// The rate limit of one partner, whatever addresses the calls come from.
+    pub fn partner_rate_limit(&self) -> RateLimit {
+        RateLimit { per_second: self.server.partner_calls_per_second, burst: self.server.partner_calls_burst }
     }
 
     /// The mail server, if there is one.

@@ -22,6 +22,7 @@ use lanes::Lanes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use lanes::Lane;
@@ -61,15 +62,17 @@ pub struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     /// Number of the newest event that this process knows to be committed.
     newest: watch::Sender<i64>,
+    /// The same of the newest commit that left a step due at once.
+    due: watch::Sender<i64>,
     batches: Mutex<i64>,
 }
 
 impl Shared {
     pub fn new(process: String, market: Market) -> Shared {
-        let newest = watch::Sender::new(0);
+        let (newest, due) = (watch::Sender::new(0), watch::Sender::new(0));
         let snapshot =
             Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new(), low: BTreeSet::new() };
-        Shared { process, snapshot: RwLock::new(Arc::new(snapshot)), newest, batches: Mutex::new(0) }
+        Shared { process, snapshot: RwLock::new(Arc::new(snapshot)), newest, due, batches: Mutex::new(0) }
     }
 
     /// What is on sale now; immutable.
@@ -115,13 +118,11 @@ impl Shared {
         *current = Arc::new(next);
     }
 
-    /// Wakes whoever reads the event log. Carries no data beyond "look".
-    pub fn wake(&self, seq: i64) {
-        self.newest.send_if_modified(|newest| {
-            let later = seq > *newest;
-            *newest = (*newest).max(seq);
-            later
-        });
+    /// Wakes whoever reads the event log; with work that is due at once, the workers too. Carries no data beyond "look".
+    fn wake(&self, committed: Committed) {
+        if raise(&self.newest, committed.seq) && committed.leaves_work {
+            raise(&self.due, committed.seq);
+        }
     }
 
     fn next_batch(&self) -> i64 {
@@ -129,6 +130,24 @@ impl Shared {
         *batches += 1;
         *batches
     }
+}
+
+/// What a commit means for those who wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Committed {
+    /// Number of its newest event.
+    seq: i64,
+    /// It wrote a step that is due at once.
+    leaves_work: bool,
+}
+
+/// Whether it was raised.
+fn raise(signal: &watch::Sender<i64>, to: i64) -> bool {
+    signal.send_if_modified(|current| {
+        let later = to > *current;
+        *current = to.max(*current);
+        later
+    })
 }
 
 /// The engine as doors and workers see it. Cheap to clone.
@@ -153,13 +172,14 @@ impl Engine {
         let db = Db::open(place, 3)?;
         let lanes = Arc::new(Lanes::default());
         let mut conn = Conn::open(place)?;
-        conn.prefer_indexes()?;
+        conn.prepare_to_commit()?;
         let seq = conn.tx(Access::Read, head::last_seq)?;
-        shared.wake(seq);
+        shared.wake(Committed { seq, leaves_work: true });
         let (for_thread, shared_too, clock_too) = (lanes.clone(), shared.clone(), clock.clone());
+        let runtime = Handle::try_current().ok();
         std::thread::Builder::new()
             .name("kiosk-commit".to_owned())
-            .spawn(move || for_thread.run(conn, &shared_too, clock_too.as_ref()))
+            .spawn(move || for_thread.run(conn, &shared_too, clock_too.as_ref(), runtime))
             .map_err(|error| DbError::Open(error.to_string()))?;
         listen(place, &shared)?;
         Ok(Engine { db, shared, clock, committer: Committer::Thread(lanes) })
@@ -210,6 +230,11 @@ impl Engine {
         self.shared.newest.subscribe()
     }
 
+    /// Signals each time a commit leaves a step due at once: most orders are placed and paid later.
+    pub fn due_work(&self) -> watch::Receiver<i64> {
+        self.shared.due.subscribe()
+    }
+
     /// Ends the committer's thread once what waits is committed.
     pub fn close(&self) {
         if let Committer::Thread(lanes) = &self.committer {
@@ -238,7 +263,8 @@ fn listen(place: &Place, shared: &Arc<Shared>) -> Result<(), DbError> {
             let heard = Conn::open(&place).and_then(|mut conn| {
                 db::listen(&place, || match (shared.upgrade(), conn.tx(Access::Read, head::last_seq)) {
                     (Some(shared), Ok(seq)) => {
-                        shared.wake(seq);
+                        // What another process committed is not known here.
+                        shared.wake(Committed { seq, leaves_work: true });
                         true
                     }
                     (None, _) | (_, Err(_)) => false,
@@ -269,9 +295,9 @@ pub fn commit_batch(
     let attempt = conn.tx(Access::Write, |tx| {
         let mut batch = Batch::load(tx, &commands, &shared.market(), now)?;
         let answers: Vec<_> = commands.iter().map(|command| batch.decide(command)).collect();
-        let seq = batch.write(tx)?;
+        let committed = batch.write(tx)?;
         head::note_batch(tx, &shared.process, batch_no)?;
-        decided = Some((answers, seq));
+        decided = Some((answers, committed));
         Ok::<_, DbError>(())
     });
     let attempt = match (attempt, decided) {
@@ -285,8 +311,9 @@ pub fn commit_batch(
         (Ok(()), None) => unreachable!("a batch that commits was decided"),
     };
     match attempt {
-        Ok((answers, seq)) => {
-            shared.wake(seq);
+        Ok((answers, committed)) => {
+            shared.wake(committed);
+            hold_defects(conn, shared, &commands, &answers, now);
             answers.into_iter().map(|answer| answer.map_err(SubmitError::Refused)).collect()
         }
         Err(error) if error.is_passing() => {
@@ -322,6 +349,21 @@ fn refuse_culprit(
         hold(conn, shared, order, now);
     }
     Err(SubmitError::Database(error))
+}
+
+/// An order about which a decision broke an invariant waits for a person: the same decision would break it again.
+fn hold_defects(
+    conn: &mut Conn,
+    shared: &Shared,
+    commands: &[Command],
+    answers: &[Result<Arc<Order>, Refusal>],
+    now: Time,
+) {
+    for (command, _) in commands.iter().zip(answers).filter(|(_, answer)| matches!(answer, Err(Refusal::Defect))) {
+        if let Some(order) = order_of(conn, command).filter(|_| !matches!(command, Command::Hold { .. })) {
+            hold(conn, shared, order, now);
+        }
+    }
 }
 
 /// The order that a command is about; a credit names only a transfer.

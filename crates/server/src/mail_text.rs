@@ -94,6 +94,29 @@ pub fn delivery_with_code(language: &str, goods: &DeliveryWithCode) -> (String, 
     (one_line(&fill(words.ready_subject, &values)), text.done())
 }
 
+/// HTML of the catalogue as plain text: each block on lines of its own, tags left out, the common entities written out.
+pub fn plain(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(begin) = rest.find('<') {
+        text.push_str(&rest[..begin]);
+        let Some(end) = rest[begin..].find('>') else {
+            rest = "";
+            break;
+        };
+        let name = rest[begin + 1..begin + end].trim_start_matches('/').to_ascii_lowercase();
+        if ["p", "li", "ol", "ul", "br", "div", "h"].iter().any(|block| name.starts_with(block)) {
+            text.push('\n');
+        }
+        rest = &rest[begin + end + 1..];
+    }
+    text.push_str(rest);
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")];
+    let text = entities.into_iter().fold(text, |text, (entity, letter)| text.replace(entity, letter));
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("\n")
+}
+
 /// The sentences of one language. `{no}`, `{total}` and `{title}` stand for the order's number, its total and
 /// what was bought.
 struct Words {
@@ -454,6 +477,15 @@ mod tests {
              Treat the code like cash: anyone who knows it can spend it.\n"
         );
         assert!(!format!("{plain:?}").contains("PIN-1234"));
+    }
+
+    #[test]
+    fn instructions_lose_their_markup_and_keep_their_lines() {
+        let html = "<ol><li>Go to <a href=\"https://shop.example\">the&nbsp;page</a>.</li><li>Type &amp;\n send &lt;it&gt;</li></ol>";
+        assert_eq!(plain(html), "Go to the page.\nType &\nsend <it>");
+        assert_eq!(plain("no markup"), "no markup");
+        assert_eq!(plain("cut <off"), "cut");
+        assert_eq!(plain(""), "");
     }
 
     #[test]

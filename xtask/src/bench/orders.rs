@@ -79,7 +79,7 @@ pub fn on_postgres(bench: &Bench, report: &mut Report) -> Result<()> {
 fn database(cluster: &Cluster, name: &str, copy_of: Option<&str>) -> Result<Database> {
     let template = copy_of.map(|other| format!(" template kiosk_{other}")).unwrap_or_default();
     let sql = format!("create database kiosk_{name}{template}");
-    let mut command = Command::new(tools::postgres()?.join("psql"));
+    let mut command = Command::new(tools::psql()?);
     command.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--command", &sql, &cluster.url()]);
     run_command(&mut command).context("cannot make a database")?;
     Ok(Database::Postgres(cluster.url_of(&format!("kiosk_{name}"))))

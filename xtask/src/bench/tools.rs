@@ -40,7 +40,7 @@ impl Tool {
             Self::Nginx => nginx().and_then(|_| nchan()).map(|_| ()),
             Self::Wrk => wrk().map(|_| ()),
             Self::Strace => strace().map(|_| ()),
-            Self::Postgres => postgres().map(|_| ()),
+            Self::Postgres => postgres().and_then(|_| psql()).map(|_| ()),
         }
     }
 }
@@ -91,6 +91,12 @@ pub fn strace() -> Result<PathBuf> {
 /// The folder of PostgreSQL's programs.
 pub fn postgres() -> Result<PathBuf> {
     find_postgres().context("the PostgreSQL server is not installed (Debian: postgresql)")
+}
+
+/// PostgreSQL's command line, which may lie apart from the server's programs.
+pub fn psql() -> Result<PathBuf> {
+    let beside_server = postgres().ok().map(|folder| folder.join("psql")).filter(|program| program.is_file());
+    beside_server.or_else(|| program("psql")).context("psql is not installed (Debian: postgresql-client)")
 }
 
 /// Servers are often kept where only root's PATH leads.

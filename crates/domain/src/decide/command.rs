@@ -91,7 +91,7 @@ pub struct Place {
 /// How much unpaid orders may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
-    /// Unpaid orders per visitor.
+    /// Lines of unpaid orders per visitor.
     pub unpaid_per_visitor: i64,
 }
 

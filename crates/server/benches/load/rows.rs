@@ -106,8 +106,10 @@ pub fn run(arguments: &RowsArgs) -> anyhow::Result<Value> {
 
 /// A connection with the product's own settings.
 fn open(path: &Path) -> anyhow::Result<Connection> {
-    let opened = Conn::open(&Place::SqliteFile(path.to_owned()));
-    match opened.with_context(|| format!("cannot open {}", path.display()))? {
+    let mut opened =
+        Conn::open(&Place::SqliteFile(path.to_owned())).with_context(|| format!("cannot open {}", path.display()))?;
+    opened.prepare_to_commit().context("cannot set up the connection")?;
+    match opened {
         Conn::Sqlite(connection) => Ok(connection),
         Conn::Postgres { .. } => bail!("{} is not a file of SQLite", path.display()),
     }
@@ -143,6 +145,7 @@ fn read_rows(database: &Connection, select: &str, last: i64) -> anyhow::Result<V
 fn fresh_database(path: &Path, of_run: &Path) -> anyhow::Result<Connection> {
     let mut conn = Conn::open(&Place::SqliteFile(path.to_owned())).context("cannot make the scratch database")?;
     conn.migrate().context("cannot make the tables of the scratch database")?;
+    conn.prepare_to_commit().context("cannot set up the scratch database")?;
     let Conn::Sqlite(connection) = conn else { bail!("a file is always SQLite's") };
     let of_run = of_run.to_str().context("the path of the run's database is not UTF-8")?;
     connection.execute("attach database ?1 as run", [of_run])?;

@@ -45,7 +45,7 @@ pub fn run(arguments: &SingleArgs) -> anyhow::Result<Value> {
     let commands: Vec<Command> =
         (0..arguments.most_orders).map(|number| command(&kiosk, &config, number)).collect::<anyhow::Result<_>>()?;
     let mut conn = Conn::open(&config.database()?).context("cannot open the database")?;
-    conn.prefer_indexes().context("cannot set up the connection")?;
+    conn.prepare_to_commit().context("cannot set up the connection")?;
 
     let from = Instant::now() + Duration::from_secs(arguments.warm_up);
     let until = from + Duration::from_secs(arguments.seconds);

@@ -86,6 +86,8 @@ fn rates(config: &Config) -> anyhow::Result<Rates> {
         fiat_as_of,
         coins: usd.into_iter().map(|(coin, usd)| (coin, CoinRate { usd, as_of: fiat_as_of })).collect(),
         max_age: Span::hours(config.rates.max_age_hours),
+        coin_max_age: Span::minutes(config.rates.coin_max_age_minutes),
+        depeg_bps: config.rates.depeg_bps,
         never_stale: demo,
         ..Rates::default()
     };

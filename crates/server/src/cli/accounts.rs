@@ -22,6 +22,19 @@ pub enum PartnerCommand {
         #[command(flatten)]
         installation: Installation,
     },
+    /// Take a partner's id out of use: strict shops refuse it, and its servers are believed no longer.
+    Disable(Named),
+    /// Put it into use again.
+    Enable(Named),
+}
+
+/// One account.
+#[derive(clap::Args)]
+pub struct Named {
+    /// The id, as `list` shows it.
+    id: String,
+    #[command(flatten)]
+    installation: Installation,
 }
 
 #[derive(Subcommand)]
@@ -32,6 +45,15 @@ pub enum CustomerCommand {
         #[command(flatten)]
         installation: Installation,
     },
+    /// List customers.
+    List {
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Take a customer's token out of use.
+    Disable(Named),
+    /// Put it into use again.
+    Enable(Named),
 }
 
 /// Runs a partner command.
@@ -53,20 +75,53 @@ pub async fn partner(command: PartnerCommand) -> anyhow::Result<ExitCode> {
             kiosk.engine.write(move |tx| accounts::add(tx, &account)).await?;
             println!("{id}");
         }
-        PartnerCommand::List { installation } => {
-            let kiosk = installation.open().await?;
-            for partner in kiosk.engine.db.read(|tx| accounts::of_role(tx, Role::Partner)).await? {
-                let trusted = partner.trust_from.as_deref().unwrap_or("-");
-                println!("{}  {}  trusted: {trusted}", partner.id, partner.name);
-            }
-        }
+        PartnerCommand::List { installation } => list(&installation, Role::Partner).await?,
+        PartnerCommand::Disable(named) => named.set_active(Role::Partner, false).await?,
+        PartnerCommand::Enable(named) => named.set_active(Role::Partner, true).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+async fn list(installation: &Installation, role: Role) -> anyhow::Result<()> {
+    let kiosk = installation.open().await?;
+    for account in kiosk.engine.db.read(move |tx| accounts::of_role(tx, role)).await? {
+        let trusted = account.trust_from.map(|nets| format!("  trusted: {nets}")).unwrap_or_default();
+        let closed = if account.active { "" } else { "  disabled" };
+        println!("{}  {}{trusted}{closed}", account.id, account.name);
+    }
+    Ok(())
+}
+
+impl Named {
+    async fn set_active(self, role: Role, active: bool) -> anyhow::Result<()> {
+        let kiosk = self.installation.open().await?;
+        let (id, word) = (self.id.clone(), role.word());
+        if !kiosk.engine.write(move |tx| accounts::set_active(tx, role, &id, active)).await? {
+            anyhow::bail!("there is no {word} of that id; see `kiosk {word} list`");
+        }
+        let state = if active { "in use" } else { "disabled" };
+        println!("{word} {} is {state}; a running server knows it within seconds", self.id);
+        Ok(())
+    }
+}
+
 /// Runs a customer command.
 pub async fn customer(command: CustomerCommand) -> anyhow::Result<ExitCode> {
-    let CustomerCommand::Add { name, installation } = command;
+    let (name, installation) = match command {
+        CustomerCommand::Add { name, installation } => (name, installation),
+        CustomerCommand::List { installation } => {
+            list(&installation, Role::Customer).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        CustomerCommand::Disable(named) => {
+            named.set_active(Role::Customer, false).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        CustomerCommand::Enable(named) => {
+            named.set_active(Role::Customer, true).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let kiosk = installation.open().await?;
     let token = crate::entropy::token();
     let account = Account {

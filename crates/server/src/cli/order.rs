@@ -16,6 +16,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use domain::decide::{Command, Resolution};
 use domain::event::HoldReason;
+use domain::fulfil::Line;
 use domain::ids::OrderId;
 use domain::order::Order;
 use domain::project::OrderState;
@@ -57,6 +58,13 @@ pub enum OrderCommand {
     },
     /// Let an order on hold go on, or decide about one of its lines.
     Resolve(ResolveArgs),
+    /// Delete what an order knows of people: addresses, phone numbers, the visitor. For good; codes stay.
+    Forget {
+        /// Short number, or order id.
+        order: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
     /// Cancel an order for which no payment was seen.
     Cancel {
         /// Short number, or order id.
@@ -130,6 +138,7 @@ pub async fn run(command: OrderCommand) -> anyhow::Result<ExitCode> {
             let kiosk = arguments.installation.open().await?;
             resolve(&kiosk, &arguments.order, arguments.decision(), &arguments.note).await?
         }
+        OrderCommand::Forget { order, installation } => forget(&installation.open().await?, &order).await?,
         OrderCommand::Cancel { order, installation } => cancel(&installation.open().await?, &order).await?,
     };
     println!("{text}");
@@ -267,6 +276,26 @@ pub async fn resolve(kiosk: &Kiosk, order: &str, decision: Decision, note: &str)
     };
     let order = kiosk.engine.submit(Lane::Client, command).await?;
     Ok(format!("order {}: {done}; its state is {}", order.no, order.state.word()))
+}
+
+/// Deletes the key of an order's personal data, and with it the data.
+///
+/// # Errors
+/// A line is still to be delivered: nobody would know to whom.
+pub async fn forget(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
+    let order = find(kiosk, order).await?;
+    if order.payment.settled_at.is_none() && !order.payment.closed {
+        bail!("order {} can still be paid; cancel it, or wait until its late window is over", order.no);
+    }
+    if order.payment.settled_at.is_some() && !order.lines.iter().all(Line::is_ended) {
+        bail!("order {} has a line that is not delivered yet", order.no);
+    }
+    let id = order.id;
+    let known = kiosk.engine.write(move |tx| orders::forget_personal(tx, id)).await?;
+    Ok(match known {
+        true => format!("order {} knows nobody any more", order.no),
+        false => format!("order {} was forgotten before", order.no),
+    })
 }
 
 /// Cancels an order.

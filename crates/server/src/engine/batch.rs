@@ -2,6 +2,7 @@
 //!
 //! Claims change this overlay, which later commands of the same batch see; a refused command leaves nothing behind.
 
+use super::Committed;
 use crate::store::orders::{Changed, LoggedEvent, Posting};
 use crate::store::{DbError, Tx, claims, head, orders, transfers};
 use domain::asset::ChainKind;
@@ -136,7 +137,7 @@ impl Batch {
             counters: claims::counters(tx, &counters.into_iter().collect::<Vec<_>>())?,
             stock: claims::stock(tx, &skus.into_iter().collect::<Vec<_>>())?,
         };
-        let codes = claims::free_codes(tx, &wanted_codes(commands))?;
+        let codes = claims::free_codes(tx, &wanted_codes(commands), &now.day())?;
         let addresses = free_addresses(tx, market, places().count())?;
         Ok(Batch {
             head,
@@ -308,10 +309,10 @@ impl Batch {
         }
     }
 
-    /// Writes everything in bulk, a statement per table; answers the number of the newest event.
-    pub(super) fn write(self, tx: &mut Tx<'_>) -> Result<i64, DbError> {
+    /// Writes everything in bulk, a statement per table.
+    pub(super) fn write(self, tx: &mut Tx<'_>) -> Result<Committed, DbError> {
         if self.events.is_empty() {
-            return Ok(self.head.next_seq - 1);
+            return Ok(Committed { seq: self.head.next_seq - 1, leaves_work: false });
         }
         let changed: Vec<&Entry> =
             self.orders.values().filter(|entry| entry.order.version != entry.loaded_version).collect();
@@ -324,6 +325,7 @@ impl Batch {
             .iter()
             .map(|entry| (entry.order.id, entry.loaded_steps.clone(), entry.order.next_steps()))
             .collect();
+        let leaves_work = steps.iter().flat_map(|(.., after)| after).any(|step| step.due_at <= self.now);
         orders::rewrite_steps(tx, &steps)?;
         orders::write_personal(tx, self.written.personal)?;
         claims::remember(tx, self.written.idempotency, self.now)?;
@@ -345,7 +347,7 @@ impl Batch {
         head.last_at = self.now;
         head::advance(tx, &head)?;
         tx.notify()?;
-        Ok(head.next_seq - 1)
+        Ok(Committed { seq: head.next_seq - 1, leaves_work })
     }
 }
 

@@ -8,6 +8,7 @@ use domain::order::Order;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Which queue a command waits in. Workers never wait behind client creates.
@@ -71,8 +72,9 @@ impl Lanes {
         self.ready.notify_all();
     }
 
-    /// The committer's thread.
-    pub(super) fn run(&self, mut conn: Conn, shared: &Shared, clock: &dyn Clock) {
+    /// The committer's thread. Answers are handed out in `runtime`: waking each asker from here would cost the thread that
+    /// everybody waits for one system call per command.
+    pub(super) fn run(&self, mut conn: Conn, shared: &Shared, clock: &dyn Clock, runtime: Option<Handle>) {
         while let Some((batch, writes)) = self.next() {
             if let Err(error) = reopen(&mut conn) {
                 tracing::error!(error = &error as &dyn std::error::Error, "the database cannot be reached");
@@ -86,9 +88,15 @@ impl Lanes {
             let (commands, replies): (Vec<Command>, Vec<Reply>) = batch.into_iter().unzip();
             // Without an answer the askers hear that the server is busy: their replies are dropped here.
             let answers = guarded(&mut conn, |conn| commit_batch(conn, shared, commands, clock.now()));
-            for (reply, answer) in replies.into_iter().zip(answers.unwrap_or_default()) {
-                // The asker may have gone away; what was committed stays committed.
-                reply.send(answer).unwrap_or(());
+            let hand_out = move || {
+                for (reply, answer) in replies.into_iter().zip(answers.unwrap_or_default()) {
+                    // The asker may have gone away; what was committed stays committed.
+                    reply.send(answer).unwrap_or(());
+                }
+            };
+            match &runtime {
+                Some(runtime) => drop(runtime.spawn(async move { hand_out() })),
+                None => hand_out(),
             }
         }
     }
@@ -117,7 +125,7 @@ impl Lanes {
 pub(super) fn reopen(conn: &mut Conn) -> Result<bool, DbError> {
     let lost = conn.reopen_if_lost()?;
     if lost {
-        conn.prefer_indexes()?;
+        conn.prepare_to_commit()?;
     }
     Ok(lost)
 }

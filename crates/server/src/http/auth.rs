@@ -99,7 +99,7 @@ fn visitor(headers: &HeaderMap, peer: Option<IpAddr>, limiter: &Limiter) -> Opti
     Some(first_stranger.unwrap_or(peer))
 }
 
-/// Calls per second of one address, and the burst it may make.
+/// How often somebody may call, and the burst they may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     pub per_second: u32,
@@ -109,11 +109,13 @@ pub struct RateLimit {
 /// Addresses whose recent calls are remembered; beyond it the oldest are forgotten.
 const REMEMBERED: usize = 100_000;
 
-/// Counts calls per visitor and knows whose word on a visitor's address is taken.
+/// Counts calls per visitor and per partner, and knows whose word on a visitor's address is taken.
 pub struct Limiter {
-    limit: RateLimit,
+    of_address: RateLimit,
+    of_partner: RateLimit,
     trusted: RwLock<Vec<IpNet>>,
-    partners: RwLock<Vec<String>>,
+    /// Partners in use, each with its calls: only they are counted, so that nobody fills this with names of his own.
+    partners: RwLock<HashMap<String, Mutex<Bucket>>>,
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
@@ -123,18 +125,43 @@ struct Bucket {
     at: Time,
 }
 
-impl Limiter {
-    pub fn new(limit: RateLimit) -> Limiter {
-        Limiter { limit, trusted: RwLock::default(), partners: RwLock::default(), buckets: Mutex::default() }
+impl Bucket {
+    fn full(limit: RateLimit, now: Time) -> Bucket {
+        Bucket { milli_calls: i64::from(limit.burst) * 1_000, at: now }
     }
 
-    /// Takes over the partners as they are in the database now.
-    pub fn set_partners(&self, partners: &[accounts::Account]) {
-        let nets = partners.iter().filter_map(|partner| partner.trust_from.as_deref());
+    /// Takes one call out; `Err` says after how many seconds the next is welcome.
+    fn take(&mut self, limit: RateLimit, now: Time) -> Result<(), u32> {
+        let refilled = now.since(self.at).0.max(0).saturating_mul(i64::from(limit.per_second));
+        self.milli_calls = self.milli_calls.saturating_add(refilled).min(i64::from(limit.burst) * 1_000);
+        self.at = now;
+        if self.milli_calls < 1_000 {
+            let missing = 1_000 - self.milli_calls;
+            return Err(u32::try_from(missing / i64::from(limit.per_second.max(1)) / 1_000 + 1).unwrap_or(1));
+        }
+        self.milli_calls -= 1_000;
+        Ok(())
+    }
+}
+
+impl Limiter {
+    pub fn new(of_address: RateLimit, of_partner: RateLimit) -> Limiter {
+        let (trusted, partners, buckets) = (RwLock::default(), RwLock::default(), Mutex::default());
+        Limiter { of_address, of_partner, trusted, partners, buckets }
+    }
+
+    /// Takes over the partners as they are in the database now; one that is disabled is none.
+    pub fn set_partners(&self, partners: &[accounts::Account], now: Time) {
+        let active = || partners.iter().filter(|partner| partner.active);
+        let nets = active().filter_map(|partner| partner.trust_from.as_deref());
         let nets = nets.flat_map(|list| list.split(',')).filter_map(|net| net.trim().parse().ok()).collect();
         *self.trusted.write().expect("nobody panics while setting") = nets;
-        let names = partners.iter().filter(|partner| partner.active).map(|partner| partner.id.clone()).collect();
-        *self.partners.write().expect("nobody panics while setting") = names;
+        let mut known = self.partners.write().expect("nobody panics while setting");
+        known.retain(|id, _| active().any(|partner| partner.id == *id));
+        for partner in active() {
+            let full = || Mutex::new(Bucket::full(self.of_partner, now));
+            known.entry(partner.id.clone()).or_insert_with(full);
+        }
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {
@@ -142,12 +169,11 @@ impl Limiter {
     }
 
     fn knows(&self, partner: &str) -> bool {
-        self.partners.read().expect("nobody panics while setting").iter().any(|known| known == partner)
+        self.partners.read().expect("nobody panics while setting").contains_key(partner)
     }
 
-    /// Counts one call; `Err` says after how many seconds the next is welcome.
+    /// Counts one call of an address; `Err` says after how many seconds the next is welcome.
     pub fn count(&self, address: IpAddr, now: Time) -> Result<(), u32> {
-        let full = i64::from(self.limit.burst) * 1_000;
         let mut buckets = self.buckets.lock().expect("nobody panics while counting");
         if buckets.len() >= REMEMBERED {
             buckets.retain(|_, bucket| now.since(bucket.at).0 < 10_000);
@@ -156,16 +182,15 @@ impl Limiter {
         if buckets.len() >= REMEMBERED {
             buckets.clear();
         }
-        let bucket = buckets.entry(one_visitor(address)).or_insert(Bucket { milli_calls: full, at: now });
-        let refilled = now.since(bucket.at).0.max(0).saturating_mul(i64::from(self.limit.per_second));
-        bucket.milli_calls = bucket.milli_calls.saturating_add(refilled).min(full);
-        bucket.at = now;
-        if bucket.milli_calls < 1_000 {
-            let missing = 1_000 - bucket.milli_calls;
-            return Err(u32::try_from(missing / i64::from(self.limit.per_second.max(1)) / 1_000 + 1).unwrap_or(1));
-        }
-        bucket.milli_calls -= 1_000;
-        Ok(())
+        let bucket = buckets.entry(one_visitor(address)).or_insert_with(|| Bucket::full(self.of_address, now));
+        bucket.take(self.of_address, now)
+    }
+
+    /// The same of a partner; who is none is not counted.
+    pub fn count_partner(&self, partner: &str, now: Time) -> Result<(), u32> {
+        let partners = self.partners.read().expect("nobody panics while setting");
+        let Some(bucket) = partners.get(partner) else { return Ok(()) };
+        bucket.lock().expect("nobody panics while counting").take(self.of_partner, now)
     }
 }
 
@@ -183,8 +208,10 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     let path = request.uri().path();
     let for_operators = matches!(path, "/livez" | "/readyz");
     if !for_operators {
-        let address = visitor(request.headers(), peer, &app.reads.limiter);
-        let counted = address.map_or(Ok(()), |address| app.reads.limiter.count(address, app.engine.clock.now()));
+        let (limiter, now) = (&app.reads.limiter, app.engine.clock.now());
+        let counted = visitor(request.headers(), peer, limiter).map_or(Ok(()), |address| limiter.count(address, now));
+        let partner = request.headers().get("x-cr-application").and_then(|value| value.to_str().ok()).map(str::trim);
+        let counted = counted.and_then(|()| partner.map_or(Ok(()), |partner| limiter.count_partner(partner, now)));
         if let Err(seconds) = counted {
             return ApiError::too_many(seconds).into_response();
         }
@@ -219,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_allowed_and_then_the_pace() {
-        let limiter = Limiter::new(RateLimit { per_second: 2, burst: 3 });
+        let limiter = Limiter::new(RateLimit { per_second: 2, burst: 3 }, RateLimit { per_second: 1, burst: 1 });
         let address: IpAddr = "192.0.2.1".parse().expect("an address");
         let other: IpAddr = "192.0.2.2".parse().expect("an address");
         for _ in 0..3 {
@@ -233,12 +260,39 @@ mod tests {
 
     #[test]
     fn a_forwarded_address_counts_only_from_a_trusted_peer() {
-        let limiter = Limiter::new(RateLimit { per_second: 1, burst: 1 });
+        let once = RateLimit { per_second: 1, burst: 1 };
+        let limiter = Limiter::new(once, once);
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "10.0.0.1, 198.51.100.7, 192.0.2.9".parse().expect("a header"));
         let peer: Option<IpAddr> = "192.0.2.1".parse().ok();
         assert_eq!(visitor(&headers, peer, &limiter), peer);
         *limiter.trusted.write().expect("a lock") = vec!["192.0.2.0/24".parse().expect("a network")];
         assert_eq!(visitor(&headers, peer, &limiter), "198.51.100.7".parse().ok());
+    }
+
+    #[test]
+    fn a_partner_is_counted_whatever_the_addresses_and_a_disabled_one_is_nobody() {
+        let limiter = Limiter::new(RateLimit { per_second: 9, burst: 9 }, RateLimit { per_second: 1, burst: 2 });
+        let mut partner = accounts::Account {
+            id: "shop".to_owned(),
+            role: accounts::Role::Partner,
+            name: "Shop".to_owned(),
+            token_hash: None,
+            trust_from: Some("192.0.2.0/24".to_owned()),
+            active: true,
+            created_at: Time(0),
+        };
+        limiter.set_partners(std::slice::from_ref(&partner), Time(0));
+        assert_eq!(limiter.count_partner("shop", Time(0)), Ok(()));
+        // Being read again does not fill the bucket.
+        limiter.set_partners(std::slice::from_ref(&partner), Time(0));
+        assert_eq!(limiter.count_partner("shop", Time(0)), Ok(()));
+        assert_eq!(limiter.count_partner("shop", Time(0)), Err(1));
+        assert_eq!(limiter.count_partner("stranger", Time(0)), Ok(()));
+        let server: IpAddr = "192.0.2.7".parse().expect("an address");
+        assert!(limiter.knows("shop") && limiter.trusts(server));
+        partner.active = false;
+        limiter.set_partners(&[partner], Time(0));
+        assert!(!limiter.knows("shop") && !limiter.trusts(server));
     }
 }

@@ -9,11 +9,10 @@ use super::{App, HttpSettings};
 use crate::engine::Engine;
 use crate::store::{DbError, head, orders};
 use crate::vault::{Vault, VaultError};
-use bytes::Bytes;
 use domain::ids::OrderId;
 use domain::project;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -21,6 +20,8 @@ use tokio::sync::watch;
 
 /// Between comment lines that show a quiet stream is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A comment line as a chunk.
+const PING: &[u8] = b"8\r\n: ping\n\n\r\n";
 /// A reader who takes longer than this for one message is dropped.
 const SLOW_READER: Duration = Duration::from_secs(10);
 /// How often the log is looked at when nothing wakes us: another process may have written.
@@ -30,11 +31,10 @@ const PAGE: i64 = 2_000;
 const FORGET_EVERY: u32 = 64;
 
 /// One version of an order, rendered once for all its watchers.
-#[derive(Clone, Default)]
 pub struct Frame {
     pub version: i64,
-    /// The whole SSE message; empty before the first rendering.
-    pub message: Bytes,
+    /// The whole SSE message as one chunk of HTTP/1.1.
+    chunk: Box<[u8]>,
     /// Nothing can change by itself any more: `stop` follows.
     pub over: bool,
 }
@@ -42,7 +42,16 @@ pub struct Frame {
 /// The orders that somebody watches.
 #[derive(Default)]
 pub struct Tail {
-    watched: Mutex<HashMap<OrderId, watch::Sender<Frame>>>,
+    watched: Mutex<HashMap<OrderId, Watched>>,
+}
+
+/// One order, and what its watchers share.
+struct Watched {
+    /// The newest version that came while somebody watched.
+    changes: watch::Sender<Option<Arc<Frame>>>,
+    /// The version that they began with, as long as one of them still has to be sent it: most orders are watched for
+    /// minutes without a change, and a message takes as much memory as all the rest of a stream.
+    snapshot: Weak<Frame>,
 }
 
 /// What a handler gives away with its response: the connection then belongs to the stream's task.
@@ -51,41 +60,49 @@ pub struct Handover(pub Arc<Mutex<Option<Stream>>>);
 
 /// One open stream.
 pub struct Stream {
-    pub frames: watch::Receiver<Frame>,
+    first: Arc<Frame>,
+    changes: watch::Receiver<Option<Arc<Frame>>>,
     /// A version that the client already has; an equal snapshot is not sent again.
-    pub known: i64,
+    known: i64,
 }
 
 impl Tail {
-    /// Registers a watcher first, then makes sure that there is a frame: no change can fall between.
+    /// Registers a watcher first, then makes sure that there is a snapshot: no change can fall between.
     pub async fn subscribe(&self, app: &App, id: OrderId, known: i64) -> Result<Option<Stream>, VaultError> {
-        let mut frames = self.receiver(id);
-        if frames.borrow_and_update().version == 0 {
-            match render(&app.engine, &app.vault, &app.settings, id).await? {
-                Some(frame) => self.publish(id, frame),
-                None => {
-                    drop(frames);
-                    self.forget_unwatched();
-                    return Ok(None);
-                }
-            }
+        let (changes, shared) = self.register(id);
+        if let Some(first) = shared {
+            return Ok(Some(Stream { first, changes, known }));
         }
-        Ok(Some(Stream { frames, known }))
+        let Some(frame) = render(&app.engine, &app.vault, &app.settings, id).await? else {
+            drop(changes);
+            self.forget_unwatched();
+            return Ok(None);
+        };
+        let first = Arc::new(frame);
+        if let Some(watched) = self.watched.lock().expect("nobody panics while registering").get_mut(&id) {
+            watched.snapshot = Arc::downgrade(&first);
+        }
+        Ok(Some(Stream { first, changes, known }))
     }
 
-    fn receiver(&self, id: OrderId) -> watch::Receiver<Frame> {
+    /// What will come, and the newest that somebody has rendered already.
+    fn register(&self, id: OrderId) -> (watch::Receiver<Option<Arc<Frame>>>, Option<Arc<Frame>>) {
         let mut watched = self.watched.lock().expect("nobody panics while registering");
-        watched.entry(id).or_insert_with(|| watch::Sender::new(Frame::default())).subscribe()
+        let order =
+            watched.entry(id).or_insert_with(|| Watched { changes: watch::Sender::new(None), snapshot: Weak::new() });
+        let mut changes = order.changes.subscribe();
+        let newest = changes.borrow_and_update().clone();
+        (changes, newest.or_else(|| order.snapshot.upgrade()))
     }
 
-    /// A frame replaces older ones only, whoever rendered it.
+    /// A frame replaces older ones only.
     fn publish(&self, id: OrderId, frame: Frame) {
         let watched = self.watched.lock().expect("nobody panics while registering");
-        if let Some(sender) = watched.get(&id) {
-            sender.send_if_modified(|current| {
-                let newer = frame.version > current.version;
+        if let Some(order) = watched.get(&id) {
+            order.changes.send_if_modified(|current| {
+                let newer = current.as_ref().is_none_or(|current| frame.version > current.version);
                 if newer {
-                    *current = frame;
+                    *current = Some(Arc::new(frame));
                 }
                 newer
             });
@@ -93,13 +110,14 @@ impl Tail {
     }
 
     fn forget_unwatched(&self) {
-        self.watched.lock().expect("nobody panics while registering").retain(|_, sender| sender.receiver_count() > 0);
+        let mut watched = self.watched.lock().expect("nobody panics while registering");
+        watched.retain(|_, order| order.changes.receiver_count() > 0);
     }
 
     /// How many streams are open.
     pub fn open_streams(&self) -> usize {
         let watched = self.watched.lock().expect("nobody panics while registering");
-        watched.values().map(watch::Sender::receiver_count).sum()
+        watched.values().map(|order| order.changes.receiver_count()).sum()
     }
 
     /// Follows the event log until `stop`.
@@ -144,6 +162,11 @@ impl Tail {
         settings: &Arc<HttpSettings>,
         cursor: i64,
     ) -> Result<i64, VaultError> {
+        // Known before the look for watchers: whoever comes after it renders what is committed by then.
+        let newest = *engine.news().borrow();
+        if self.watched.lock().expect("nobody panics while registering").is_empty() {
+            return Ok(newest.max(cursor));
+        }
         let changes = engine.db.read(move |tx| orders::changes_after(tx, cursor, PAGE)).await?;
         let next = changes.last().map_or(cursor, |(seq, _)| *seq);
         let changed: BTreeSet<OrderId> = {
@@ -177,8 +200,9 @@ async fn render(
         let answer = convert::order(&opened, &market.catalogue, &market.rails, settings);
         let json = serde_json::to_string(&answer).expect("an order is JSON");
         let version = opened.order.version;
-        let message = Bytes::from(format!("id: {version}\ndata: {json}\n\n"));
-        Frame { version, message, over: project::is_over(&opened.order) }
+        let message = format!("id: {version}\ndata: {json}\n\n");
+        let chunk = chunk(message.as_bytes()).into_boxed_slice();
+        Frame { version, chunk, over: project::is_over(&opened.order) }
     }))
 }
 
@@ -198,39 +222,52 @@ pub async fn serve(
     framing: Framing,
     mut stop: watch::Receiver<bool>,
 ) {
+    let framed = |chunk: &[u8]| -> std::ops::Range<usize> {
+        match framing {
+            Framing::Chunked => 0..chunk.len(),
+            Framing::UntilClose => message_in(chunk),
+        }
+    };
     if write(&mut socket, &head).await.is_err() {
         return;
     }
+    drop(head);
+    let mut next = Some(stream.first);
     loop {
-        let frame = stream.frames.borrow_and_update().clone();
-        if frame.version > stream.known {
-            stream.known = frame.version;
-            if write(&mut socket, &chunk(&frame.message, framing)).await.is_err() {
+        if let Some(frame) = next.take() {
+            if frame.version > stream.known {
+                stream.known = frame.version;
+                if write(&mut socket, &frame.chunk[framed(&frame.chunk)]).await.is_err() {
+                    return;
+                }
+            }
+            if frame.over {
+                finish(&mut socket, framing).await;
                 return;
             }
         }
-        if frame.over {
-            finish(&mut socket, framing).await;
-            return;
-        }
         let beat = tokio::select! {
-            changed = stream.frames.changed() => if changed.is_err() { return } else { false },
+            changed = stream.changes.changed() => if changed.is_err() { return } else { false },
             () = tokio::time::sleep(HEARTBEAT) => true,
             () = peer_left(&socket) => return,
             _ = stop.changed() => return,
         };
-        if beat && write(&mut socket, &chunk(b": ping\n\n", framing)).await.is_err() {
+        if beat && write(&mut socket, &PING[framed(PING)]).await.is_err() {
             return;
+        }
+        if !beat {
+            next = stream.changes.borrow_and_update().clone();
         }
     }
 }
 
 /// `stop` tells the client to close and never reconnect (contract 4.5).
 async fn finish(socket: &mut TcpStream, framing: Framing) {
-    let mut end = chunk(b"event: stop\ndata: {}\n\n", framing);
-    if framing == Framing::Chunked {
-        end.extend_from_slice(b"0\r\n\r\n");
-    }
+    let stop = chunk(b"event: stop\ndata: {}\n\n");
+    let end = match framing {
+        Framing::Chunked => [stop.as_slice(), b"0\r\n\r\n"].concat(),
+        Framing::UntilClose => stop[message_in(&stop)].to_vec(),
+    };
     if write(socket, &end).await.is_ok() {
         // The peer may have closed first; then there is nobody left to tell.
         socket.shutdown().await.unwrap_or(());
@@ -238,7 +275,12 @@ async fn finish(socket: &mut TcpStream, framing: Framing) {
 }
 
 async fn write(socket: &mut TcpStream, bytes: &[u8]) -> Result<(), ()> {
-    match tokio::time::timeout(SLOW_READER, socket.write_all(bytes)).await {
+    // A reader who keeps up takes it at once; no timer is set for him.
+    let written = socket.try_write(bytes).unwrap_or(0);
+    if written == bytes.len() {
+        return Ok(());
+    }
+    match tokio::time::timeout(SLOW_READER, socket.write_all(&bytes[written..])).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(()),
     }
@@ -260,14 +302,28 @@ async fn peer_left(socket: &TcpStream) {
     }
 }
 
-fn chunk(bytes: &[u8], framing: Framing) -> Vec<u8> {
-    match framing {
-        Framing::UntilClose => bytes.to_vec(),
-        Framing::Chunked => {
-            let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
-            framed.extend_from_slice(bytes);
-            framed.extend_from_slice(b"\r\n");
-            framed
-        }
+/// A chunk of HTTP/1.1 (RFC 9112 section 7.1) around a message.
+fn chunk(message: &[u8]) -> Vec<u8> {
+    let mut chunk = format!("{:x}\r\n", message.len()).into_bytes();
+    chunk.reserve_exact(message.len() + 2);
+    chunk.extend_from_slice(message);
+    chunk.extend_from_slice(b"\r\n");
+    chunk
+}
+
+/// Where the message lies in its chunk.
+fn message_in(chunk: &[u8]) -> std::ops::Range<usize> {
+    let begin = chunk.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    begin..chunk.len() - 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_holds_its_message_and_its_length() {
+        assert_eq!(chunk(b": ping\n\n"), PING);
+        assert_eq!(&PING[message_in(PING)], b": ping\n\n");
     }
 }

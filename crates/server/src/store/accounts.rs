@@ -56,6 +56,12 @@ pub fn add(tx: &mut Tx<'_>, account: &Account) -> Result<bool, DbError> {
     Ok(tx.execute(sql, &values)? == 1)
 }
 
+/// Opens or closes an account; answers false if there is none of that id and role.
+pub fn set_active(tx: &mut Tx<'_>, role: Role, id: &str, active: bool) -> Result<bool, DbError> {
+    let sql = "update accounts set active = $1 where role = $2 and id = $3";
+    Ok(tx.execute(sql, &[i64::from(active).into(), role.word().into(), id.into()])? == 1)
+}
+
 /// All accounts of a role, oldest first.
 pub fn of_role(tx: &mut Tx<'_>, role: Role) -> Result<Vec<Account>, DbError> {
     let sql = format!("{COLUMNS} where role = $1 order by created_at_ms, id");

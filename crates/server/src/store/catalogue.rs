@@ -3,10 +3,16 @@
 use super::db::{DbError, Tx};
 use domain::time::Time;
 
-/// Keeps an imported catalogue file; it is in force from the commit on.
+/// Files that are kept: orders carry what they need of the catalogue that they were priced with.
+const KEPT: i64 = 20;
+
+/// Keeps an imported catalogue file; it is in force from the commit on. The oldest beyond twenty are forgotten.
 pub fn add(tx: &mut Tx<'_>, id: &str, body: &str, now: Time) -> Result<(), DbError> {
     let sql = "insert into catalogues (id, imported_at_ms, body) values ($1, $2, $3)";
     tx.execute(sql, &[id.into(), now.0.into(), body.into()])?;
+    let old = "delete from catalogues where id not in \
+        (select id from catalogues order by imported_at_ms desc, id desc limit $1)";
+    tx.execute(old, &[KEPT.into()])?;
     Ok(())
 }
 

@@ -13,12 +13,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// What stands under those (scope, key) pairs.
 pub fn replays(tx: &mut Tx<'_>, keys: &[(String, String)]) -> Result<BTreeMap<(String, String), Replay>, DbError> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let names: Vec<String> = keys.iter().map(|(_, key)| key.clone()).collect();
-    let rows =
-        tx.query("select scope, key, body_hash, order_id from idempotency where key = any($1)", &[names.into()])?;
+    let row = |(scope, key): &(String, String)| vec![scope.as_str().into(), key.as_str().into()];
+    let sql = "select scope, key, body_hash, order_id from idempotency, v where scope = v.c1 and key = v.c2";
+    let rows = tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows: keys.iter().map(row).collect() })?;
     let read = |row: &super::Row| {
         let replay = Replay { body_hash: row.text(2).to_owned(), order: read_id(row.text(3))? };
         Ok(((row.text(0).to_owned(), row.text(1).to_owned()), replay))
@@ -57,7 +54,7 @@ pub fn own_addresses(tx: &mut Tx<'_>, rows: Vec<(String, OrderId)>) -> Result<()
     let count = rows.len();
     let rows = rows.into_iter().map(|(address, order)| vec![address.into(), order.expose().into()]).collect();
     let sql = "update addresses set owner = v.c2 from v where addresses.address = v.c1 and addresses.owner is null returning addresses.address";
-    let owned = tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    let owned = tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows })?;
     all_written("addresses", owned.len(), count)
 }
 
@@ -93,15 +90,12 @@ pub fn address_owners(tx: &mut Tx<'_>, addresses: Vec<String>) -> Result<BTreeMa
 
 /// The counters of those keys that exist.
 pub fn counters(tx: &mut Tx<'_>, keys: &[CounterKey]) -> Result<BTreeMap<CounterKey, Counter>, DbError> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let subjects: Vec<String> = keys.iter().map(|key| key.subject.clone()).collect();
-    let rules: Vec<String> = keys.iter().map(|key| key.rule.clone()).collect();
-    let periods: Vec<String> = keys.iter().map(|key| key.period.clone()).collect();
-    let sql = "select rule, subject, period, held, used from counters \
-        where rule = any($1) and subject = any($2) and period = any($3)";
-    let rows = tx.query(sql, &[rules.into(), subjects.into(), periods.into()])?;
+    use Column::Text;
+    let row =
+        |key: &CounterKey| vec![key.rule.as_str().into(), key.subject.as_str().into(), key.period.as_str().into()];
+    // One look into the index per key. Three lists would make the database try every combination of their members.
+    let sql = "select rule, subject, period, held, used from counters, v where rule = v.c1 and subject = v.c2 and period = v.c3";
+    let rows = tx.with_rows(sql, Bulk { columns: &[Text, Text, Text], rows: keys.iter().map(row).collect() })?;
     let read = |row: &super::Row| {
         let text = |at| row.text(at).to_owned();
         (
@@ -144,12 +138,17 @@ pub fn write_stock(tx: &mut Tx<'_>, rows: Vec<(Sku, StockCount)>) -> Result<(), 
     Ok(())
 }
 
-/// Up to `limit` codes without owner of each SKU, oldest first.
-pub fn free_codes(tx: &mut Tx<'_>, wanted: &BTreeMap<Sku, i64>) -> Result<BTreeMap<Sku, VecDeque<CodeId>>, DbError> {
-    let sql = "select id from codes where sku = $1 and owner is null and state = 'ready' order by id limit $2";
+/// Up to `limit` codes of each SKU that nobody owns and that are good on that day (`YYYY-MM-DD`).
+pub fn free_codes(
+    tx: &mut Tx<'_>,
+    wanted: &BTreeMap<Sku, i64>,
+    day: &str,
+) -> Result<BTreeMap<Sku, VecDeque<CodeId>>, DbError> {
+    let sql = "select id from codes where sku = $1 and owner is null and state = 'ready' \
+        and (expires_on is null or expires_on >= $2) order by id limit $3";
     let mut found = BTreeMap::new();
     for (sku, limit) in wanted {
-        let rows = tx.query(sql, &[sku.as_str().into(), (*limit).into()])?;
+        let rows = tx.query(sql, &[sku.as_str().into(), day.into(), (*limit).into()])?;
         found.insert(sku.clone(), rows.iter().map(|row| CodeId::new(row.text(0))).collect());
     }
     Ok(found)
@@ -166,7 +165,7 @@ pub fn take_codes(tx: &mut Tx<'_>, rows: Vec<(CodeId, OrderId, u32)>) -> Result<
     let rows =
         rows.into_iter().map(|(code, order, line)| vec![code.as_str().into(), owner(order, line).into()]).collect();
     let sql = "update codes set owner = v.c2 from v where codes.id = v.c1 and codes.owner is null returning codes.id";
-    let taken = tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows })?;
     all_written("codes", taken.len(), count)
 }
 

@@ -85,8 +85,6 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
         skipped += skip_addresses(tx, kind, epoch)?;
     }
     tx.execute("delete from networks", &[])?;
-    // Their holders ended with the database that was lost.
-    tx.execute("delete from leases", &[])?;
     Ok(Begun { epoch, next_no, quarantined, skipped })
 }
 

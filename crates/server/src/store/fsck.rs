@@ -6,9 +6,12 @@ use super::db::{DbError, Tx};
 use super::{claims, orders};
 use domain::event::Event;
 use domain::ids::{OrderId, Sku};
+use domain::ledger::Transfer;
 use domain::limits::{Counter, CounterKey};
 use domain::order::Order;
+use domain::payment::TransferStatus;
 use domain::postings::postings;
+use domain::time::Time;
 use domain::validate::StockCount;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,8 +71,11 @@ fn fold_log(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<BTreeMap<OrderId
                     Vec::new()
                 }
                 (Some(order), event) if logged.version == order.version + 1 => {
-                    let wanted = postings(order, event);
-                    order.apply(event, logged.at);
+                    let Some((next, wanted)) = fold(order, event, logged.at) else {
+                        findings.report(format!("event {} is not legal for its order as it was then", logged.seq));
+                        continue;
+                    };
+                    *order = next;
                     wanted
                 }
                 _ => {
@@ -92,6 +98,16 @@ fn fold_log(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<BTreeMap<OrderId
             findings.report(format!("ledger transfers of event {seq} belong to no event"));
         }
     }
+}
+
+/// The order after one more event, and what the ledger must say of it; none if the fold refuses the event.
+fn fold(order: &Order, event: &Event, at: Time) -> Option<(Order, Vec<Transfer>)> {
+    let folded = std::panic::catch_unwind(|| {
+        let mut next = order.clone();
+        next.apply(event, at);
+        (next, postings(order, event))
+    });
+    folded.ok()
 }
 
 type LedgerRows = BTreeMap<i64, Vec<(String, String, String, i64)>>;
@@ -302,16 +318,21 @@ fn check_codes(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings: &mu
 
 /// Every transfer to an order's address is known to that order in the standing that was credited.
 fn check_transfers(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings: &mut Findings) -> Result<(), DbError> {
-    let sql = "select order_id, id, credited from chain_transfers where order_id is not null and credited is not null";
-    let mut credited = BTreeMap::<(OrderId, String), String>::new();
+    let sql = "select order_id, id, credited, units from chain_transfers \
+        where order_id is not null and credited is not null";
+    let mut credited = BTreeMap::<(OrderId, String), (String, i64)>::new();
     for row in tx.query(sql, &[])? {
-        credited.insert((orders::read_id(row.text(0))?, row.text(1).to_owned()), row.text(2).to_owned());
+        let known = (row.text(2).to_owned(), row.int(3));
+        credited.insert((orders::read_id(row.text(0))?, row.text(1).to_owned()), known);
     }
     for order in folded.values() {
         for received in &order.payment.received {
             let known = credited.remove(&(order.id, received.transfer.to_string()));
-            if known.as_deref() != Some(received.status.word()) {
-                findings.report(format!("a transfer of order {} is credited as {known:?}", order.no));
+            let standing = known.as_ref().map(|(standing, _)| standing.as_str());
+            if standing != Some(received.status.word()) {
+                findings.report(format!("a transfer of order {} is credited as {standing:?}", order.no));
+            } else if received.status == TransferStatus::Confirmed && known.is_some_and(|(_, u)| u != received.units) {
+                findings.report(format!("a transfer of order {} is worth something else on its chain", order.no));
             }
         }
     }

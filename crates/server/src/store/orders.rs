@@ -91,7 +91,7 @@ pub fn write(tx: &mut Tx<'_>, changed: &[Changed<'_>]) -> Result<(), DbError> {
             order.origin.partner.clone().into(),
             order.placed_at.0.into(),
             order.updated_at.0.into(),
-            serde_json::to_string(order).expect("an order is JSON").into(),
+            json(order).into(),
         ]
     };
     let tail = "on conflict (id) do update set version = excluded.version, prior_version = excluded.prior_version, \
@@ -108,6 +108,13 @@ pub fn write(tx: &mut Tx<'_>, changed: &[Changed<'_>]) -> Result<(), DbError> {
         )));
     }
     Ok(())
+}
+
+/// Orders and events as they are kept. Most are between one and two KiB: the text is given its room at once.
+fn json(value: &impl serde::Serialize) -> String {
+    let mut text = Vec::with_capacity(2_048);
+    serde_json::to_writer(&mut text, value).expect("orders and events are JSON");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 /// One row of the event log.
@@ -130,7 +137,7 @@ pub fn append_events(tx: &mut Tx<'_>, events: &[LoggedEvent]) -> Result<(), DbEr
             logged.version.into(),
             logged.at.0.into(),
             logged.event.kind().into(),
-            serde_json::to_string(&logged.event).expect("an event is JSON").into(),
+            json(&logged.event).into(),
         ]
     };
     let rows = events.iter().map(row).collect();
@@ -237,7 +244,7 @@ pub fn rewrite_steps(tx: &mut Tx<'_>, changes: &[(OrderId, Vec<Step>, Vec<Step>)
             ]);
         }
     }
-    tx.update_all(
+    tx.with_rows(
         "delete from steps where (order_id, slot) in (select c1, c2 from v)",
         Bulk { columns: &[Text, Text], rows: gone },
     )?;
@@ -329,7 +336,7 @@ pub fn personal_sealed_by_older_keys(
 /// since it was read stays as it is, so that nothing that was forgotten comes back.
 pub fn reseal_personal(tx: &mut Tx<'_>, rows: Vec<(OrderId, String, String)>) -> Result<(), DbError> {
     let rows = rows.into_iter().map(|(id, old, new)| vec![id.expose().into(), old.into(), new.into()]).collect();
-    tx.update_all(
+    tx.with_rows(
         "update personal set key = v.c3 from v where personal.order_id = v.c1 and personal.key = v.c2",
         Bulk { columns: &[Column::Text; 3], rows },
     )?;

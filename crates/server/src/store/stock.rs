@@ -47,6 +47,28 @@ pub fn add(tx: &mut Tx<'_>, codes: Vec<NewCode>, now: Time) -> Result<(), DbErro
     Ok(())
 }
 
+/// Whether codes are on the shelf that were good before that day (`YYYY-MM-DD`) only.
+pub fn has_expired(tx: &mut Tx<'_>, day: &str) -> Result<bool, DbError> {
+    let sql = "select id from codes where owner is null and state = 'ready' and expires_on < $1 limit 1";
+    Ok(tx.query_one(sql, &[day.into()])?.is_some())
+}
+
+/// Takes codes off the shelf that were good before that day (`YYYY-MM-DD`) only; answers how many of each SKU. The log
+/// is locked first: the counts belong to whoever holds it.
+pub fn retire_expired(tx: &mut Tx<'_>, day: &str, now: Time) -> Result<BTreeMap<Sku, i64>, DbError> {
+    super::head::lock(tx, now)?;
+    let sql =
+        "update codes set state = 'expired' where owner is null and state = 'ready' and expires_on < $1 returning sku";
+    let mut retired = BTreeMap::<Sku, i64>::new();
+    for row in tx.query(sql, &[day.into()])? {
+        *retired.entry(Sku::new(row.text(0))).or_default() += 1;
+    }
+    let rows = retired.iter().map(|(sku, count)| vec![sku.as_str().into(), (*count).into()]).collect();
+    let sql = "update stock set free = stock.free - v.c2 from v where stock.sku = v.c1";
+    tx.with_rows(sql, Bulk { columns: &[Column::Text, Column::Int], rows })?;
+    Ok(retired)
+}
+
 /// All counts, by SKU.
 pub fn counts(tx: &mut Tx<'_>) -> Result<BTreeMap<Sku, StockCount>, DbError> {
     let rows = tx.query("select sku, free, held from stock order by sku", &[])?;
@@ -70,7 +92,7 @@ pub fn sealed_by_older_keys(tx: &mut Tx<'_>, active: &str, limit: i64) -> Result
 /// Writes codes as they are sealed now.
 pub fn reseal(tx: &mut Tx<'_>, rows: Vec<(CodeId, String)>) -> Result<(), DbError> {
     let rows = rows.into_iter().map(|(id, sealed)| vec![id.as_str().into(), sealed.into()]).collect();
-    tx.update_all(
+    tx.with_rows(
         "update codes set sealed = v.c2 from v where codes.id = v.c1",
         Bulk { columns: &[Column::Text; 2], rows },
     )?;

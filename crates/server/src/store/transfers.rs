@@ -45,7 +45,7 @@ pub fn record_scan(tx: &mut Tx<'_>, network: &NetworkId, watched: &Watched, chan
     });
     let rows = standing.map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
     let sql = "update chain_transfers set status = v.c2 from v where chain_transfers.id = v.c1";
-    tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows })?;
     Ok(())
 }
 
@@ -152,6 +152,6 @@ fn read_fact(row: &Row) -> Result<(TransferFact, Option<OrderId>), DbError> {
 pub fn mark_credited(tx: &mut Tx<'_>, rows: Vec<(TransferId, TransferStatus)>) -> Result<(), DbError> {
     let rows = rows.into_iter().map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
     let sql = "update chain_transfers set credited = v.c2 from v where chain_transfers.id = v.c1";
-    tx.update_all(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows })?;
     Ok(())
 }

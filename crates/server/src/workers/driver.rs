@@ -35,29 +35,28 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
         running.spawn(async move { watch_and_credit(engine, outside, stop).await });
     }
     {
-        let (engine, stop) = (engine.clone(), stop.clone());
         let work = engine.clone();
-        running.spawn(repeat("advance", engine, stop, move || {
+        running.spawn(repeat("advance", Some(engine.due_work()), stop.clone(), move || {
             let engine = work.clone();
             async move { advance::run_own(&engine, engine.clock.now()).await }
         }));
     }
     for supplier in outside.suppliers.clone() {
         let (work, vault) = (engine.clone(), vault.clone());
-        running.spawn(repeat("supplier", engine.clone(), stop.clone(), move || {
+        running.spawn(repeat("supplier", Some(engine.due_work()), stop.clone(), move || {
             let (engine, vault, supplier) = (work.clone(), vault.clone(), supplier.clone());
             async move { advance::run_supplier(&engine, &vault, supplier.as_ref(), engine.clock.now()).await }
         }));
     }
     {
         let (work, vault, outside) = (engine.clone(), vault.clone(), outside.clone());
-        running.spawn(repeat("mail", engine.clone(), stop.clone(), move || {
+        running.spawn(repeat("mail", None, stop.clone(), move || {
             let (engine, vault, outside) = (work.clone(), vault.clone(), outside.clone());
             async move { mail(&engine, &vault, &outside).await }
         }));
     }
     let work = engine.clone();
-    running.spawn(repeat("catalogue", engine.clone(), stop, move || {
+    running.spawn(repeat("catalogue", None, stop, move || {
         let engine = work.clone();
         async move { catalogue::run_once(&engine).await }
     }));
@@ -100,14 +99,18 @@ async fn watch_and_credit(engine: Engine, outside: Outside, mut stop: signal::Re
     }
 }
 
-async fn repeat<F, W>(name: &'static str, engine: Engine, mut stop: signal::Receiver<bool>, work: F)
-where
+/// Calls a worker again and again: at once after `wake`, else at the slow pace.
+async fn repeat<F, W>(
+    name: &'static str,
+    mut wake: Option<signal::Receiver<i64>>,
+    mut stop: signal::Receiver<bool>,
+    work: F,
+) where
     F: Fn() -> W + Send,
     W: Future<Output = Result<Ran, WorkerError>> + Send,
 {
-    let mut news = engine.news();
     while !*stop.borrow() {
-        news.mark_unchanged();
+        wake.iter_mut().for_each(signal::Receiver::mark_unchanged);
         match work().await {
             Ok(Ran::Worked) => continue,
             Ok(Ran::Idle) => {}
@@ -121,10 +124,21 @@ where
             }
         }
         tokio::select! {
-            _ = news.changed() => {}
+            () = woken(wake.as_mut()) => {}
             () = tokio::time::sleep(PACE) => {}
             _ = stop.changed() => {}
         }
+    }
+}
+
+/// Without a signal, or once the engine that gives it is gone, only the slow pace is left.
+async fn woken(wake: Option<&mut signal::Receiver<i64>>) {
+    let changed = match wake {
+        Some(wake) => wake.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
     }
 }
 

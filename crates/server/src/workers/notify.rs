@@ -10,11 +10,12 @@ use crate::ports::{Mail, Mailer, Sent};
 use crate::store::mails::{self, MailKind, MailRow};
 use crate::store::{orders, settings};
 use crate::vault::{OpenOrder, Vault};
-use domain::catalog::DeliveryMethod;
+use domain::catalog::{Catalogue, DeliveryMethod};
 use domain::event::Event;
 use domain::money::units_to_text;
 use domain::order::Order;
 use domain::time::{Span, Time};
+use domain::validate::QuotedLine;
 use std::sync::Arc;
 
 const READER: &str = "mail";
@@ -87,7 +88,9 @@ pub async fn send_once(
             put_off(engine, row, now).await?;
             continue;
         }
-        let mail = opened.as_ref().and_then(|opened| render(vault, opened, row, settings));
+        let catalogue = engine.shared.market().catalogue.clone();
+        let mail =
+            opened.as_ref().and_then(|opened| render(vault, opened, row, &Paper { settings, catalogue: &catalogue }));
         let sent = match &mail {
             Some(mail) => {
                 if row.kind == MailKind::Delivery && !settings.codes_in_mail {
@@ -141,8 +144,14 @@ fn wait(attempts: i64) -> Span {
     Span::seconds(5_i64.saturating_mul(1 << attempts.clamp(0, 20)).min(7_200))
 }
 
-fn render(vault: &Vault, opened: &OpenOrder, row: &MailRow, settings: &MailSettings) -> Option<Mail> {
-    let order = &opened.order;
+/// What every mail is written on.
+struct Paper<'a> {
+    settings: &'a MailSettings,
+    catalogue: &'a Catalogue,
+}
+
+fn render(vault: &Vault, opened: &OpenOrder, row: &MailRow, paper: &Paper<'_>) -> Option<Mail> {
+    let (order, settings) = (&opened.order, paper.settings);
     let language = order.origin.language.as_str();
     let (to, (subject, text)) = match row.kind {
         MailKind::Confirmation => {
@@ -161,7 +170,7 @@ fn render(vault: &Vault, opened: &OpenOrder, row: &MailRow, settings: &MailSetti
                 return None;
             }
             let to = opened.personal.beneficiaries.get(row.line as usize)?.clone();
-            (to, delivery(vault, opened, row, settings, title(quoted)))
+            (to, delivery(vault, opened, row, quoted, paper))
         }
     };
     Some(Mail { message_id: row.id.clone(), to, subject, text })
@@ -171,10 +180,10 @@ fn delivery(
     vault: &Vault,
     opened: &OpenOrder,
     row: &MailRow,
-    settings: &MailSettings,
-    title: String,
+    quoted: &QuotedLine,
+    paper: &Paper<'_>,
 ) -> (String, String) {
-    let order = &opened.order;
+    let (order, settings, title) = (&opened.order, paper.settings, title(quoted));
     let language = order.origin.language.as_str();
     let order_no = order.no.to_string();
     match opened.goods.get(row.line as usize).cloned().flatten().filter(|_| settings.codes_in_mail) {
@@ -185,7 +194,7 @@ fn delivery(
                 code: goods.pin_code.into(),
                 serial: goods.pin_serial.map(Into::into),
                 security: goods.security_code.map(Into::into),
-                instructions_text: String::new(),
+                instructions_text: mail_text::plain(&how_to_redeem(paper.catalogue, quoted, language)),
             };
             mail_text::delivery_with_code(language, &goods)
         }
@@ -196,7 +205,13 @@ fn delivery(
     }
 }
 
-fn title(line: &domain::validate::QuotedLine) -> String {
+/// As the catalogue says it today; nothing if the brand has left it.
+fn how_to_redeem(catalogue: &Catalogue, quoted: &QuotedLine, language: &str) -> String {
+    let brand = catalogue.brand(&quoted.country, &quoted.brand);
+    brand.map(|brand| brand.text(language).1.how_to_redeem).unwrap_or_default()
+}
+
+fn title(line: &QuotedLine) -> String {
     format!("{} {}", line.brand, line.denomination)
 }
 

@@ -76,8 +76,30 @@ pub(super) fn explain(order: &Order, log: &[LoggedEvent], same: &str) -> String 
     text.join("\n")
 }
 
+/// Where the order came from, as far as the client said so; every text of it is the client's own.
+fn came_from(order: &Order) -> Option<String> {
+    let origin = &order.origin;
+    let part = |label: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!("{label} {}", clean(order, &value.chars().take(60).collect::<String>())))
+    };
+    let mut parts: Vec<String> = [
+        part("partner", &origin.partner),
+        part("client", &origin.client_version),
+        part("customer", &origin.customer),
+        part("campaign", &origin.utm_source),
+        part("country", &origin.country),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if origin.newsletter {
+        parts.push("newsletter wanted".to_owned());
+    }
+    (!parts.is_empty()).then(|| format!("  From {}.", parts.join(", ")))
+}
+
 fn head(order: &Order) -> Vec<String> {
-    vec![
+    let mut text = vec![
         format!("Order {}: {}", order.no, order.state.word()),
         format!("  {}", meaning(order)),
         format!(
@@ -88,7 +110,9 @@ fn head(order: &Order) -> Vec<String> {
             order.placed_at.rfc3339(),
             order.expires_at.rfc3339()
         ),
-    ]
+    ];
+    text.extend(came_from(order));
+    text
 }
 
 /// What the state means for this order.

@@ -187,6 +187,10 @@ fn one_visitor_holds_so_many_unpaid_orders_and_no_more() {
         let second = shop.order(order_id(2));
         shop.submit(expire(&second)).expect("its window is over");
         shop.submit(capped(7, "one")).expect("neither does an expired one");
+        // An order of three lines is not let in where two are allowed.
+        let mut long = market::place(8, &[BOUGHT, BOUGHT, BOUGHT]);
+        (long.caps.unpaid_per_visitor, long.visitor) = (2, "a third".to_owned());
+        assert_eq!(refusal(&shop.submit(command(long))), Some(&Refusal::TooManyUnpaid));
         shop.check();
     });
 }

@@ -104,6 +104,17 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "update chain_transfers set credited = 'seen' where credited = 'confirmed'",
         "is credited as Some(\"seen\")",
     ),
+    (
+        "an event that cannot follow",
+        "update events set body = '{\"type\":\"line_sent\",\"line\":0,\"attempt\":9,\"supplier\":\"x\",\
+         \"reference\":\"r\",\"deadline\":0}' where kind = 'expired'",
+        "is not legal for its order as it was then",
+    ),
+    (
+        "the amount of a payment",
+        "update chain_transfers set units = units + 1 where credited = 'confirmed'",
+        "is worth something else on its chain",
+    ),
     ("a lost payment", "delete from chain_transfers", "is credited as None"),
     (
         "a payment to another order",

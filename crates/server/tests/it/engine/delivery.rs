@@ -56,6 +56,40 @@ fn codes_of_our_own_are_given_out_once_each() {
 }
 
 #[test]
+fn a_code_that_expired_on_the_shelf_is_nobodys() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        shop.stock(OWN, 2);
+        let (first, second) = (shop.sell(1, OWN), shop.sell(2, OWN));
+        let yesterday = (shop.now + Span::hours(-24)).day();
+        let sql = "update codes set expires_on = $1 where id = 'own-code-00000'";
+        write(shop.conn, |tx| tx.execute(sql, &[yesterday.as_str().into()]));
+        let served = shop.submit(begin(&first, Some(sku(OWN)))).expect("the other one is good");
+        assert_eq!(served.lines[0], Line::Delivered { at: shop.now, code: Some(CodeId::new("own-code-00001")) });
+        let refused = shop.submit(begin(&second, Some(sku(OWN)))).expect("an answer");
+        assert_eq!((refused.state, refused.credit_units), (OrderState::WaitingForManualAction, DUE));
+        shop.check();
+    });
+}
+
+/// A row that its own events do not make: deciding about it panics.
+#[test]
+fn an_order_about_which_the_rules_break_waits_for_a_person() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let (order, other) = (shop.sell(1, BOUGHT), shop.sell(2, BOUGHT));
+        let damage = "update orders set body = replace(body, '\"lines\":[{\"sku\"', '\"lines\":[],\"lost\":[{\"sku\"') \
+            where no = 1001";
+        assert_eq!(write(shop.conn, |tx| tx.execute(damage, &[])), 1);
+        let answers = shop.commit(vec![begin(&order, None), begin(&other, None)]);
+        assert_eq!(refusal(&answers[0]), Some(&Refusal::Defect));
+        assert!(is_at_supplier(answers[1].as_ref().expect("nobody else is kept waiting")));
+        let held = shop.order(order.id).hold.expect("it waits for a person");
+        assert_eq!(held.reason, HoldReason::InvariantBroken);
+    });
+}
+
+#[test]
 fn a_supplier_is_asked_once_and_its_code_is_kept() {
     for_each_store(|conn| {
         let mut shop = Shop::open(conn);

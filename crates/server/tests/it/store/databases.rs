@@ -77,7 +77,7 @@ impl Database {
     /// One more connection to a database that was opened before.
     pub fn connect(&self) -> Conn {
         let mut conn = Conn::open(&self.place).expect("the database is there");
-        conn.prefer_indexes().expect("a setting of the connection");
+        conn.prepare_to_commit().expect("a setting of the connection");
         conn
     }
 }

@@ -174,7 +174,7 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
 
         assert_eq!(counts(conn)[&sku(OWN)], StockCount { free: 0, held: 1 }, "promises stay promises");
         let wanted = BTreeMap::from([(sku(OWN), 10)]);
-        assert!(read(conn, |tx| claims::free_codes(tx, &wanted))[&sku(OWN)].is_empty());
+        assert!(read(conn, |tx| claims::free_codes(tx, &wanted, "2026-01-01"))[&sku(OWN)].is_empty());
         assert!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Evm, 10)).is_empty());
         assert_eq!(read(conn, |tx| claims::pool_size(tx, ChainKind::Evm)), (0, 3 + JUMP));
         assert_eq!(read(conn, |tx| claims::pool_size(tx, ChainKind::Svm)), (0, 0), "an empty pool stays empty");
@@ -205,7 +205,7 @@ fn quarantined_codes_are_for_sale_once_they_are_released() {
         assert_eq!(write(conn, |tx| epoch::release(tx, &[sku(OWN)], now)), waiting);
         assert_eq!(counts(conn)[&sku(OWN)], StockCount { free: 2, held: 0 });
         let wanted = BTreeMap::from([(sku(OWN), 10)]);
-        assert_eq!(read(conn, |tx| claims::free_codes(tx, &wanted))[&sku(OWN)].len(), 2);
+        assert_eq!(read(conn, |tx| claims::free_codes(tx, &wanted, "2026-01-01"))[&sku(OWN)].len(), 2);
         assert_eq!(read(conn, epoch::quarantined), BTreeMap::new());
         assert_eq!(write(conn, |tx| epoch::release(tx, &[sku(OWN)], now)), BTreeMap::new(), "they are released once");
         assert_eq!(counts(conn)[&sku(OWN)], StockCount { free: 2, held: 0 });

@@ -1,6 +1,6 @@
 //! What the operator puts in: codes, catalogues with their logos, accounts.
 
-use super::databases::{for_each_store, is_lasting, read, refused, write};
+use super::databases::{for_each_store, is_lasting, now, read, refused, write};
 use crate::harness::START;
 use crate::market::{self, MIXED, OWN, order_id, sku};
 use domain::ids::CodeId;
@@ -60,6 +60,42 @@ fn a_code_is_imported_once_and_its_twin_spoils_the_import() {
         let sql = "select expires_on, added_at_ms, state from codes where id = 'new row'";
         let row = read(conn, |tx| tx.query_one(sql, &[])).expect("it was imported");
         assert_eq!((row.text(0), row.int(1), row.text(2)), ("2027-01-31", START.0, "ready"));
+    });
+}
+
+#[test]
+fn a_code_whose_last_day_is_over_leaves_the_shelf() {
+    for_each_store(|conn| {
+        let code = |name: &str, expires_on: Option<&str>| NewCode {
+            id: CodeId::new(name),
+            sku: sku(OWN),
+            sealed: "sealed".to_owned(),
+            fingerprint: format!("print of {name}"),
+            expires_on: expires_on.map(str::to_owned),
+        };
+        let codes = vec![code("a", Some("2026-01-31")), code("b", Some("2026-02-01")), code("c", None)];
+        write(conn, |tx| stock::add(tx, codes, START));
+        // Sold before its day was over: it is somebody's.
+        write(conn, |tx| stock::add(tx, vec![code("sold", Some("2026-01-01"))], START));
+        write(conn, |tx| claims::take_codes(tx, vec![(CodeId::new("sold"), order_id(1), 0)]));
+        write(conn, |tx| claims::write_stock(tx, vec![(sku(OWN), StockCount { free: 3, held: 0 })]));
+
+        let wanted = BTreeMap::from([(sku(OWN), 9)]);
+        let mut good_on = |day: &str| -> Vec<String> {
+            let found = read(conn, |tx| claims::free_codes(tx, &wanted, day));
+            found[&sku(OWN)].iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(good_on("2026-01-31"), ["a", "b", "c"]);
+        assert_eq!(good_on("2026-02-01"), ["b", "c"]);
+        assert_eq!(good_on("2027-01-01"), ["c"]);
+
+        assert!(!read(conn, |tx| stock::has_expired(tx, "2026-01-31")));
+        assert!(read(conn, |tx| stock::has_expired(tx, "2026-02-01")));
+        let now = now(conn);
+        let retired = write(conn, |tx| stock::retire_expired(tx, "2026-02-01", now));
+        assert_eq!(retired, BTreeMap::from([(sku(OWN), 1)]));
+        assert_eq!(counts(conn), [("own-100".to_owned(), 2, 0)]);
+        assert!(!read(conn, |tx| stock::has_expired(tx, "2026-02-01")));
     });
 }
 
@@ -165,6 +201,13 @@ fn a_token_opens_the_active_account_that_has_it() {
         assert_eq!(opened("hash-b"), None);
         assert_eq!(opened("hash-c"), None);
         assert_eq!(opened(""), None);
+
+        // Closed and opened again, by its id and role alone.
+        assert!(!write(conn, |tx| accounts::set_active(tx, Role::Partner, "a", false)));
+        assert!(write(conn, |tx| accounts::set_active(tx, Role::Customer, "a", false)));
+        assert_eq!(read(conn, |tx| accounts::by_token_hash(tx, "hash-a")), None);
+        assert!(write(conn, |tx| accounts::set_active(tx, Role::Customer, "a", true)));
+        assert!(read(conn, |tx| accounts::by_token_hash(tx, "hash-a")).is_some());
 
         // An id that is taken stays as it is, whatever else is new about it.
         assert!(!write(conn, |tx| accounts::add(tx, &account("b", Role::Partner, Some("hash-c")))));

@@ -86,7 +86,7 @@ fn bulk_writes_of_none_one_and_three_hundred_rows() {
                 returning cursors.seq";
             let mut wanted = rows(3);
             wanted.push(vec!["nobody".into(), 1.into()]);
-            let changed = write(conn, |tx| tx.update_all(add, readers(wanted)));
+            let changed = write(conn, |tx| tx.with_rows(add, readers(wanted)));
             assert_eq!(changed.len() as i64, count, "a row that does not exist is not changed");
             for at in 0..count {
                 assert_eq!(read(conn, |tx| settings::cursor(tx, &name(at))), at * 5);
@@ -110,7 +110,7 @@ fn empty_lists_ask_for_nothing_and_change_nothing() {
             assert!(claims::address_owners(tx, Vec::new())?.is_empty());
             assert!(claims::counters(tx, &[])?.is_empty());
             assert!(claims::stock(tx, &[])?.is_empty());
-            assert!(claims::free_codes(tx, &BTreeMap::new())?.is_empty());
+            assert!(claims::free_codes(tx, &BTreeMap::new(), "2026-01-01")?.is_empty());
             assert!(stock::known_fingerprints(tx, Vec::new())?.is_empty());
             assert!(stock::sealed_of(tx, Vec::new())?.is_empty());
             assert!(transfers::facts(tx, &[])?.is_empty());
