@@ -136,8 +136,8 @@ impl Bucket {
         self.milli_calls = self.milli_calls.saturating_add(refilled).min(i64::from(limit.burst) * 1_000);
         self.at = now;
         if self.milli_calls < 1_000 {
-            let missing = 1_000 - self.milli_calls;
-            return Err(u32::try_from(missing / i64::from(limit.per_second.max(1)) / 1_000 + 1).unwrap_or(1));
+            let missing = u32::try_from(1_000 - self.milli_calls).unwrap_or(u32::MAX);
+            return Err(missing.div_ceil(limit.per_second.max(1)).div_ceil(1_000));
         }
         self.milli_calls -= 1_000;
         Ok(())

@@ -1,7 +1,6 @@
-//! Small named values: the check of the sealing key, cursors of the log's readers, leases of singleton workers.
+//! Small named values: the check of the sealing key, and cursors of the log's readers.
 
 use super::db::{DbError, Tx};
-use domain::time::Time;
 
 /// A named value.
 pub fn get(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>, DbError> {
@@ -26,11 +25,4 @@ pub fn set_cursor(tx: &mut Tx<'_>, reader: &str, seq: i64) -> Result<(), DbError
     let sql = "insert into cursors (reader, seq) values ($1, $2) on conflict (reader) do update set seq = excluded.seq";
     tx.execute(sql, &[reader.into(), seq.into()])?;
     Ok(())
-}
-
-/// Takes or renews a lease; false while another process holds it. Correctness never depends on it.
-pub fn take_lease(tx: &mut Tx<'_>, name: &str, holder: &str, now: Time, until: Time) -> Result<bool, DbError> {
-    let sql = "insert into leases (name, holder, until_ms) values ($1, $2, $3) on conflict (name) do update set \
-        holder = excluded.holder, until_ms = excluded.until_ms where leases.holder = excluded.holder or leases.until_ms < $4";
-    Ok(tx.execute(sql, &[name.into(), holder.into(), until.0.into(), now.0.into()])? == 1)
 }

@@ -79,18 +79,3 @@ fn each_reader_has_a_cursor_of_its_own() {
         assert_eq!(read(conn, |tx| Ok((settings::cursor(tx, "mail")?, settings::cursor(tx, "stream")?))), (42, 7));
     });
 }
-
-#[test]
-fn a_lease_has_one_holder_until_it_runs_out() {
-    for_each_store(|conn| {
-        let mut take = |holder: &str, now_ms: i64, until_ms: i64| {
-            write(conn, |tx| settings::take_lease(tx, "rates", holder, Time(now_ms), Time(until_ms)))
-        };
-        assert!(take("a", 0, 100), "nobody holds it");
-        assert!(!take("b", 50, 150), "a holds it");
-        assert!(take("a", 60, 160), "its holder renews it");
-        assert!(!take("b", 160, 260), "until its last moment");
-        assert!(take("b", 161, 261), "it ran out");
-        assert!(!take("a", 162, 262), "b holds it now");
-    });
-}

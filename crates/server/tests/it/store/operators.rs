@@ -12,7 +12,6 @@ use domain::ids::{AssetId, CodeId, Sku, TransferId};
 use domain::order::{Hold, Order};
 use domain::payment::TransferStatus;
 use domain::project::OrderState;
-use domain::time::Span;
 use domain::validate::StockCount;
 use server::store::epoch::{self, Begun, JUMP};
 use server::store::orders::{self, Changed, Narrowed};
@@ -158,7 +157,6 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
     for_each_store(|conn| {
         let now = now(conn);
         let base = network_id("Base");
-        let until = now + Span::minutes(1);
         write(conn, |tx| {
             stock::add(tx, codes(OWN, 3), now)?;
             claims::take_codes(tx, vec![(CodeId::new("own-code-00000"), order_id(1), 0)])?;
@@ -166,8 +164,7 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
             claims::add_addresses(tx, ChainKind::Evm, &addresses(ChainKind::Evm, 3))?;
             claims::own_addresses(tx, vec![("evm-00000".to_owned(), order_id(1))])?;
             let watched = Watched { window: Window::default(), scanned_through: now };
-            transfers::record_scan(tx, &base, &watched, &[])?;
-            settings::take_lease(tx, "watch", "the old server", now, until)
+            transfers::record_scan(tx, &base, &watched, &[])
         });
         let begun = write(conn, epoch::begin);
         assert_eq!(begun, Begun { epoch: 2, next_no: 1_001 + JUMP, quarantined: 2, skipped: 2 });
@@ -182,7 +179,6 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
         let owners = read(conn, |tx| claims::address_owners(tx, both));
         assert_eq!(owners, BTreeMap::from([("evm-00000".to_owned(), order_id(1))]), "a skipped one is no order's");
         assert_eq!(read(conn, |tx| transfers::watched(tx, &base)), Watched::default());
-        assert!(write(conn, |tx| settings::take_lease(tx, "watch", "the new server", now, until)));
 
         write(conn, |tx| claims::add_addresses(tx, ChainKind::Evm, &["new".to_owned()]));
         assert_eq!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Evm, 10)), ["new"]);
