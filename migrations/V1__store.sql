@@ -108,7 +108,6 @@ create table codes (
 create unique index codes_fingerprint on codes (fingerprint) where fingerprint is not null;
 create unique index codes_owner on codes (owner) where owner is not null;
 create index codes_free on codes (sku, id) where owner is null and state = 'ready';
-create index codes_expiry on codes (expires_on) where owner is null and state = 'ready' and expires_on is not null;
 
 -- Deleting the key is the deletion.
 create table personal (
@@ -198,4 +197,9 @@ create table cursors (
 create table settings (
     name text primary key,
     value text not null
+);
+create table leases (
+    name text primary key,
+    holder text not null,
+    until_ms bigint not null
 );

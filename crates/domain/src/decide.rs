@@ -59,7 +59,7 @@ pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, 
     let unpaid = facts.shared.counters.get(&visitor).map_or(0, |counter| counter.held);
     // Counted in lines: one order of ten holds as much as ten orders.
     let lines = quote.lines.len() as i64;
-    if unpaid + lines > command.caps.unpaid_per_visitor {
+    if unpaid + lines > command.caps.unpaid_products_per_visitor {
         return Err(Refusal::TooManyUnpaid);
     }
     let network = command.market.rails.network_by_id(&quote.network_id).expect("a quote names a configured network");

@@ -24,6 +24,7 @@ use domain::time::Span;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -56,13 +57,14 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
     let place = config.database()?;
     let process = crate::entropy::to_hex(&ids.bytes());
     let shared = Arc::new(Shared::new(process, rails::market(config)?));
+    let runtime = Handle::current();
     // The clients of both databases block; inside the runtime PostgreSQL's would panic.
     let opening = || -> anyhow::Result<Engine> {
         let mut conn = Conn::open(&place).context("cannot open the database")?;
         conn.migrate().context("cannot bring the database up to date")?;
         check_key(&mut conn, &ring)?;
         drop(conn);
-        Engine::start(&place, shared, clock).context("cannot start the engine")
+        Engine::start(&place, shared, clock, runtime).context("cannot start the engine")
     };
     let opened = std::thread::scope(|scope| scope.spawn(opening).join());
     let engine = opened.map_err(|_| anyhow::anyhow!("opening the database failed; the message above says where"))??;
@@ -206,7 +208,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         product_type: config.server.product_type.clone(),
         delivery_word: config.server.delivery_word.clone(),
         strict_partners: config.server.strict_partners,
-        caps: Caps { unpaid_per_visitor: config.server.unpaid_orders_per_visitor },
+        caps: Caps { unpaid_products_per_visitor: config.server.unpaid_products_per_visitor },
         sandbox,
     };
     let reads = Reads {

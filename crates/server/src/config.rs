@@ -45,7 +45,7 @@ pub struct ServerConfig {
     /// The same of all calls that carry one partner's id, from whatever addresses.
     pub partner_calls_per_second: u32,
     pub partner_calls_burst: u32,
-    pub unpaid_orders_per_visitor: i64,
+    pub unpaid_products_per_visitor: i64,
 }
 
 impl Default for ServerConfig {
@@ -63,7 +63,7 @@ impl Default for ServerConfig {
             calls_burst: 200,
             partner_calls_per_second: 500,
             partner_calls_burst: 2_000,
-            unpaid_orders_per_visitor: 50,
+            unpaid_products_per_visitor: 50,
         }
     }
 }
@@ -251,14 +251,24 @@ impl Config {
         one_of("mail.tls", &self.mail.tls, &["none", "starttls", "tls"])?;
         one_of("log.format", &self.log.format, &["text", "json"])?;
         one_of("log.level", &self.log.level, &["error", "warn", "info", "debug"])?;
-        let paces = [
-            self.server.calls_per_second,
-            self.server.calls_burst,
-            self.server.partner_calls_per_second,
-            self.server.partner_calls_burst,
-        ];
-        if paces.contains(&0) {
-            bail!("server.calls_per_second, calls_burst and the same of partners must be 1 or more");
+        for (key, pace) in [
+            ("server.calls_per_second", self.server.calls_per_second),
+            ("server.calls_burst", self.server.calls_burst),
+            ("server.partner_calls_per_second", self.server.partner_calls_per_second),
+            ("server.partner_calls_burst", self.server.partner_calls_burst),
+        ] {
+            if pace == 0 {
+                bail!("{key} must be 1 or more");
+            }
+        }
+        if self.rates.coin_max_age_minutes < 1 {
+            bail!("rates.coin_max_age_minutes must be 1 or more");
+        }
+        if !(0..=10_000).contains(&self.rates.depeg_bps) {
+            bail!("rates.depeg_bps is a number of basis points, from 0 to 10000");
+        }
+        if self.server.unpaid_products_per_visitor < self.limits.products_per_order as i64 {
+            bail!("server.unpaid_products_per_visitor must not be below limits.products_per_order");
         }
         let mut windows = self.limits.payment_windows.values().chain([&self.limits.payment_window_minutes]);
         if !windows.all(|minutes| (1..=10_080).contains(minutes)) {

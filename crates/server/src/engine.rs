@@ -120,7 +120,8 @@ impl Shared {
 
     /// Wakes whoever reads the event log; with work that is due at once, the workers too. Carries no data beyond "look".
     fn wake(&self, committed: Committed) {
-        if raise(&self.newest, committed.seq) && committed.leaves_work {
+        raise(&self.newest, committed.seq);
+        if committed.leaves_work {
             raise(&self.due, committed.seq);
         }
     }
@@ -141,13 +142,13 @@ struct Committed {
     leaves_work: bool,
 }
 
-/// Whether it was raised.
-fn raise(signal: &watch::Sender<i64>, to: i64) -> bool {
+/// Wakes the readers of a number that has grown.
+fn raise(signal: &watch::Sender<i64>, to: i64) {
     signal.send_if_modified(|current| {
         let later = to > *current;
         *current = to.max(*current);
         later
-    })
+    });
 }
 
 /// The engine as doors and workers see it. Cheap to clone.
@@ -168,7 +169,14 @@ enum Committer {
 
 impl Engine {
     /// Opens connections, starts the committer's thread and the readers.
-    pub fn start(place: &Place, shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Result<Engine, DbError> {
+    ///
+    /// To be called outside of `runtime`, which hands the answers out: the clients of both databases block.
+    pub fn start(
+        place: &Place,
+        shared: Arc<Shared>,
+        clock: Arc<dyn Clock>,
+        runtime: Handle,
+    ) -> Result<Engine, DbError> {
         let db = Db::open(place, 3)?;
         let lanes = Arc::new(Lanes::default());
         let mut conn = Conn::open(place)?;
@@ -176,18 +184,17 @@ impl Engine {
         let seq = conn.tx(Access::Read, head::last_seq)?;
         shared.wake(Committed { seq, leaves_work: true });
         let (for_thread, shared_too, clock_too) = (lanes.clone(), shared.clone(), clock.clone());
-        let runtime = Handle::try_current().ok();
         std::thread::Builder::new()
             .name("kiosk-commit".to_owned())
-            .spawn(move || for_thread.run(conn, &shared_too, clock_too.as_ref(), runtime))
+            .spawn(move || for_thread.run(conn, &shared_too, clock_too.as_ref(), &runtime))
             .map_err(|error| DbError::Open(error.to_string()))?;
         listen(place, &shared)?;
         Ok(Engine { db, shared, clock, committer: Committer::Thread(lanes) })
     }
 
-    /// An engine on one held connection, for the simulator and for tests: everything happens on the caller's thread.
-    pub fn held(conn: Conn, shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Engine {
-        let conn = Arc::new(Mutex::new(conn));
+    /// An engine on a held connection, for the simulator and for tests: everything happens on the caller's thread, and
+    /// several engines may take turns on it.
+    pub fn held(conn: Arc<Mutex<Conn>>, shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Engine {
         Engine { db: Db::held(conn.clone()), shared, clock, committer: Committer::Held(conn) }
     }
 
@@ -230,7 +237,8 @@ impl Engine {
         self.shared.newest.subscribe()
     }
 
-    /// Signals each time a commit leaves a step due at once: most orders are placed and paid later.
+    /// Signals each time a commit leaves a step due at once: most orders are placed and paid later. What another process
+    /// committed is not known, so every commit of another process signals, too.
     pub fn due_work(&self) -> watch::Receiver<i64> {
         self.shared.due.subscribe()
     }
@@ -340,14 +348,7 @@ fn refuse_culprit(
     error: DbError,
     now: Time,
 ) -> Result<Arc<Order>, SubmitError> {
-    tracing::error!(
-        error = &error as &dyn std::error::Error,
-        command = batch::name(command),
-        "command refused by the database"
-    );
-    if let Some(order) = order_of(conn, command).filter(|_| !matches!(command, Command::Hold { .. })) {
-        hold(conn, shared, order, now);
-    }
+    hold_order_of(conn, shared, command, &error, now);
     Err(SubmitError::Database(error))
 }
 
@@ -360,9 +361,7 @@ fn hold_defects(
     now: Time,
 ) {
     for (command, _) in commands.iter().zip(answers).filter(|(_, answer)| matches!(answer, Err(Refusal::Defect))) {
-        if let Some(order) = order_of(conn, command).filter(|_| !matches!(command, Command::Hold { .. })) {
-            hold(conn, shared, order, now);
-        }
+        hold_order_of(conn, shared, command, &Refusal::Defect, now);
     }
 }
 
@@ -371,6 +370,24 @@ fn order_of(conn: &mut Conn, command: &Command) -> Option<OrderId> {
     let Command::Credit { transfer } = command else { return batch::order_of(command) };
     let found = conn.tx(Access::Read, |tx| transfers::facts(tx, std::slice::from_ref(transfer)));
     found.ok()?.remove(transfer)?.1
+}
+
+/// Puts the order of a command on hold that could not be carried out, and says so in the log.
+fn hold_order_of(
+    conn: &mut Conn,
+    shared: &Shared,
+    command: &Command,
+    error: &(dyn std::error::Error + 'static),
+    now: Time,
+) {
+    let order = order_of(conn, command);
+    let known = order.and_then(|id| conn.tx(Access::Read, |tx| orders::by_id(tx, id)).ok().flatten());
+    let no = known.as_ref().map_or(0, |order| order.no);
+    tracing::error!(order.no = no, command = batch::name(command), error, "a command broke an invariant");
+    let is_held = known.is_some_and(|order| order.hold.is_some_and(|hold| hold.reason == HoldReason::InvariantBroken));
+    if let Some(order) = order.filter(|_| !is_held && !matches!(command, Command::Hold { .. })) {
+        hold(conn, shared, order, now);
+    }
 }
 
 fn hold(conn: &mut Conn, shared: &Shared, order: OrderId, now: Time) {

@@ -92,7 +92,7 @@ pub struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
     /// Lines of unpaid orders per visitor.
-    pub unpaid_per_visitor: i64,
+    pub unpaid_products_per_visitor: i64,
 }
 
 /// Personal data of one order: its own key, sealed by the shop's, and the text sealed by that key.
@@ -212,7 +212,7 @@ pub enum Refusal {
     KeyReused,
     #[error("no deposit address is left for {0:?} networks: fill the pool")]
     NoAddress(ChainKind),
-    #[error("too many unpaid orders of one visitor; pay or wait until they expire")]
+    #[error("too many products in unpaid orders of one visitor; pay or wait until they expire")]
     TooManyUnpaid,
     #[error("there is no such order")]
     UnknownOrder,

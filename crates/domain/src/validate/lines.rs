@@ -144,7 +144,7 @@ fn holds(min: Fiat, max: Fiat, step: Fiat, face: Fiat) -> bool {
 }
 
 /// Basis points of an amount, rounded up: a cost is never understated.
-pub fn part_of(face: Fiat, bps: i64) -> Fiat {
+pub(crate) fn part_of(face: Fiat, bps: i64) -> Fiat {
     let exact = i128::from(face.units) * i128::from(bps.max(0));
     let units = i64::try_from((exact + 9_999) / 10_000).unwrap_or(i64::MAX);
     Fiat { currency: face.currency, units }

@@ -18,7 +18,8 @@ pub(crate) mod samples;
 mod tests;
 
 pub use beneficiary::{beneficiary_fault, email_fault, phone_fault};
-pub use lines::{Offer, money_label, offer_of, offer_of_value, part_of};
+pub(crate) use lines::part_of;
+pub use lines::{Offer, money_label, offer_of, offer_of_value};
 pub use listing::{ListPrice, Listing, list_price};
 pub use problem::{CODES, Problem, RangeBounds};
 pub use rail::{Rail, coin_named, threshold_text};

@@ -92,7 +92,7 @@ fn command(kiosk: &Kiosk, config: &Config, number: u64) -> anyhow::Result<Comman
         personal: vault.seal_personal(id, &personal),
         idempotency: Some(idempotency),
         visitor: vault.visitor_key(VISITOR),
-        caps: Caps { unpaid_per_visitor: config.server.unpaid_orders_per_visitor },
+        caps: Caps { unpaid_products_per_visitor: config.server.unpaid_products_per_visitor },
         basket: Basket {
             partner: Some(PartnerId::new(order::PARTNER)),
             buyer_key: vault.buyer_key(&email),

@@ -11,7 +11,7 @@ use super::Installation;
 use crate::boot::Kiosk;
 use crate::engine::Lane;
 use crate::store::orders::{self, Narrowed};
-use crate::store::{DbError, Tx, transfers};
+use crate::store::{DbError, Tx, mails, transfers};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use domain::decide::{Command, Resolution};
@@ -19,6 +19,7 @@ use domain::event::HoldReason;
 use domain::fulfil::Line;
 use domain::ids::OrderId;
 use domain::order::Order;
+use domain::payment::BLOCK_TIME_GRACE;
 use domain::project::OrderState;
 use serde::Deserialize;
 use serde::de::{IntoDeserializer, value};
@@ -58,7 +59,7 @@ pub enum OrderCommand {
     },
     /// Let an order on hold go on, or decide about one of its lines.
     Resolve(ResolveArgs),
-    /// Delete what an order knows of people: addresses, phone numbers, the visitor. For good; codes stay.
+    /// Delete the e-mail addresses, phone numbers, refund address and visitor of an order that is over. For good.
     Forget {
         /// Short number, or order id.
         order: String,
@@ -278,23 +279,32 @@ pub async fn resolve(kiosk: &Kiosk, order: &str, decision: Decision, note: &str)
     Ok(format!("order {}: {done}; its state is {}", order.no, order.state.word()))
 }
 
-/// Deletes the key of an order's personal data, and with it the data.
+/// Deletes the key of an order's personal data, and with it the data: e-mail addresses, phone numbers, the refund address
+/// and the visitor.
 ///
 /// # Errors
-/// A line is still to be delivered: nobody would know to whom.
+/// They are still needed: a line is to be delivered, a mail to be sent, money to be given back, or it can still be paid.
 pub async fn forget(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
     let order = find(kiosk, order).await?;
-    if order.payment.settled_at.is_none() && !order.payment.closed {
-        bail!("order {} can still be paid; cancel it, or wait until its late window is over", order.no);
+    let (id, no) = (order.id, order.no);
+    let paid = order.payment.settled_at.is_some();
+    if !paid && order.canceled_at.is_none() && !order.payment.closed {
+        let until = (order.expires_at + BLOCK_TIME_GRACE + order.late_window).rfc3339();
+        bail!("order {no} can still be paid; wait until {until}");
     }
-    if order.payment.settled_at.is_some() && !order.lines.iter().all(Line::is_ended) {
-        bail!("order {} has a line that is not delivered yet", order.no);
+    if paid && !order.lines.iter().all(Line::is_ended) {
+        bail!("order {no} has a line that is not delivered yet; see `kiosk order show {no}`");
     }
-    let id = order.id;
+    if explain::is_claim(&order) {
+        bail!("order {no} owes its payer money, and the refund address would be lost; give it back first");
+    }
+    if kiosk.engine.db.read(move |tx| mails::is_due_for(tx, id)).await? {
+        bail!("order {no} has a mail that is not sent yet; wait for it");
+    }
     let known = kiosk.engine.write(move |tx| orders::forget_personal(tx, id)).await?;
     Ok(match known {
-        true => format!("order {} knows nobody any more", order.no),
-        false => format!("order {} was forgotten before", order.no),
+        true => format!("the addresses and phone numbers of order {no} are deleted"),
+        false => format!("those of order {no} were deleted before"),
     })
 }
 

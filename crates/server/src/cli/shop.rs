@@ -17,7 +17,7 @@ mod failure;
 // Where results and notes are written.
 mod terminal;
 // Tables, times, and texts that are safe to print.
-mod text;
+pub(crate) mod text;
 // The answers of a shop as text.
 mod show;
 // One order until it is over.

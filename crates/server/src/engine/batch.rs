@@ -7,7 +7,7 @@ use crate::store::orders::{Changed, LoggedEvent, Posting};
 use crate::store::{DbError, Tx, claims, head, orders, transfers};
 use domain::asset::ChainKind;
 use domain::decide::{self, Claim, Command, Decision, Facts, Place, Refusal, Replay, SealedPersonal, TransferFact};
-use domain::event::Event;
+use domain::event::{Event, HoldReason};
 use domain::fulfil::SealedGoods;
 use domain::ids::{CodeId, OrderId, Sku, TransferId};
 use domain::limits::CounterKey;
@@ -165,10 +165,8 @@ impl Batch {
         }));
         let (id, decision, order, postings) = match decided {
             Ok(result) => result?,
-            Err(_) => {
-                tracing::error!(command = name(command), "a decision broke an invariant");
-                return Err(Refusal::Defect);
-            }
+            // The panic has said what it was; whose it was is said when the order is held.
+            Err(_) => return Err(Refusal::Defect),
         };
         Ok(self.take(id, decision, order, postings))
     }
@@ -321,9 +319,16 @@ impl Batch {
         orders::write(tx, &rows)?;
         orders::append_events(tx, &self.events)?;
         orders::post(tx, &self.postings)?;
+        // What a broken row asked for before is not known: its steps are cleared, whatever they are.
+        let is_broken = |order: &Order| order.hold.as_ref().is_some_and(|h| h.reason == HoldReason::InvariantBroken);
+        let broken: Vec<OrderId> = changed.iter().filter(|e| is_broken(&e.order)).map(|e| e.order.id).collect();
+        orders::clear_steps(tx, &broken)?;
         let steps: Vec<_> = changed
             .iter()
-            .map(|entry| (entry.order.id, entry.loaded_steps.clone(), entry.order.next_steps()))
+            .map(|entry| {
+                let before = if is_broken(&entry.order) { Vec::new() } else { entry.loaded_steps.clone() };
+                (entry.order.id, before, entry.order.next_steps())
+            })
             .collect();
         let leaves_work = steps.iter().flat_map(|(.., after)| after).any(|step| step.due_at <= self.now);
         orders::rewrite_steps(tx, &steps)?;

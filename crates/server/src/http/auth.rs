@@ -114,9 +114,16 @@ pub struct Limiter {
     of_address: RateLimit,
     of_partner: RateLimit,
     trusted: RwLock<Vec<IpNet>>,
-    /// Partners in use, each with its calls: only they are counted, so that nobody fills this with names of his own.
-    partners: RwLock<HashMap<String, Mutex<Bucket>>>,
+    /// Partners in use: only they are counted, so that nobody fills this with names of his own.
+    partners: RwLock<HashMap<String, Calls>>,
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
+}
+
+/// What is counted of a partner.
+struct Calls {
+    servers: Vec<IpNet>,
+    of_servers: Mutex<Bucket>,
+    of_others: Mutex<Bucket>,
 }
 
 /// A token bucket in thousandths of a call.
@@ -153,14 +160,15 @@ impl Limiter {
     /// Takes over the partners as they are in the database now; one that is disabled is none.
     pub fn set_partners(&self, partners: &[accounts::Account], now: Time) {
         let active = || partners.iter().filter(|partner| partner.active);
-        let nets = active().filter_map(|partner| partner.trust_from.as_deref());
-        let nets = nets.flat_map(|list| list.split(',')).filter_map(|net| net.trim().parse().ok()).collect();
+        let nets = active().flat_map(|partner| networks(partner.trust_from.as_deref())).collect();
         *self.trusted.write().expect("nobody panics while setting") = nets;
         let mut known = self.partners.write().expect("nobody panics while setting");
         known.retain(|id, _| active().any(|partner| partner.id == *id));
         for partner in active() {
             let full = || Mutex::new(Bucket::full(self.of_partner, now));
-            known.entry(partner.id.clone()).or_insert_with(full);
+            let new = || Calls { servers: Vec::new(), of_servers: full(), of_others: full() };
+            let calls = known.entry(partner.id.clone()).or_insert_with(new);
+            calls.servers = networks(partner.trust_from.as_deref());
         }
     }
 
@@ -186,12 +194,20 @@ impl Limiter {
         bucket.take(self.of_address, now)
     }
 
-    /// The same of a partner; who is none is not counted.
-    pub fn count_partner(&self, partner: &str, now: Time) -> Result<(), u32> {
+    /// The same of a partner, called by that peer; who is none is not counted. A partner's id is no secret: calls of his
+    /// own servers are counted apart, so that nobody who copies the id can use them up.
+    pub fn count_partner(&self, partner: &str, peer: Option<IpAddr>, now: Time) -> Result<(), u32> {
         let partners = self.partners.read().expect("nobody panics while setting");
-        let Some(bucket) = partners.get(partner) else { return Ok(()) };
+        let Some(calls) = partners.get(partner) else { return Ok(()) };
+        let is_own = peer.is_some_and(|peer| calls.servers.iter().any(|net| net.contains(&peer.to_canonical())));
+        let bucket = if is_own { &calls.of_servers } else { &calls.of_others };
         bucket.lock().expect("nobody panics while counting").take(self.of_partner, now)
     }
+}
+
+/// Reads a list of networks; what is not one was refused when it was typed.
+fn networks(list: Option<&str>) -> Vec<IpNet> {
+    list.into_iter().flat_map(|list| list.split(',')).filter_map(|net| net.trim().parse().ok()).collect()
 }
 
 /// An IPv6 visitor has a whole /64 to himself.
@@ -211,7 +227,8 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         let (limiter, now) = (&app.reads.limiter, app.engine.clock.now());
         let counted = visitor(request.headers(), peer, limiter).map_or(Ok(()), |address| limiter.count(address, now));
         let partner = request.headers().get("x-cr-application").and_then(|value| value.to_str().ok()).map(str::trim);
-        let counted = counted.and_then(|()| partner.map_or(Ok(()), |partner| limiter.count_partner(partner, now)));
+        let counted =
+            counted.and_then(|()| partner.map_or(Ok(()), |partner| limiter.count_partner(partner, peer, now)));
         if let Err(seconds) = counted {
             return ApiError::too_many(seconds).into_response();
         }
@@ -283,13 +300,16 @@ mod tests {
             created_at: Time(0),
         };
         limiter.set_partners(std::slice::from_ref(&partner), Time(0));
-        assert_eq!(limiter.count_partner("shop", Time(0)), Ok(()));
+        let stranger: Option<IpAddr> = "198.51.100.1".parse().ok();
+        assert_eq!(limiter.count_partner("shop", stranger, Time(0)), Ok(()));
         // Being read again does not fill the bucket.
         limiter.set_partners(std::slice::from_ref(&partner), Time(0));
-        assert_eq!(limiter.count_partner("shop", Time(0)), Ok(()));
-        assert_eq!(limiter.count_partner("shop", Time(0)), Err(1));
-        assert_eq!(limiter.count_partner("stranger", Time(0)), Ok(()));
+        assert_eq!(limiter.count_partner("shop", stranger, Time(0)), Ok(()));
+        assert_eq!(limiter.count_partner("shop", stranger, Time(0)), Err(1));
+        assert_eq!(limiter.count_partner("stranger", stranger, Time(0)), Ok(()));
+        // Whoever copies the id leaves the partner's own servers what is theirs.
         let server: IpAddr = "192.0.2.7".parse().expect("an address");
+        assert_eq!(limiter.count_partner("shop", Some(server), Time(0)), Ok(()));
         assert!(limiter.knows("shop") && limiter.trusts(server));
         partner.active = false;
         limiter.set_partners(&[partner], Time(0));

@@ -102,7 +102,7 @@ impl From<Refusal> for ApiError {
                 ApiError::unavailable("NO_DEPOSIT_ADDRESS", "orders cannot be taken at the moment")
             }
             Refusal::TooManyUnpaid => {
-                let message = "too many unpaid orders; pay them or wait until they expire";
+                let message = "this order and your unpaid ones hold too many products; order fewer, pay, or wait until they expire";
                 let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_UNPAID_ORDERS", message);
                 ApiError { retry_after_s: Some(60), ..error }
             }

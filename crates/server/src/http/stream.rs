@@ -8,9 +8,10 @@ use super::convert;
 use super::{App, HttpSettings};
 use crate::engine::Engine;
 use crate::store::{DbError, head, orders};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{OpenOrder, Vault, VaultError};
 use domain::ids::OrderId;
 use domain::project;
+use domain::validate::Market;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -196,14 +197,20 @@ async fn render(
     let opener = vault.clone();
     let opened = engine.db.read(move |tx| Ok::<_, DbError>(opener.open(tx, id))).await??;
     let market = engine.shared.market();
-    Ok(opened.map(|opened| {
-        let answer = convert::order(&opened, &market.catalogue, &market.rails, settings);
-        let json = serde_json::to_string(&answer).expect("an order is JSON");
-        let version = opened.order.version;
-        let message = format!("id: {version}\ndata: {json}\n\n");
-        let chunk = chunk(message.as_bytes()).into_boxed_slice();
-        Frame { version, chunk, over: project::is_over(&opened.order) }
-    }))
+    let rendered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        opened.map(|opened| frame(&opened, &market, settings))
+    }));
+    // An order that the rules cannot read must not end the task that all streams live on.
+    rendered.map_err(|_| VaultError::Unreadable)
+}
+
+fn frame(opened: &OpenOrder, market: &Market, settings: &HttpSettings) -> Frame {
+    let answer = convert::order(opened, &market.catalogue, &market.rails, settings);
+    let json = serde_json::to_string(&answer).expect("an order is JSON");
+    let version = opened.order.version;
+    let message = format!("id: {version}\ndata: {json}\n\n");
+    let chunk = chunk(message.as_bytes()).into_boxed_slice();
+    Frame { version, chunk, over: project::is_over(&opened.order) }
 }
 
 /// How the answer's body is delimited on this connection.

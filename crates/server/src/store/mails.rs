@@ -76,6 +76,12 @@ pub fn due(tx: &mut Tx<'_>, now: Time, limit: i64) -> Result<Vec<MailRow>, DbErr
     tx.query(sql, &[now.0.into(), limit.into()])?.iter().map(read).collect()
 }
 
+/// Whether a message of that order is still to be sent.
+pub fn is_due_for(tx: &mut Tx<'_>, order: OrderId) -> Result<bool, DbError> {
+    let sql = "select id from mails where order_id = $1 and state = 'due' limit 1";
+    Ok(tx.query_one(sql, &[order.expose().into()])?.is_some())
+}
+
 /// Ends a message: `sent` or `refused`.
 pub fn end(tx: &mut Tx<'_>, id: &str, state: &str) -> Result<(), DbError> {
     tx.execute("update mails set state = $2, attempts = attempts + 1 where id = $1", &[id.into(), state.into()])?;

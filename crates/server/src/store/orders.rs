@@ -224,6 +224,13 @@ pub fn post(tx: &mut Tx<'_>, postings: &[Posting]) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Deletes all steps of those orders.
+pub fn clear_steps(tx: &mut Tx<'_>, ids: &[OrderId]) -> Result<(), DbError> {
+    let rows = ids.iter().map(|id| vec![id.expose().into()]).collect();
+    tx.with_rows("delete from steps where order_id in (select c1 from v)", Bulk { columns: &[Column::Text], rows })?;
+    Ok(())
+}
+
 /// Writes the difference between the steps an order had and those it has now.
 pub fn rewrite_steps(tx: &mut Tx<'_>, changes: &[(OrderId, Vec<Step>, Vec<Step>)]) -> Result<(), DbError> {
     use Column::{Int, Text};

@@ -47,21 +47,27 @@ pub fn add(tx: &mut Tx<'_>, codes: Vec<NewCode>, now: Time) -> Result<(), DbErro
     Ok(())
 }
 
-/// Whether codes are on the shelf that were good before that day (`YYYY-MM-DD`) only.
-pub fn has_expired(tx: &mut Tx<'_>, day: &str) -> Result<bool, DbError> {
-    let sql = "select id from codes where owner is null and state = 'ready' and expires_on < $1 limit 1";
+/// Whether a code lies on the shelf whose last day was before that day (`YYYY-MM-DD`), or off it though it is good: a
+/// clock that ran ahead had it taken off.
+pub fn is_misplaced(tx: &mut Tx<'_>, day: &str) -> Result<bool, DbError> {
+    let sql = "select id from codes where owner is null and expires_on is not null \
+        and ((state = 'ready' and expires_on < $1) or (state = 'expired' and expires_on >= $1)) limit 1";
     Ok(tx.query_one(sql, &[day.into()])?.is_some())
 }
 
-/// Takes codes off the shelf that were good before that day (`YYYY-MM-DD`) only; answers how many of each SKU. The log
-/// is locked first: the counts belong to whoever holds it.
+/// Takes codes off the shelf whose last day was before that day (`YYYY-MM-DD`), and puts back those that are good;
+/// answers how many fewer of each SKU are for sale. The log is locked first: the counts belong to whoever holds it.
 pub fn retire_expired(tx: &mut Tx<'_>, day: &str, now: Time) -> Result<BTreeMap<Sku, i64>, DbError> {
     super::head::lock(tx, now)?;
-    let sql =
-        "update codes set state = 'expired' where owner is null and state = 'ready' and expires_on < $1 returning sku";
+    let off = "update codes set state = 'expired' \
+        where owner is null and state = 'ready' and expires_on < $1 returning sku";
+    let back = "update codes set state = 'ready' \
+        where owner is null and state = 'expired' and expires_on >= $1 returning sku";
     let mut retired = BTreeMap::<Sku, i64>::new();
-    for row in tx.query(sql, &[day.into()])? {
-        *retired.entry(Sku::new(row.text(0))).or_default() += 1;
+    for (sql, fewer) in [(off, 1), (back, -1)] {
+        for row in tx.query(sql, &[day.into()])? {
+            *retired.entry(Sku::new(row.text(0))).or_default() += fewer;
+        }
     }
     let rows = retired.iter().map(|(sku, count)| vec![sku.as_str().into(), (*count).into()]).collect();
     let sql = "update stock set free = stock.free - v.c2 from v where stock.sku = v.c1";

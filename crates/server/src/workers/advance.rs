@@ -83,16 +83,27 @@ pub async fn run_supplier(
 ) -> Result<Ran, WorkerError> {
     let due = Due::Supplier(supplier.name().to_owned());
     let steps = engine.db.read(move |tx| orders::due_steps(tx, &due, now, AT_ONCE)).await?;
-    let count = steps.len();
     let buyer = Buyer { engine, vault, supplier };
     let runs = steps.into_iter().map(|(order, step)| buyer.take_on(order, step));
+    let mut changed = false;
     for result in join_all(runs).await {
-        if let Err(error) = result {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(supplier = supplier.name(), error, "step not finished");
+        match result {
+            // A step that changed nothing is due still: it is looked at again at the slow pace.
+            Ok(step) => changed |= step == Stepped::On,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(supplier = supplier.name(), error, "step not finished");
+            }
         }
     }
-    Ok(Ran::if_any(count > 0))
+    Ok(Ran::if_any(changed))
+}
+
+/// Whether a step changed its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stepped {
+    On,
+    Nowhere,
 }
 
 /// One supplier, and what buying from it takes.
@@ -104,32 +115,37 @@ struct Buyer<'a> {
 }
 
 impl Buyer<'_> {
-    async fn take_on(self, order: OrderId, step: Step) -> Result<(), WorkerError> {
+    async fn take_on(self, order: OrderId, step: Step) -> Result<Stepped, WorkerError> {
         match (step.slot, step.what) {
             (Slot::Line(line), What::Buy(_)) => self.buy(order, line).await,
             (Slot::Line(line), What::Find(_)) => self.find(order, line).await,
-            (Slot::Expiry, _) | (_, What::Expire | What::CloseLateWindow | What::TakeCode(_)) => Ok(()),
+            (Slot::Expiry, _) | (_, What::Expire | What::CloseLateWindow | What::TakeCode(_)) => Ok(Stepped::Nowhere),
         }
     }
 
-    async fn buy(self, order: OrderId, line: u32) -> Result<(), WorkerError> {
+    async fn buy(self, order: OrderId, line: u32) -> Result<Stepped, WorkerError> {
         let patience = self.supplier.patience();
         let begin = Command::Begin { order, line, own: None, patience };
-        let Some(row) = note(self.engine.submit(Lane::Worker, begin).await)? else { return Ok(()) };
-        let Some(Line::Sent { attempt, reference, sent_at, .. }) = row.line(line).cloned() else { return Ok(()) };
-        let Some(purchase) = self.purchase(&row, line, reference).await? else { return Ok(()) };
+        let Some(row) = note(self.engine.submit(Lane::Worker, begin).await)? else { return Ok(Stepped::Nowhere) };
+        let Some(Line::Sent { attempt, reference, sent_at, .. }) = row.line(line).cloned() else {
+            return Ok(Stepped::On);
+        };
+        let Some(purchase) = self.purchase(&row, line, reference).await? else { return Ok(Stepped::On) };
         if self.engine.clock.now().since(sent_at) > WIRE_LIMIT {
             tracing::warn!(order.no = row.no, "too late to call the supplier; the lookup decides");
-            return Ok(());
+            return Ok(Stepped::On);
         }
         let outcome = self.supplier.place(&purchase).await;
-        self.report(order, line, attempt, outcome).await
+        self.report(order, line, attempt, outcome).await?;
+        Ok(Stepped::On)
     }
 
-    async fn find(self, order: OrderId, line: u32) -> Result<(), WorkerError> {
-        let Some(row) = crate::engine::read_order(&self.engine.db, order).await? else { return Ok(()) };
-        let Some(current) = row.line(line) else { return Ok(()) };
-        let (Some(reference), Some((_, attempt))) = (current.reference(), current.attempt()) else { return Ok(()) };
+    async fn find(self, order: OrderId, line: u32) -> Result<Stepped, WorkerError> {
+        let row = crate::engine::read_order(&self.engine.db, order).await?;
+        let Some(current) = row.as_ref().and_then(|row| row.line(line)) else { return Ok(Stepped::Nowhere) };
+        let (Some(reference), Some((_, attempt))) = (current.reference(), current.attempt()) else {
+            return Ok(Stepped::Nowhere);
+        };
         let outcome = self.supplier.find(reference).await;
         self.report(order, line, attempt, outcome).await
     }
@@ -154,7 +170,7 @@ impl Buyer<'_> {
         line: u32,
         attempt: u32,
         outcome: Outcome<Delivery>,
-    ) -> Result<(), WorkerError> {
+    ) -> Result<Stepped, WorkerError> {
         let report = match outcome {
             Outcome::Done(Delivery::Pending) => Report::Pending,
             Outcome::Done(Delivery::NeverArrived) => Report::NeverArrived,
@@ -165,7 +181,8 @@ impl Buyer<'_> {
         };
         let command = Command::Report { order, line, attempt, report, patience: self.supplier.patience() };
         let has_goods = matches!(&command, Command::Report { report: Report::Delivered(Some(_)), .. });
-        if note(self.engine.submit(Lane::Worker, command).await)?.is_none() && has_goods {
+        let taken = note(self.engine.submit(Lane::Worker, command).await)?.is_some();
+        if !taken && has_goods {
             let supplier = self.supplier.name();
             tracing::error!(
                 supplier,
@@ -173,7 +190,7 @@ impl Buyer<'_> {
                 "goods came for a line that had moved on; ask the supplier to take them back"
             );
         }
-        Ok(())
+        Ok(if taken { Stepped::On } else { Stepped::Nowhere })
     }
 }
 

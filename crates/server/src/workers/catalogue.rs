@@ -1,5 +1,5 @@
-//! What is on sale: puts the newest imported catalogue in force, takes codes off the shelf whose last day is over, and
-//! keeps the list of what is sold out.
+//! What is on sale: puts the newest imported catalogue in force, keeps the list of what is sold out, and takes codes off
+//! the shelf whose last day is over.
 
 use super::{Ran, WorkerError};
 use crate::catalogue_file;
@@ -15,7 +15,6 @@ const LOW: i64 = 10;
 
 /// Loads a catalogue that was imported since, and counts the shelves.
 pub async fn run_once(engine: &Engine) -> Result<Ran, WorkerError> {
-    retire_expired(engine).await?;
     let in_force = engine.shared.market().catalogue.id.clone();
     let (newer, counts) = engine
         .db
@@ -43,18 +42,19 @@ pub async fn run_once(engine: &Engine) -> Result<Ran, WorkerError> {
     Ok(Ran::Idle)
 }
 
-/// A code whose last day is over would be sold to somebody who can no longer use it.
-async fn retire_expired(engine: &Engine) -> Result<(), WorkerError> {
+/// Takes codes off the shelf whose last day is over: somebody would pay for what he can no longer use. For the server
+/// alone, not for commands beside it, whose clock may be another machine's.
+pub async fn retire_once(engine: &Engine) -> Result<Ran, WorkerError> {
     let now = engine.clock.now();
     let day = now.day();
     let asked = day.clone();
-    if !engine.db.read(move |tx| stock::has_expired(tx, &asked)).await? {
-        return Ok(());
+    if !engine.db.read(move |tx| stock::is_misplaced(tx, &asked)).await? {
+        return Ok(Ran::Idle);
     }
     for (sku, count) in engine.write(move |tx| stock::retire_expired(tx, &day, now)).await? {
         tracing::warn!(%sku, count, "codes expired on the shelf and are sold no more");
     }
-    Ok(())
+    Ok(Ran::Worked)
 }
 
 fn parse(body: &str, id: String) -> Result<Catalogue, WorkerError> {

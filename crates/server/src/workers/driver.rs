@@ -56,6 +56,11 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
         }));
     }
     let work = engine.clone();
+    running.spawn(repeat("expiry", None, stop.clone(), move || {
+        let engine = work.clone();
+        async move { catalogue::retire_once(&engine).await }
+    }));
+    let work = engine.clone();
     running.spawn(repeat("catalogue", None, stop, move || {
         let engine = work.clone();
         async move { catalogue::run_once(&engine).await }

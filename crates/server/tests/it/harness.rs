@@ -76,7 +76,7 @@ pub struct Shop {
 pub fn config(folder: &Folder, more: &str) -> Config {
     let text = format!(
         "[sandbox]\nenabled = true\n[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://shop.test\"\n\
-         calls_per_second = 10000\ncalls_burst = 10000\nunpaid_orders_per_visitor = 5000\n{more}"
+         calls_per_second = 10000\ncalls_burst = 10000\nunpaid_products_per_visitor = 5000\n{more}"
     );
     let mut config = Config::parse(&text, std::iter::empty()).expect("the test's configuration");
     config.server.data_dir = folder.0.join("data");

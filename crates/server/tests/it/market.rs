@@ -165,7 +165,7 @@ pub fn place(number: u64, brands: &[&str]) -> Place {
         personal: SealedPersonal { key: format!("key-{number}"), body: format!("body-{number}") },
         idempotency: None,
         visitor: "visitor".into(),
-        caps: Caps { unpaid_per_visitor: 100_000 },
+        caps: Caps { unpaid_products_per_visitor: 100_000 },
     }
 }
 

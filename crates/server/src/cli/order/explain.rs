@@ -4,6 +4,7 @@
 //! reasons come from outside and are cleaned before they are shown. Must never show the order's id. Called by
 //! `kiosk order`.
 
+use crate::cli::shop::text::is_unsafe;
 use crate::store::orders::LoggedEvent;
 use domain::asset::Rails;
 use domain::catalog::OWN_STOCK;
@@ -80,7 +81,8 @@ pub(super) fn explain(order: &Order, log: &[LoggedEvent], same: &str) -> String 
 fn came_from(order: &Order) -> Option<String> {
     let origin = &order.origin;
     let part = |label: &str, value: &Option<String>| {
-        value.as_ref().map(|value| format!("{label} {}", clean(order, &value.chars().take(60).collect::<String>())))
+        let shown = |value: &String| clean(order, value).chars().take(60).collect::<String>();
+        value.as_ref().map(|value| format!("{label} {:?}", shown(value)))
     };
     let mut parts: Vec<String> = [
         part("partner", &origin.partner),
@@ -383,7 +385,7 @@ fn clean(order: &Order, text: &str) -> String {
     let id = order.id.expose();
     let word = |word: &str| match word.contains('@') || word.to_lowercase().contains(&id) {
         true => "[left out]".to_owned(),
-        false => word.chars().filter(|character| !character.is_control()).collect(),
+        false => word.chars().filter(|character| !is_unsafe(*character)).collect(),
     };
     text.split_whitespace().map(word).collect::<Vec<String>>().join(" ")
 }

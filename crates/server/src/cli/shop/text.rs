@@ -69,7 +69,8 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(|symbol| if is_unsafe(symbol) { ' ' } else { symbol }).collect()
 }
 
-fn is_unsafe(symbol: char) -> bool {
+/// Whether a terminal could take it for a command, or turn the text around.
+pub(crate) fn is_unsafe(symbol: char) -> bool {
     // U+2028 and U+2029 are line breaks; the others turn the direction of the text that follows.
     symbol.is_control()
         || matches!(u32::from(symbol), 0x200e | 0x200f | 0x2028 | 0x2029 | 0x202a..=0x202e | 0x2066..=0x2069)

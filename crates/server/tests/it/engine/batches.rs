@@ -173,7 +173,7 @@ fn one_visitor_holds_so_many_unpaid_orders_and_no_more() {
         let mut shop = Shop::open(conn);
         let capped = |number: u64, visitor: &str| {
             let mut place = market::place(number, &[BOUGHT]);
-            place.caps.unpaid_per_visitor = 2;
+            place.caps.unpaid_products_per_visitor = 2;
             place.visitor = visitor.to_owned();
             command(place)
         };
@@ -189,7 +189,7 @@ fn one_visitor_holds_so_many_unpaid_orders_and_no_more() {
         shop.submit(capped(7, "one")).expect("neither does an expired one");
         // An order of three lines is not let in where two are allowed.
         let mut long = market::place(8, &[BOUGHT, BOUGHT, BOUGHT]);
-        (long.caps.unpaid_per_visitor, long.visitor) = (2, "a third".to_owned());
+        (long.caps.unpaid_products_per_visitor, long.visitor) = (2, "a third".to_owned());
         assert_eq!(refusal(&shop.submit(command(long))), Some(&Refusal::TooManyUnpaid));
         shop.check();
     });

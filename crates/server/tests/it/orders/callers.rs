@@ -156,7 +156,7 @@ async fn calls_beyond_the_rate_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unpaid_orders_of_one_visitor_are_capped() {
     let mut shop = Shop::open().await;
-    let capped = Doors::open(&shop, |config| config.server.unpaid_orders_per_visitor = 3).await;
+    let capped = Doors::open(&shop, |config| config.server.unpaid_products_per_visitor = 3).await;
     let first = capped.create(&[]).await.json();
     for _ in 0..2 {
         assert_eq!(capped.create(&[]).await.status, 200);
@@ -186,7 +186,7 @@ async fn unpaid_orders_of_one_visitor_are_capped() {
 async fn only_a_trusted_peer_is_believed_about_the_visitor() {
     let shop = Shop::open().await;
     let narrow = |config: &mut Config| {
-        config.server.unpaid_orders_per_visitor = 1;
+        config.server.unpaid_products_per_visitor = 1;
         config.server.calls_per_second = 1;
         config.server.calls_burst = 2;
     };

@@ -215,7 +215,7 @@ async fn too_many_of_something() {
     let folder = Folder::new();
     let mut config = harness::config(&folder, "");
     (config.server.calls_burst, config.server.calls_per_second) = (3, 1);
-    config.server.unpaid_orders_per_visitor = 1;
+    config.server.unpaid_products_per_visitor = 1;
     let clock = TestClock::starting_at(START);
     let kiosk = boot::open_with(&config, clock, Arc::new(SystemIds)).await.expect("an installation");
     boot::stock_demo(&kiosk).await.expect("the demo's stock");

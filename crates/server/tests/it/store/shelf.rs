@@ -89,13 +89,18 @@ fn a_code_whose_last_day_is_over_leaves_the_shelf() {
         assert_eq!(good_on("2026-02-01"), ["b", "c"]);
         assert_eq!(good_on("2027-01-01"), ["c"]);
 
-        assert!(!read(conn, |tx| stock::has_expired(tx, "2026-01-31")));
-        assert!(read(conn, |tx| stock::has_expired(tx, "2026-02-01")));
+        assert!(!read(conn, |tx| stock::is_misplaced(tx, "2026-01-31")));
+        assert!(read(conn, |tx| stock::is_misplaced(tx, "2026-02-01")));
         let now = now(conn);
         let retired = write(conn, |tx| stock::retire_expired(tx, "2026-02-01", now));
         assert_eq!(retired, BTreeMap::from([(sku(OWN), 1)]));
         assert_eq!(counts(conn), [("own-100".to_owned(), 2, 0)]);
-        assert!(!read(conn, |tx| stock::has_expired(tx, "2026-02-01")));
+        // The clock was wrong: what is good comes back.
+        assert!(read(conn, |tx| stock::is_misplaced(tx, "2026-01-31")));
+        let back = write(conn, |tx| stock::retire_expired(tx, "2026-01-31", now));
+        assert_eq!((back, counts(conn)), (BTreeMap::from([(sku(OWN), -1)]), vec![("own-100".to_owned(), 3, 0)]));
+        write(conn, |tx| stock::retire_expired(tx, "2026-02-01", now));
+        assert!(!read(conn, |tx| stock::is_misplaced(tx, "2026-02-01")));
     });
 }
 

@@ -1,0 +1,291 @@
+//! The rules that must hold whatever happens, and the shop's books beside the world's.
+//!
+//! Safety is looked at after every step, for the orders that changed; the whole database now and then, and at the end.
+//! Called by `run`.
+
+use crate::outside::{Fate, World};
+use crate::shop::Shop;
+use domain::event::Event;
+use domain::fulfil::Line;
+use domain::ids::{OrderId, TransferId};
+use domain::order::Order;
+use domain::payment::{BLOCK_TIME_GRACE, LATE_WINDOW, TransferStatus};
+use domain::project::OrderState;
+use domain::validate::QuotedLine;
+use server::store::{fsck, orders};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A broken rule, as a sentence.
+pub type Broken = String;
+
+/// The orders as their events make them, kept beside the shop.
+#[derive(Default)]
+pub struct Mirror {
+    pub orders: BTreeMap<OrderId, Order>,
+    seq: i64,
+    /// Lines that a person decided about.
+    pub decided: BTreeSet<(i64, u32)>,
+    /// Lines that an event refused because no code was left.
+    sold_out: BTreeSet<(i64, u32)>,
+}
+
+impl Mirror {
+    /// Reads what was committed since, and looks at the orders that it is about.
+    pub fn follow(&mut self, shop: &Shop) -> Result<(), Broken> {
+        let after = self.seq;
+        let log = shop.read(|tx| orders::events_after(tx, after, i64::MAX));
+        let mut changed = BTreeSet::new();
+        for logged in log {
+            if logged.seq <= self.seq {
+                return Err(format!("event {} comes after event {}", logged.seq, self.seq));
+            }
+            self.seq = logged.seq;
+            changed.insert(logged.order);
+            self.fold(logged)?;
+        }
+        let changed: Vec<OrderId> = changed.into_iter().collect();
+        for row in shop.read(|tx| orders::by_ids(tx, &changed)) {
+            if self.orders.get(&row.id) != Some(&row) {
+                return Err(format!("order {} is not what its events make of it", row.no));
+            }
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, logged: orders::LoggedEvent) -> Result<(), Broken> {
+        let orders::LoggedEvent { order: id, version, at, event, .. } = logged;
+        if let Event::Placed(placed) = event {
+            let order = Order::placed(id, *placed, at);
+            return match self.orders.insert(id, order) {
+                None => Ok(()),
+                Some(order) => Err(format!("order {} was placed twice", order.no)),
+            };
+        }
+        let order = self.orders.get_mut(&id).ok_or("an event belongs to no order")?;
+        if version != order.version + 1 {
+            return Err(format!("version {version} of order {} follows version {}", order.no, order.version));
+        }
+        let before = order.state;
+        if let Event::LineDelivered { .. } = &event
+            && order.payment.settled_at.is_none()
+        {
+            return Err(format!("goods of order {} were delivered before it was paid", order.no));
+        }
+        if let Event::LineRefused { line, reason, .. } = &event
+            && reason == "no code is left in stock"
+        {
+            self.sold_out.insert((order.no, *line));
+        }
+        let mut next = order.clone();
+        let folded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            next.apply(&event, at);
+            next
+        }));
+        *order = folded.map_err(|_| format!("the event {} of order {} is not legal", event.kind(), order.no))?;
+        if order.state < before {
+            return Err(format!("order {} moved back from {before:?} to {:?}", order.no, order.state));
+        }
+        if let Event::PaymentSettled { .. } = &event
+            && order.payment.confirmed(&order.quote.asset) < order.quote.due_units - order.tolerance_units
+        {
+            return Err(format!("order {} was settled with less than its price", order.no));
+        }
+        Ok(())
+    }
+}
+
+/// What holds at any moment.
+pub fn safety(shop: &Shop, mirror: &Mirror, world: &mut World) -> Result<(), Broken> {
+    if let Some(broken) = world.broken.pop() {
+        return Err(broken);
+    }
+    bought_once(mirror, world)?;
+    let found = shop.read(fsck::check).wrong;
+    found.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// One line is bought once, whatever became of the calls.
+fn bought_once(mirror: &Mirror, world: &World) -> Result<(), Broken> {
+    let mut bought = BTreeMap::<&str, &str>::new();
+    for (reference, deal) in world.deals.iter().filter(|(_, deal)| deal.bought) {
+        let line = reference.rsplit_once('-').map_or("", |(line, _)| line);
+        if let Some(other) = bought.insert(line, reference) {
+            return Err(format!("a line was bought twice, as {other} and as {reference} from {}", deal.supplier));
+        }
+    }
+    for order in mirror.orders.values().filter(|order| order.payment.settled_at.is_none()) {
+        let mine = format!("k{}-", order.no);
+        if world.deals.keys().any(|reference| reference.starts_with(&mine)) {
+            return Err(format!("goods of order {} were asked for before it was paid", order.no));
+        }
+    }
+    Ok(())
+}
+
+/// What holds once the faults have stopped and everything had time.
+pub fn liveness(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broken> {
+    for order in mirror.orders.values() {
+        is_settled_or_explained(order)?;
+        deposits(order, world)?;
+        outcome(order, world)?;
+        refusals(order, mirror, world)?;
+        mails(order, shop, world)?;
+    }
+    codes(shop, mirror, world)
+}
+
+/// Final, or on hold with a reason that a person can act on.
+fn is_settled_or_explained(order: &Order) -> Result<(), Broken> {
+    let paid = order.payment.settled_at.is_some();
+    let is_final = if paid { order.lines.iter().all(Line::is_ended) } else { order.payment.closed };
+    match (&order.hold, is_final) {
+        (_, true) => Ok(()),
+        (Some(hold), false) if paid && !hold.note.trim().is_empty() => Ok(()),
+        _ => Err(format!("order {} never came to an end: {:?}", order.no, order.state)),
+    }
+}
+
+/// Every deposit is credited once, or reversed.
+fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
+    let mut on_chain = BTreeMap::<TransferId, i64>::new();
+    for chain in world.chains.values() {
+        for transfer in chain.blocks.iter().flat_map(|block| &block.transfers) {
+            if transfer.to == order.address {
+                on_chain.insert(transfer.id.clone(), transfer.units);
+            }
+        }
+    }
+    for received in &order.payment.received {
+        let counts = received.status == TransferStatus::Confirmed;
+        match on_chain.remove(&received.transfer) {
+            Some(units) if counts && units == received.units => {}
+            None if !counts => {}
+            found => {
+                let (id, status) = (&received.transfer, received.status);
+                return Err(format!("order {} has {id} as {status:?}, the chain has {found:?}", order.no));
+            }
+        }
+    }
+    match on_chain.keys().next() {
+        None => Ok(()),
+        Some(lost) => Err(format!("order {} knows nothing of the deposit {lost}", order.no)),
+    }
+}
+
+/// Whoever paid in time gets the order settled; whoever paid soon after, at the same price, too.
+fn outcome(order: &Order, world: &World) -> Result<(), Broken> {
+    if order.payment.settled_at.is_some() || order.canceled_at.is_some() {
+        return Ok(());
+    }
+    // What an expiry has let go of may be gone when the money comes.
+    let promised = |line: &QuotedLine| domain::terms::is_own_stock(&line.suppliers);
+    if order.quote.lines.iter().any(promised) || order.counts.iter().any(|count| count.kept) {
+        return Ok(());
+    }
+    let until = order.expires_at + BLOCK_TIME_GRACE + LATE_WINDOW;
+    let transfers = world.chains.values().flat_map(|chain| &chain.blocks).flat_map(|block| &block.transfers);
+    let paid: i64 = transfers
+        .filter(|transfer| transfer.to == order.address && transfer.asset == order.quote.asset)
+        .filter(|transfer| transfer.block_at <= until)
+        .map(|transfer| transfer.units)
+        .sum();
+    if paid >= order.quote.due_units - order.tolerance_units {
+        return Err(format!("order {} was paid {paid} in time and is not settled", order.no));
+    }
+    Ok(())
+}
+
+/// A line is refused only if nobody could deliver it, or a person said so.
+fn refusals(order: &Order, mirror: &Mirror, world: &World) -> Result<(), Broken> {
+    for (at, line) in order.lines.iter().enumerate() {
+        let at = at as u32;
+        let of_line = format!("k{}-{at}-", order.no);
+        let deals = || world.deals.iter().filter(|(reference, _)| reference.starts_with(&of_line));
+        let by_person = mirror.decided.contains(&(order.no, at));
+        match line {
+            Line::Refused { .. } if by_person => {}
+            Line::Refused { .. } => {
+                let refused = deals().filter(|(_, deal)| deal.fate == Fate::Refused).count();
+                let asked = order.quote.lines[at as usize].suppliers.iter().filter(|s| s.supplier != "stock").count();
+                let sold_out = asked == 0 && mirror.sold_out.contains(&(order.no, at));
+                if deals().any(|(_, deal)| deal.bought) || !(sold_out || asked > 0 && refused == asked) {
+                    return Err(format!("line {at} of order {} is refused, and nobody refused it", order.no));
+                }
+            }
+            Line::Delivered { code: None, .. } if by_person => {}
+            Line::Delivered { .. } => {
+                let from_stock = order.quote.lines[at as usize].suppliers[0].supplier == "stock";
+                if !from_stock && !deals().any(|(_, deal)| deal.bought) {
+                    return Err(format!("line {at} of order {} is delivered, and nobody sold it", order.no));
+                }
+            }
+            Line::Planned { .. } | Line::Sent { .. } | Line::Asking { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Every message that an event asked for has arrived.
+fn mails(order: &Order, shop: &Shop, world: &World) -> Result<(), Broken> {
+    let log = shop.read(|tx| orders::events_of(tx, order.id));
+    for logged in log {
+        let wanted = match &logged.event {
+            Event::PaymentSettled { .. } => format!("confirmation-{}", logged.seq),
+            Event::LineDelivered { line, .. } => {
+                let by_mail = order.quote.lines[*line as usize].delivery == domain::catalog::DeliveryMethod::ByEmail;
+                if !by_mail || !order.shows_goods() {
+                    continue;
+                }
+                format!("delivery-{}", logged.seq)
+            }
+            _ => continue,
+        };
+        if !world.mails.iter().any(|(id, _, _)| *id == wanted) {
+            return Err(format!("the mail {wanted} of order {} never arrived", order.no));
+        }
+    }
+    Ok(())
+}
+
+/// No code has two owners, none is shown that was not delivered, and none is in a log, an event or a mail.
+fn codes(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broken> {
+    let mut shown = BTreeMap::<String, i64>::new();
+    for order in mirror.orders.values() {
+        for code in shop.codes_of(order.id).into_iter().flatten() {
+            if !world.codes.contains(&code) {
+                return Err(format!("order {} has a code that nobody made", order.no));
+            }
+            if let Some(other) = shown.insert(code, order.no) {
+                return Err(format!("one code belongs to the orders {other} and {}", order.no));
+            }
+        }
+        let delivered = order.lines.iter().filter(|line| matches!(line, Line::Delivered { code: Some(_), .. })).count();
+        let opened = shop.codes_of(order.id).iter().flatten().count();
+        if delivered != opened {
+            return Err(format!("order {} was delivered {delivered} codes and can open {opened}", order.no));
+        }
+    }
+    let events = shop.read(|tx| tx.query("select body from events", &[]));
+    let texts = events.iter().map(|row| row.text(0)).chain(world.mails.iter().map(|(_, _, text)| text.as_str()));
+    for text in texts {
+        says_too_much(text, world)?;
+    }
+    Ok(())
+}
+
+/// Whether a text that others see holds a code, or who bought.
+pub fn says_too_much(text: &str, world: &World) -> Result<(), Broken> {
+    // Codes begin so, and addresses and numbers of people.
+    let begins = ["PIN-", "OWN-", "shopper-", "+1555"];
+    if begins.iter().any(|begin| text.contains(begin)) {
+        let code = world.codes.iter().find(|code| text.contains(code.as_str()));
+        let what = if code.is_some() { "a code" } else { "somebody's address" };
+        return Err(format!("{what} stands in a text that others see"));
+    }
+    Ok(())
+}
+
+/// A state that a client saw before.
+pub fn not_back(no: i64, seen: OrderState, now: OrderState) -> Result<(), Broken> {
+    if now < seen { Err(format!("a client saw order {no} move back from {seen:?} to {now:?}")) } else { Ok(()) }
+}

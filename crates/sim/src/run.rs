@@ -1,0 +1,621 @@
+//! One run of a plan: shoppers, chains, suppliers and workers take turns as the seed says, until the faults stop and
+//! everything comes to rest.
+
+use crate::check::{self, Broken, Mirror};
+use crate::market::{BRANDS, CONFIRMATIONS, COUPON, RANGE, TOP_UP};
+use crate::outside::{Outside, PATIENCE};
+use crate::plan::{Fault, Plan};
+use crate::rng::Rng;
+use crate::shop::{Answers, Shop, Worker};
+use domain::chain::ChainTransfer;
+use domain::decide::{Caps, Command, Idempotency, Place, Refusal, Resolution};
+use domain::event::{HoldReason, Origin};
+use domain::fulfil::{Line, Report};
+use domain::ids::{AssetId, CustomerId, NetworkId, OrderId, TransferId, Uuid};
+use domain::project::OrderState;
+use domain::time::{Span, Time};
+use domain::validate::{Basket, BasketLine};
+use server::engine::SubmitError;
+use server::ports::Goods;
+use server::store::Conn;
+use server::vault::Personal;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// How many lines of a trace are shown with a failure.
+const SHOWN: usize = 50;
+/// Rounds of ten minutes in which everything must come to rest: three days and a half.
+const ROUNDS: u32 = 500;
+
+/// What came of a run.
+pub struct Outcome {
+    pub trace: Vec<String>,
+    pub steps: u32,
+    pub failure: Option<Failure>,
+}
+
+/// A rule that did not hold.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub step: u32,
+    pub broken: Broken,
+}
+
+impl Outcome {
+    /// What a person needs to look into it.
+    pub fn report(&self, plan: &Plan) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        let from = self.trace.len().saturating_sub(SHOWN);
+        let lines = self.trace[from..].join("\n");
+        Some(format!(
+            "{lines}\n\nstep {}: {}\nfaults: {:?}\nrepeat with: cargo run -p sim --release -- {}",
+            failure.step,
+            failure.broken,
+            plan.rates,
+            plan.arguments()
+        ))
+    }
+}
+
+/// An order as its shopper knows it.
+struct Known {
+    id: OrderId,
+    no: i64,
+    address: String,
+    network: NetworkId,
+    asset: AssetId,
+    due: i64,
+    expires_at: Time,
+    /// What was seen of it last.
+    seen: OrderState,
+    payments: u32,
+}
+
+/// A request that may be sent again.
+struct Request {
+    place: Place,
+    /// The order that it made, once an answer came.
+    made: Option<OrderId>,
+}
+
+struct Run {
+    plan: Plan,
+    rng: Rng,
+    outside: Outside,
+    shop: Option<Shop>,
+    mirror: Mirror,
+    known: Vec<Known>,
+    requests: Vec<Request>,
+    trace: Vec<String>,
+    log: Arc<Mutex<Vec<u8>>>,
+    disk_full: bool,
+}
+
+/// Runs a plan on an empty database.
+pub fn run(plan: &Plan, conn: Conn) -> Outcome {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let writer = {
+        let log = log.clone();
+        move || Captured(log.clone())
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_ansi(false)
+        .without_time()
+        .with_max_level(tracing::Level::INFO)
+        .finish();
+    let mut run = Run::begin(plan, conn, log);
+    let (mut step, mut failure) = (0, None);
+    tracing::subscriber::with_default(subscriber, || {
+        while step < plan.steps && failure.is_none() {
+            failure = run.step(step).err().map(|broken| Failure { step, broken });
+            step += 1;
+        }
+        if failure.is_none() {
+            failure = run.come_to_rest().err().map(|broken| Failure { step, broken });
+        }
+    });
+    Outcome { trace: run.trace, steps: step, failure }
+}
+
+/// Takes the lines of the log.
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nothing panics while it logs").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Run {
+    fn begin(plan: &Plan, conn: Conn, log: Arc<Mutex<Vec<u8>>>) -> Run {
+        let networks = crate::market::market().rails.networks.into_iter().map(|network| network.id);
+        let outside = Outside::new(plan, networks);
+        outside.world().mine();
+        let shop = Shop::open(conn, outside.clone()).expect("an empty database");
+        Run {
+            plan: plan.clone(),
+            rng: Rng::new(plan.seed),
+            outside,
+            shop: Some(shop),
+            mirror: Mirror::default(),
+            known: Vec::new(),
+            requests: Vec::new(),
+            trace: Vec::new(),
+            log,
+            disk_full: false,
+        }
+    }
+
+    fn shop(&self) -> &Shop {
+        self.shop.as_ref().expect("the shop is only away during a call")
+    }
+
+    fn strikes(&self, fault: Fault) -> bool {
+        self.outside.world().strikes(fault)
+    }
+
+    fn step(&mut self, step: u32) -> Result<(), Broken> {
+        let what = self.rng.below(100);
+        let now = self.outside.world().now;
+        let told = match what {
+            0..=15 => self.shoppers_order(),
+            16..=29 => self.shopper_pays(),
+            30..=34 => self.time_passes(),
+            35..=44 => self.blocks_are_mined(),
+            45..=47 => self.chains_change(),
+            48..=89 => self.worker_works(),
+            90..=94 => self.client_polls(),
+            95..=96 => self.operator_acts(),
+            97 => self.supplier_repeats(),
+            98 => self.disk_changes(),
+            _ => self.clock_jumps(),
+        };
+        let told = told?;
+        self.trace.push(format!("{step:4} {} {told}", now.rfc3339()));
+        self.look(step % 16 == 0)
+    }
+
+    /// Compares the books; all of them now and then.
+    fn look(&mut self, whole: bool) -> Result<(), Broken> {
+        let shop = self.shop.take().expect("the shop is only away during a call");
+        let looked = self.mirror.follow(&shop).and_then(|()| match whole {
+            true => check::safety(&shop, &self.mirror, &mut self.outside.world()),
+            false => self.outside.world().broken.pop().map_or(Ok(()), Err),
+        });
+        self.shop = Some(shop);
+        looked?;
+        let said = std::mem::take(&mut *self.log.lock().expect("nothing panics while it logs"));
+        let said = String::from_utf8_lossy(&said).into_owned();
+        for line in said.lines().filter(|line| line.contains("ERROR")) {
+            self.trace.push(format!("     log: {line}"));
+            if line.contains("broke an invariant") || line.contains("refused by the database") {
+                return Err(format!("the shop says of itself: {line}"));
+            }
+        }
+        check::says_too_much(&said, &self.outside.world())?;
+        if said.contains("OrderId(") || self.known.iter().any(|known| said.contains(&known.id.expose())) {
+            return Err("an order's id stands in the log".to_owned());
+        }
+        Ok(())
+    }
+
+    // Shoppers.
+
+    fn shoppers_order(&mut self) -> Result<String, Broken> {
+        let mut sent = Vec::new();
+        for _ in 0..=self.rng.below(4) {
+            let old = self.rng.below(self.requests.len().max(1) as u64) as usize;
+            let again = !self.requests.is_empty();
+            if again && self.strikes(Fault::Retry) {
+                sent.push((old, self.requests[old].place.clone()));
+            } else if again && self.strikes(Fault::OtherBody) {
+                let mut place = self.new_place();
+                place.idempotency = self.requests[old]
+                    .place
+                    .idempotency
+                    .clone()
+                    .map(|known| Idempotency { body_hash: format!("another {}", known.body_hash), ..known });
+                sent.push((old, place));
+            } else if self.requests.len() < self.plan.orders as usize {
+                let place = self.new_place();
+                self.requests.push(Request { place: place.clone(), made: None });
+                sent.push((self.requests.len() - 1, place));
+            }
+        }
+        let mut commands: Vec<Command> =
+            sent.iter().map(|(_, place)| Command::Place(Box::new(self.again(place)))).collect();
+        let placing = commands.len();
+        let cancels = self.strikes(Fault::Cancel);
+        if let Some(known) = self.rng.pick(&self.known).filter(|_| cancels) {
+            commands.push(Command::Cancel { order: known.id });
+        }
+        let count = commands.len();
+        let Some(answers) = self.submit(commands) else {
+            return Ok(format!("{count} requests; the process died"));
+        };
+        for ((request, place), answer) in sent.iter().zip(&answers[..placing]) {
+            self.answered(*request, place, answer)?;
+        }
+        Ok(format!("{count} requests: {}", words(&answers)))
+    }
+
+    /// The same request with an id of its own, as a door gives it one each time.
+    fn again(&mut self, place: &Place) -> Place {
+        let id = OrderId::new(Uuid::from_random(number_as_bytes(self.rng.number())));
+        let personal = self.shop().vault.seal_personal(id, &personal_of(&place.basket));
+        Place { id, personal, ..place.clone() }
+    }
+
+    fn new_place(&mut self) -> Place {
+        let number = self.requests.len();
+        let shopper = self.rng.below(4);
+        let email = format!("shopper-{shopper}@example.com");
+        let lines = if self.rng.happens(700) { 1 } else { self.rng.between(2, 10) };
+        let lines = (0..lines).map(|_| self.line(&email)).collect();
+        let networks = ["Solana", "Base", "Arbitrum"];
+        let known = self.rng.happens(700);
+        let basket = Basket {
+            lines,
+            payment_via: "USER_WALLET".to_owned(),
+            coin: "USDC".to_owned(),
+            network: self.rng.pick(&networks).map(|name| (*name).to_owned()),
+            promo_code: self.rng.happens(250).then(|| COUPON.to_owned()),
+            customer: self.rng.happens(200).then(|| CustomerId::new(format!("customer-{shopper}"))),
+            buyer_email: Some(email),
+            buyer_key: if known { format!("buyer-{shopper}") } else { String::new() },
+            partner: None,
+            language: "en".to_owned(),
+        };
+        let idempotency = Idempotency {
+            scope: "orders".to_owned(),
+            key: format!("request {number}"),
+            body_hash: format!("body of request {number}"),
+        };
+        Place {
+            id: OrderId::new(Uuid::from_random([0; 16])),
+            basket,
+            origin: Origin { language: "en".to_owned(), ..Origin::default() },
+            market: self.shop().market(),
+            personal: Default::default(),
+            idempotency: Some(idempotency),
+            visitor: format!("visitor-{}", self.rng.below(3)),
+            caps: Caps { unpaid_products_per_visitor: 40 },
+        }
+    }
+
+    fn line(&mut self, email: &str) -> BasketLine {
+        let (brand, _) = *self.rng.pick(&BRANDS).expect("there are brands");
+        let is_range = brand == RANGE;
+        let beneficiary =
+            if brand == TOP_UP { format!("+1555{:07}", self.rng.below(10_000_000)) } else { email.to_owned() };
+        BasketLine {
+            brand: brand.to_owned(),
+            country: "US".to_owned(),
+            denomination: if is_range { "range" } else { "20 USD" }.to_owned(),
+            product_value: is_range.then(|| (5 * self.rng.between(1, 40)).to_string()),
+            beneficiary: Some(beneficiary),
+        }
+    }
+
+    /// The same key and body lead to the same order; another body is refused.
+    fn answered(
+        &mut self,
+        request: usize,
+        place: &Place,
+        answer: &Result<Arc<domain::order::Order>, SubmitError>,
+    ) -> Result<(), Broken> {
+        let is_own = place.idempotency == self.requests[request].place.idempotency;
+        let made = match answer {
+            Ok(order) => Some(order.id),
+            Err(SubmitError::Refused(Refusal::Replay(known))) => Some(*known),
+            Err(SubmitError::Refused(Refusal::KeyReused)) if is_own => {
+                return Err(format!("request {request} was taken for another one"));
+            }
+            Err(_) => None,
+        };
+        let Some(made) = made else { return Ok(()) };
+        if !is_own && self.requests[request].made.is_some() {
+            return Err(format!("another body was answered under the key of request {request}"));
+        }
+        if !is_own {
+            // The first one to arrive under the key owns it.
+            self.requests[request].place = place.clone();
+        }
+        match self.requests[request].made {
+            None => self.requests[request].made = Some(made),
+            Some(before) if before == made => {}
+            Some(_) => return Err(format!("request {request} made two orders")),
+        }
+        if let Ok(order) = answer {
+            self.known.push(Known {
+                id: order.id,
+                no: order.no,
+                address: order.address.clone(),
+                network: order.quote.network_id.clone(),
+                asset: order.quote.asset.clone(),
+                due: order.quote.due_units,
+                expires_at: order.expires_at,
+                seen: order.state,
+                payments: 0,
+            });
+        }
+        Ok(())
+    }
+
+    fn shopper_pays(&mut self) -> Result<String, Broken> {
+        let at = self.rng.below(self.known.len() as u64) as usize;
+        let (over, dust, old, twice, wrong, short, late) = (
+            self.strikes(Fault::Over),
+            self.strikes(Fault::Dust),
+            self.strikes(Fault::OldAddress),
+            self.strikes(Fault::Twice),
+            self.strikes(Fault::WrongToken),
+            self.strikes(Fault::Short),
+            self.strikes(Fault::Late),
+        );
+        let part = self.rng.between(1, 99);
+        let now = self.outside.world().now;
+        let Some(known) = self.known.get_mut(at) else { return Ok("nobody to pay".to_owned()) };
+        if (known.payments > 0 && !twice && !short) || (now > known.expires_at && !late && !old) {
+            return Ok(format!("the shopper of {} waits", known.no));
+        }
+        if late && now <= known.expires_at {
+            return Ok(format!("the shopper of {} comes late", known.no));
+        }
+        known.payments += 1;
+        let units = match (dust, short, over) {
+            (true, _, _) => 1,
+            (_, true, _) => known.due * part / 100,
+            (_, _, true) => known.due + known.due * part / 100,
+            _ => known.due,
+        };
+        let asset = if wrong { AssetId::new(format!("{}.e", known.asset)) } else { known.asset.clone() };
+        let transfer = ChainTransfer {
+            id: TransferId::new(""),
+            asset,
+            to: known.address.clone(),
+            units,
+            raw: units.to_string(),
+            block_at: now,
+        };
+        let id = self.outside.world().send(&known.network, transfer);
+        Ok(format!("{units} units are sent for {} as {id}{}", known.no, if wrong { ", another token" } else { "" }))
+    }
+
+    fn client_polls(&mut self) -> Result<String, Broken> {
+        let at = self.rng.below(self.known.len() as u64) as usize;
+        let Some(known) = self.known.get(at) else { return Ok("nobody polls".to_owned()) };
+        let (id, no, seen) = (known.id, known.no, known.seen);
+        let row = self.shop().read(|tx| server::store::orders::by_id(tx, id)).ok_or(format!("order {no} is gone"))?;
+        check::not_back(no, seen, row.state)?;
+        self.known[at].seen = row.state;
+        Ok(format!("{no} is {:?}", row.state))
+    }
+
+    // The world.
+
+    fn time_passes(&mut self) -> Result<String, Broken> {
+        let seconds = match self.rng.below(10) {
+            0 => self.rng.between(600, 2_400),
+            1..=3 => self.rng.between(60, 600),
+            _ => self.rng.between(1, 60),
+        };
+        let mut world = self.outside.world();
+        world.now = world.now + Span::seconds(seconds);
+        Ok(format!("{seconds} s pass"))
+    }
+
+    fn blocks_are_mined(&mut self) -> Result<String, Broken> {
+        let count = self.rng.between(1, 4);
+        for _ in 0..count {
+            let mut world = self.outside.world();
+            world.now = world.now + Span::seconds(2);
+            world.mine();
+        }
+        Ok(format!("{count} blocks"))
+    }
+
+    fn chains_change(&mut self) -> Result<String, Broken> {
+        self.outside.world().weather();
+        let networks: Vec<NetworkId> = self.outside.world().chains.keys().cloned().collect();
+        let network = self.rng.pick(&networks).cloned().expect("there are networks");
+        let confirmations = CONFIRMATIONS as usize;
+        let depth = if self.strikes(Fault::DeepReorg) {
+            confirmations + self.rng.below(6) as usize
+        } else if self.strikes(Fault::Reorg) {
+            1 + self.rng.below(confirmations as u64 - 1) as usize
+        } else {
+            return Ok("the weather changes".to_owned());
+        };
+        self.outside.world().reorganise(&network, depth);
+        Ok(format!("{network} replaces {depth} blocks"))
+    }
+
+    fn supplier_repeats(&mut self) -> Result<String, Broken> {
+        if !self.strikes(Fault::LateReport) {
+            return Ok("suppliers say nothing".to_owned());
+        }
+        let world = self.outside.world();
+        let deals: Vec<(String, bool)> = world
+            .deals
+            .iter()
+            .filter(|(_, deal)| deal.bought)
+            .map(|(name, deal)| (name.clone(), deal.hands_over()))
+            .collect();
+        drop(world);
+        let Some((reference, hands_over)) = self.rng.pick(&deals).cloned() else { return Ok("no deals".to_owned()) };
+        let parts: Vec<i64> =
+            reference.trim_start_matches('k').split('-').filter_map(|part| part.parse().ok()).collect();
+        let [no, line, attempt] = parts[..] else { return Err(format!("the reference {reference} is not ours")) };
+        let order = self.mirror.orders.values().find(|order| order.no == no).map(|order| order.id);
+        let Some(order) = order else { return Err(format!("the reference {reference} is of no order")) };
+        let goods = hands_over.then(|| {
+            let pin_code = self.outside.world().code_of(&reference).unwrap_or_default();
+            self.shop().vault.seal_goods(&Goods { pin_code, ..Goods::default() })
+        });
+        let report = Report::Delivered(goods);
+        let command = Command::Report { order, line: line as u32, attempt: attempt as u32, report, patience: PATIENCE };
+        let answers = self.submit(vec![command]);
+        Ok(format!("a supplier says again that {reference} is delivered: {}", told(answers)))
+    }
+
+    // The shop.
+
+    fn submit(&mut self, commands: Vec<Command>) -> Option<Answers> {
+        let process = self.rng.below(2) as usize;
+        let shop = self.shop.take().expect("the shop is only away during a call");
+        let (shop, answers) = shop.submit(process, commands);
+        self.shop = Some(shop);
+        answers
+    }
+
+    fn worker_works(&mut self) -> Result<String, Broken> {
+        let worker = *self.rng.pick(&Worker::ALL).expect("there are workers");
+        self.work(worker)
+    }
+
+    fn work(&mut self, worker: Worker) -> Result<String, Broken> {
+        let process = self.rng.below(2) as usize;
+        let shop = self.shop.take().expect("the shop is only away during a call");
+        let (shop, ran) = shop.work(process, worker);
+        self.shop = Some(shop);
+        match ran {
+            None => Ok(format!("{worker:?}: the process died")),
+            Some(Ok(ran)) => Ok(format!("{worker:?}: {ran:?}")),
+            Some(Err(error)) if self.disk_full => Ok(format!("{worker:?}: {error}")),
+            Some(Err(error)) => Err(format!("{worker:?} failed: {error}")),
+        }
+    }
+
+    fn operator_acts(&mut self) -> Result<String, Broken> {
+        let at = self.rng.below(self.known.len() as u64) as usize;
+        let Some(known) = self.known.get(at).filter(|_| self.outside.world().strikes(Fault::Operator)) else {
+            return Ok("the operator rests".to_owned());
+        };
+        let (order, no) = (known.id, known.no);
+        let note = "looked at".to_owned();
+        let current = self.mirror.orders.get(&order).cloned();
+        let line = self.rng.below(current.as_ref().map_or(1, |order| order.lines.len()) as u64) as u32;
+        let open = current.as_ref().and_then(|order| order.line(line)).is_some_and(|line| !line.is_ended());
+        let (what, command) = match self.rng.below(4) {
+            0 => ("holds", Command::Hold { order, reason: HoldReason::Operator, line: None, note }),
+            1 | 2 => ("releases", Command::Release { order, note }),
+            _ => {
+                // A person asks the supplier first.
+                let bought = self.outside.world().was_bought(no, line);
+                let resolution = if bought { Resolution::Delivered } else { Resolution::Refused };
+                let asked = current
+                    .as_ref()
+                    .and_then(|order| order.line(line))
+                    .is_some_and(|line| matches!(line, Line::Asking { .. } | Line::Sent { .. }));
+                if !asked {
+                    return Ok("the operator has nothing to decide".to_owned());
+                }
+                ("decides about a line of", Command::Resolve { order, line, resolution, note })
+            }
+        };
+        let decides = matches!(command, Command::Resolve { .. });
+        if decides && open {
+            self.mirror.decided.insert((no, line));
+        }
+        let answers = self.submit(vec![command]);
+        Ok(format!("the operator {what} {no}: {}", told(answers)))
+    }
+
+    fn disk_changes(&mut self) -> Result<String, Broken> {
+        let full = !self.disk_full && self.strikes(Fault::DiskFull);
+        self.fill_disk(full);
+        Ok(if full { "the disk is full" } else { "the disk has room" }.to_owned())
+    }
+
+    fn fill_disk(&mut self, full: bool) {
+        self.disk_full = full;
+        let limit = if full { "pragma max_page_count = 1" } else { "pragma max_page_count = 1073741823" };
+        self.shop().tamper(|conn| {
+            if let Conn::Sqlite(connection) = conn {
+                connection.query_row(limit, [], |_| Ok(())).expect("a setting of the connection");
+            }
+        });
+    }
+
+    fn clock_jumps(&mut self) -> Result<String, Broken> {
+        if !self.strikes(Fault::ClockJump) {
+            return Ok("the clock goes on".to_owned());
+        }
+        let off = Span::seconds(self.rng.between(-900, 900));
+        self.outside.world().clock_off = off;
+        Ok(format!("the clock is off by {} s", off.0 / 1_000))
+    }
+
+    /// The faults stop; within days every order is final or waits for a person with a reason.
+    fn come_to_rest(&mut self) -> Result<(), Broken> {
+        self.fill_disk(false);
+        self.outside.world().clear_up();
+        self.trace.push("the faults stop".to_owned());
+        for round in 0..ROUNDS {
+            {
+                let mut world = self.outside.world();
+                world.now = world.now + Span::minutes(10);
+                world.mine();
+            }
+            for worker in Worker::ALL.iter().chain(&Worker::ALL) {
+                self.work(*worker)?;
+            }
+            self.look(round % 50 == 0)?;
+            if round > 40 && self.is_at_rest() {
+                break;
+            }
+        }
+        self.look(true)?;
+        let shop = self.shop.take().expect("the shop is only away during a call");
+        let lively = check::liveness(&shop, &self.mirror, &self.outside.world());
+        self.shop = Some(shop);
+        lively?;
+        let polled: BTreeMap<i64, OrderState> = self.known.iter().map(|known| (known.no, known.seen)).collect();
+        for order in self.mirror.orders.values() {
+            polled.get(&order.no).map_or(Ok(()), |seen| check::not_back(order.no, *seen, order.state))?;
+        }
+        Ok(())
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let is_over = |order: &domain::order::Order| match order.payment.settled_at {
+            Some(_) => order.lines.iter().all(Line::is_ended) || order.hold.is_some(),
+            None => order.payment.closed,
+        };
+        self.mirror.orders.values().all(is_over)
+    }
+}
+
+fn personal_of(basket: &Basket) -> Personal {
+    let beneficiaries = basket.lines.iter().map(|line| line.beneficiary.clone().unwrap_or_default()).collect();
+    Personal { email: basket.buyer_email.clone(), beneficiaries, ..Personal::default() }
+}
+
+fn number_as_bytes(number: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    bytes[8..].copy_from_slice(&Rng::new(number).number().to_be_bytes());
+    bytes
+}
+
+fn told(answers: Option<Answers>) -> String {
+    answers.map_or("the process died".to_owned(), |answers| words(&answers))
+}
+
+fn words(answers: &Answers) -> String {
+    let word = |answer: &Result<Arc<domain::order::Order>, SubmitError>| match answer {
+        Ok(order) => format!("{} {:?}", order.no, order.state),
+        Err(SubmitError::Refused(Refusal::Problems(problems))) => {
+            problems.iter().map(|problem| problem.code().to_owned()).collect::<Vec<_>>().join("+")
+        }
+        Err(error) => error.to_string(),
+    };
+    answers.iter().map(word).collect::<Vec<_>>().join(", ")
+}

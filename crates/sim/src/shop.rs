@@ -1,0 +1,254 @@
+//! The shop under test: the real engines, store and workers, called one after the other on one held connection.
+//!
+//! Two engines share the database and take turns. When the process dies everything but the database is gone, and both
+//! start again from what is there.
+
+use crate::market::{self, SUPPLIERS};
+use crate::outside::{CountedIds, Crash, Node, Outside, PostOffice, Shelf, ShopClock};
+use domain::asset::ChainKind;
+use domain::decide::Command;
+use domain::ids::{OrderId, Sku};
+use domain::order::Order;
+use domain::time::Time;
+use domain::validate::Market;
+use server::engine::{Engine, Shared, SubmitError, commit_batch};
+use server::ports::{Network, Supplier};
+use server::seal::Keyring;
+use server::store::stock::NewCode;
+use server::store::{Access, Conn, DbError, Place as Database, Tx, claims, stock};
+use server::vault::Vault;
+use server::workers::notify::MailSettings;
+use server::workers::{Ran, WorkerError, advance, catalogue, credit, notify, watch};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Deposit addresses of each family.
+const ADDRESSES: usize = 200;
+/// Codes of each brand that is delivered from the shop's own.
+const CODES: usize = 12;
+
+/// Polls once. A port or a step that is not ready at once is a failure of the simulation.
+pub fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("something waited: in the simulator every port is ready at once"),
+    }
+}
+
+/// What a step of the shop came to.
+pub type Answers = Vec<Result<Arc<Order>, SubmitError>>;
+
+/// One process.
+struct Process {
+    engine: Engine,
+    put_off: credit::PutOff,
+}
+
+/// The shop.
+pub struct Shop {
+    database: Arc<Mutex<Conn>>,
+    processes: Vec<Process>,
+    outside: Outside,
+    pub vault: Arc<Vault>,
+    networks: Vec<Arc<dyn Network>>,
+    suppliers: Vec<Arc<dyn Supplier>>,
+    /// How often it died.
+    pub crashes: u32,
+}
+
+/// The workers, in the order in which they are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worker {
+    Watch,
+    Credit,
+    Own,
+    Supplier(usize),
+    PlanMail,
+    SendMail,
+    Shelves,
+}
+
+impl Worker {
+    pub const ALL: [Worker; 8] = [
+        Worker::Watch,
+        Worker::Credit,
+        Worker::Own,
+        Worker::Supplier(0),
+        Worker::Supplier(1),
+        Worker::PlanMail,
+        Worker::SendMail,
+        Worker::Shelves,
+    ];
+}
+
+impl Shop {
+    /// A new shop on an empty database, with codes on the shelves and addresses in the pools.
+    pub fn open(mut conn: Conn, outside: Outside) -> Result<Shop, DbError> {
+        conn.migrate()?;
+        let ids = Arc::new(CountedIds::default());
+        let keys = format!("fingerprint {}\nkey 00000001 {}\n", "11".repeat(32), "22".repeat(32));
+        let vault = Arc::new(Vault::new(Keyring::parse(&keys).expect("two keys"), ids));
+        let market = market::market();
+        let mut codes = Vec::new();
+        for brand in ["Own", "Mixed"] {
+            codes.extend((0..CODES).map(|number| own_code(&vault, &outside, &market::sku(brand), number)));
+        }
+        conn.tx(Access::Write, |tx| {
+            for (kind, name) in [(ChainKind::Evm, "evm"), (ChainKind::Svm, "svm")] {
+                let addresses: Vec<String> = (0..ADDRESSES).map(|at| format!("{name}-address-{at}")).collect();
+                claims::add_addresses(tx, kind, &addresses)?;
+            }
+            stock::add(tx, codes, crate::outside::START)
+        })?;
+        let networks =
+            market.rails.networks.iter().map(|network| -> Arc<dyn Network> {
+                Arc::new(Node { outside: outside.clone(), id: network.id.clone() })
+            });
+        let suppliers =
+            SUPPLIERS.iter().map(|name| -> Arc<dyn Supplier> { Arc::new(Shelf { outside: outside.clone(), name }) });
+        let mut shop = Shop {
+            database: Arc::new(Mutex::new(conn)),
+            processes: Vec::new(),
+            networks: networks.collect(),
+            suppliers: suppliers.collect(),
+            outside,
+            vault,
+            crashes: 0,
+        };
+        shop.start();
+        Ok(shop)
+    }
+
+    fn start(&mut self) {
+        self.outside.world().watch_database(&self.database);
+        let process = |number: u32| {
+            let shared = Arc::new(Shared::new(format!("process {number} of life {}", self.crashes), market::market()));
+            let clock = Arc::new(ShopClock(self.outside.clone()));
+            Process { engine: Engine::held(self.database.clone(), shared, clock), put_off: credit::PutOff::default() }
+        };
+        self.processes = vec![process(1), process(2)];
+    }
+
+    /// The process dies and starts again: memory is gone, and what was not committed.
+    fn restart(mut self) -> Shop {
+        self.processes.clear();
+        self.crashes += 1;
+        let database = Arc::try_unwrap(self.database).ok().expect("the processes are gone");
+        let mut conn = database.into_inner().unwrap_or_else(PoisonError::into_inner);
+        conn.roll_back_after_panic().expect("an open transaction can be rolled back");
+        self.database = Arc::new(Mutex::new(conn));
+        self.start();
+        self
+    }
+
+    /// Does something that the process may die of; then the answer is none, and the shop has started again.
+    fn survive<T>(self, work: impl FnOnce(&mut Shop) -> T) -> (Shop, Option<T>) {
+        let mut shop = self;
+        shop.outside.world().arm();
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut shop)));
+        shop.outside.world().disarm();
+        match done {
+            Ok(done) => (shop, Some(done)),
+            Err(payload) if payload.is::<Crash>() => (shop.restart(), None),
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Commands of clients, decided in one batch by one of the processes.
+    pub fn submit(self, process: usize, commands: Vec<Command>) -> (Shop, Option<Answers>) {
+        self.survive(move |shop| {
+            let process = &shop.processes[process % shop.processes.len()];
+            let now = process.engine.clock.now();
+            let answers = {
+                let mut conn = shop.database.lock().expect("nobody died while holding it");
+                commit_batch(&mut conn, &process.engine.shared, commands, now)
+            };
+            // Committed, and perhaps never answered.
+            process.engine.clock.now();
+            answers
+        })
+    }
+
+    /// One call of one worker of one of the processes.
+    pub fn work(self, process: usize, worker: Worker) -> (Shop, Option<Result<Ran, WorkerError>>) {
+        self.survive(move |shop| shop.call(process, worker))
+    }
+
+    fn call(&mut self, process: usize, worker: Worker) -> Result<Ran, WorkerError> {
+        let count = self.processes.len();
+        let Process { engine, put_off } = &mut self.processes[process % count];
+        let now = engine.clock.now();
+        let settings = MailSettings { public_url: "https://shop.example".to_owned(), codes_in_mail: false };
+        match worker {
+            Worker::Watch => at_once(watch::run_once(engine, &self.networks, now)),
+            Worker::Credit => at_once(credit::run_once(engine, put_off, now)),
+            Worker::Own => at_once(advance::run_own(engine, now)),
+            Worker::Supplier(at) => {
+                at_once(advance::run_supplier(engine, &self.vault, self.suppliers[at].as_ref(), now))
+            }
+            Worker::PlanMail => at_once(notify::plan_once(engine, now)),
+            Worker::SendMail => {
+                let office = PostOffice(self.outside.clone());
+                at_once(notify::send_once(engine, &self.vault, &office, &settings, now))
+            }
+            Worker::Shelves => at_once(catalogue::run_once(engine)),
+        }
+    }
+
+    /// What is on sale, as the shop sees it.
+    pub fn market(&self) -> Arc<Market> {
+        self.processes[0].engine.shared.market()
+    }
+
+    /// The shop's own idea of the time.
+    pub fn now(&self) -> Time {
+        let world = self.outside.world();
+        world.now + world.clock_off
+    }
+
+    /// Reads the database as the checks do.
+    pub fn read<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, DbError>) -> T {
+        let mut conn = self.database.lock().expect("nobody died while holding it");
+        conn.tx(Access::Read, work).expect("the database can be read")
+    }
+
+    /// Does something to the database that no process does.
+    pub fn tamper<T>(&self, work: impl FnOnce(&mut Conn) -> T) -> T {
+        work(&mut self.database.lock().expect("nobody died while holding it"))
+    }
+
+    /// An order as its own answer would show it: its codes, by line.
+    pub fn codes_of(&self, id: OrderId) -> Vec<Option<String>> {
+        let vault = self.vault.clone();
+        let opened = self.read(move |tx| Ok(vault.open(tx, id))).expect("the key opens it");
+        let goods = opened.map(|opened| opened.goods).unwrap_or_default();
+        goods.into_iter().map(|goods| goods.map(|goods| goods.pin_code)).collect()
+    }
+}
+
+fn own_code(vault: &Vault, outside: &Outside, sku: &Sku, number: usize) -> NewCode {
+    let pin_code = format!("OWN-{:016x}", crate::outside::hash(&format!("{sku}/{number}")));
+    outside.world().codes.insert(pin_code.clone());
+    let goods = server::ports::Goods { pin_code, ..Default::default() };
+    let sealed = vault.seal_goods(&goods);
+    let fingerprint = vault.fingerprint_of_code(&goods);
+    NewCode { id: sealed.code, sku: sku.clone(), sealed: sealed.sealed, fingerprint, expires_on: None }
+}
+
+/// A simulated crash is no news: only other panics are printed.
+pub fn keep_quiet_about_crashes() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !info.payload().is::<Crash>() {
+            others(info);
+        }
+    }));
+}
+
+/// The database that a run works on.
+pub fn in_memory() -> Result<Conn, DbError> {
+    Conn::open(&Database::SqliteMemory)
+}

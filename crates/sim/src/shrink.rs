@@ -1,0 +1,44 @@
+//! Makes a failing plan small: fewer faults, fewer orders, fewer steps, as long as the same rule breaks.
+
+use crate::plan::Plan;
+use crate::run::{Outcome, run};
+use crate::shop::in_memory;
+
+/// Runs a plan on a database of its own, in memory.
+pub fn run_in_memory(plan: &Plan) -> Outcome {
+    run(plan, in_memory().expect("SQLite in memory"))
+}
+
+/// The smallest plan found that fails, with what came of it.
+pub fn shrink(plan: &Plan) -> (Plan, Outcome) {
+    let mut best = (plan.clone(), run_in_memory(plan));
+    loop {
+        let smaller = candidates(&best.0, &best.1).into_iter().find_map(|candidate| {
+            let outcome = run_in_memory(&candidate);
+            outcome.failure.is_some().then_some((candidate, outcome))
+        });
+        match smaller {
+            Some(found) => best = found,
+            None => return best,
+        }
+    }
+}
+
+/// Each is smaller than the plan.
+fn candidates(plan: &Plan, outcome: &Outcome) -> Vec<Plan> {
+    let mut candidates = Vec::new();
+    let failed_at = outcome.failure.as_ref().map_or(plan.steps, |failure| failure.step);
+    if failed_at < plan.steps {
+        candidates.push(Plan { steps: failed_at, ..plan.clone() });
+        candidates.push(Plan { steps: failed_at + 1, ..plan.clone() });
+    }
+    candidates.extend(plan.rates.keys().map(|fault| plan.without(*fault)));
+    for part in [2, 4, 8] {
+        candidates.push(Plan { orders: plan.orders - plan.orders / part, ..plan.clone() });
+        candidates.push(Plan { steps: plan.steps - plan.steps / part, ..plan.clone() });
+    }
+    candidates.push(Plan { orders: plan.orders.saturating_sub(1), ..plan.clone() });
+    candidates.push(Plan { steps: plan.steps.saturating_sub(1), ..plan.clone() });
+    candidates.retain(|candidate| candidate != plan && candidate.orders > 0 && candidate.steps <= plan.steps);
+    candidates
+}
