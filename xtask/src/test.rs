@@ -21,6 +21,9 @@ const POSTGRES_VARIABLE: &str = "KIOSK_TEST_POSTGRES";
 /// A Python interpreter that can run `-m aiosmtpd`.
 const SMTP_VARIABLE: &str = "KIOSK_TEST_SMTP_PYTHON";
 
+/// Its tests run optimised.
+const SIMULATOR: &str = "sim";
+
 /// Prepares the machine and runs all tests. An error means that they could not be started at all.
 pub fn run() -> Result<Summary> {
     let tools = setup::prepare(&target_directory())?;
@@ -28,7 +31,9 @@ pub fn run() -> Result<Summary> {
     let cluster = Cluster::start(&tools.postgres_programs, Durability::None)?;
     eprintln!("    {}", cluster.url());
 
-    let mut summary = run_workspace_tests(&cluster, &tools)?;
+    let mut summary = run_tests_of(&["--workspace", "--exclude", SIMULATOR], &cluster, &tools)?;
+    // A seed takes ten times as long without optimisation, and hundreds are run.
+    summary.add(run_tests_of(&["--release", "--package", SIMULATOR], &cluster, &tools)?);
     summary.add(run_documentation_tests(&cluster, &tools)?);
 
     step("stopping the PostgreSQL server");
@@ -76,18 +81,20 @@ enum Runner {
     Libtest,
 }
 
-fn run_workspace_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> {
+/// Tests of some packages, as cargo's arguments name them.
+fn run_tests_of(packages: &[&str], cluster: &Cluster, tools: &Tools) -> Result<Summary> {
     let mut command = cargo(cluster, tools);
+    let named = packages.join(" ");
     if has_nextest(cluster, tools) {
-        step("cargo nextest run --workspace");
-        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        step(&format!("cargo nextest run {named}"));
+        command.args(["nextest", "run", "--no-fail-fast"]).args(packages);
         if io::stderr().is_terminal() {
             command.args(["--color", "always"]);
         }
         run_counted(command, Runner::Nextest)
     } else {
-        step("cargo test --workspace (cargo-nextest is not installed)");
-        command.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+        step(&format!("cargo test {named} (cargo-nextest is not installed)"));
+        command.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]).args(packages);
         run_counted(command, Runner::Libtest)
     }
 }

@@ -11,6 +11,7 @@ use crate::ids::Sku;
 use crate::limits::CounterKey;
 use crate::order::Order;
 use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
+use crate::planted::{self, Bug};
 use crate::terms;
 use crate::time::{Span, Time};
 use crate::validate::{self, CheckError};
@@ -44,7 +45,7 @@ fn own_stock(order: &Order) -> impl Iterator<Item = Sku> + '_ {
 /// Decides a placement: prices the basket, checks every claim, locks the price.
 pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, Refusal> {
     if let (Some(wanted), Some(known)) = (&command.idempotency, facts.replay) {
-        return Err(if wanted.body_hash == known.body_hash {
+        return Err(if wanted.body_hash == known.body_hash || planted::is(Bug::BodyIgnored) {
             Refusal::Replay(known.order)
         } else {
             Refusal::KeyReused
@@ -114,7 +115,7 @@ pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) ->
         Command::Place(_) => return Err(Refusal::Conflict("the order exists")),
         Command::Credit { .. } => draft.credit(facts)?,
         Command::Expire { scanned_through, .. } => draft.expire(facts, *scanned_through)?,
-        Command::CloseLateWindow { .. } => draft.close_late_window()?,
+        Command::CloseLateWindow { scanned_through, .. } => draft.close_late_window(facts, *scanned_through)?,
         Command::Begin { line, own, patience, .. } => draft.begin(facts, *line, own.as_ref(), patience)?,
         Command::Report { line, attempt, report, patience, .. } => draft.report(*line, *attempt, report, patience)?,
         Command::Cancel { .. } => draft.cancel()?,
@@ -157,6 +158,10 @@ impl Draft {
                 self.weigh(facts);
             }
             TransferStatus::Reverted => {
+                // It came and went before anybody looked: the order keeps that it was there.
+                if !self.order.payment.received.iter().any(|received| received.transfer == fact.id) {
+                    self.event(Event::PaymentSeen(seen));
+                }
                 self.event(Event::PaymentReverted { transfer: fact.id.clone() });
                 self.hold_if_unpaid();
             }
@@ -172,6 +177,9 @@ impl Draft {
         }
         // After the late window a person decides: the price is old, and the money may have been sent back by hand.
         if self.order.canceled_at.is_some() || self.order.payment.closed {
+            return;
+        }
+        if self.order.payment.expired_at.is_some() && planted::is(Bug::LateForgotten) {
             return;
         }
         match self.order.payment.standing(&self.order.terms()) {
@@ -224,7 +232,7 @@ impl Draft {
     }
 
     fn release_counts(&mut self) {
-        if !self.order.counts_are_held {
+        if !self.order.counts_are_held && !planted::is(Bug::ReleasedTwice) {
             return;
         }
         for count in self.order.counts.clone().into_iter().filter(|count| count.held) {
@@ -270,16 +278,24 @@ impl Draft {
     }
 
     fn expire_now(&mut self) {
-        if self.order.payment.expired_at.is_none() {
+        if self.order.payment.expired_at.is_none() || planted::is(Bug::ReleasedTwice) {
             self.release_counts();
             self.event(Event::Expired);
         }
     }
 
-    fn close_late_window(&mut self) -> Result<(), Refusal> {
+    /// Late is a block's time, not the time of looking: while the network is not scanned to the end of the window, money
+    /// that came in it may still be found.
+    fn close_late_window(&mut self, facts: &Facts<'_>, scanned_through: Time) -> Result<(), Refusal> {
         let ended = self.order.payment.expired_at.is_some() || self.order.canceled_at.is_some();
         if !ended || self.order.payment.settled_at.is_some() || self.order.payment.closed {
             return Err(Refusal::AlreadyDone("there is no late window to close"));
+        }
+        if scanned_through <= self.order.late_until() {
+            return Err(Refusal::Conflict("the network is not scanned past the end of the late window"));
+        }
+        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset) {
+            return Err(Refusal::Conflict("a payment is found and not weighed yet"));
         }
         self.event(Event::LateWindowClosed);
         Ok(())
@@ -408,6 +424,9 @@ impl Draft {
         let part = i128::from(self.order.difference_units) * i128::from(price) / i128::from(quote.due_units.max(1));
         let difference_units = i64::try_from(part).unwrap_or(0);
         let refund_units = price - difference_units;
+        let neighbour = (line + 1) % self.order.lines.len() as u32;
+        let is_open = self.order.line(neighbour).is_some_and(|line| !line.is_ended());
+        let line = if is_open && planted::is(Bug::NeighbourRefused) { neighbour } else { line };
         self.event(Event::LineRefused { line, reason: reason.to_owned(), refund_units, difference_units });
     }
 

@@ -28,6 +28,9 @@ pub mod fulfil;
 pub mod order;
 pub mod payment;
 
+#[doc(hidden)]
+pub mod planted;
+
 pub mod chain;
 pub mod ledger;
 pub mod postings;

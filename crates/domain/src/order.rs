@@ -183,6 +183,11 @@ impl Order {
         }
     }
 
+    /// The last moment at which a block can still settle it by itself.
+    pub fn late_until(&self) -> Time {
+        self.expires_at + BLOCK_TIME_GRACE + self.late_window
+    }
+
     /// Whether a person stopped the whole order, or its money vanished: nothing new is bought, nothing is shown.
     pub fn is_stopped(&self) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.line.is_none())
@@ -340,7 +345,7 @@ impl Order {
         let (what, due_at) = if !ended {
             (What::Expire, self.expires_at)
         } else if !self.payment.closed {
-            (What::CloseLateWindow, self.expires_at + BLOCK_TIME_GRACE + self.late_window)
+            (What::CloseLateWindow, self.late_until())
         } else {
             return None;
         };

@@ -24,8 +24,10 @@ pub enum Command {
         order: OrderId,
         scanned_through: Time,
     },
+    /// The network is scanned through this moment: nothing that came in time can still be found.
     CloseLateWindow {
         order: OrderId,
+        scanned_through: Time,
     },
     /// Begin the due attempt at a line: claim it before anyone is called. `own` names the SKU whose code is wanted.
     Begin {

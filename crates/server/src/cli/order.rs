@@ -19,7 +19,6 @@ use domain::event::HoldReason;
 use domain::fulfil::Line;
 use domain::ids::OrderId;
 use domain::order::Order;
-use domain::payment::BLOCK_TIME_GRACE;
 use domain::project::OrderState;
 use serde::Deserialize;
 use serde::de::{IntoDeserializer, value};
@@ -289,7 +288,7 @@ pub async fn forget(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
     let (id, no) = (order.id, order.no);
     let paid = order.payment.settled_at.is_some();
     if !paid && order.canceled_at.is_none() && !order.payment.closed {
-        let until = (order.expires_at + BLOCK_TIME_GRACE + order.late_window).rfc3339();
+        let until = order.late_until().rfc3339();
         bail!("order {no} can still be paid; wait until {until}");
     }
     if paid && !order.lines.iter().all(Line::is_ended) {

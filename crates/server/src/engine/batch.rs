@@ -62,7 +62,7 @@ pub(super) fn order_of(command: &Command) -> Option<OrderId> {
     match command {
         Command::Place(_) | Command::Credit { .. } => None,
         Command::Expire { order, .. }
-        | Command::CloseLateWindow { order }
+        | Command::CloseLateWindow { order, .. }
         | Command::Begin { order, .. }
         | Command::Report { order, .. }
         | Command::Cancel { order }
@@ -369,7 +369,10 @@ fn wanted_codes(commands: &[Command]) -> BTreeMap<Sku, i64> {
 }
 
 fn expiring(commands: &[Command]) -> Vec<OrderId> {
-    let expiring = |command: &Command| if let Command::Expire { order, .. } = command { Some(*order) } else { None };
+    let expiring = |command: &Command| match command {
+        Command::Expire { order, .. } | Command::CloseLateWindow { order, .. } => Some(*order),
+        _ => None,
+    };
     commands.iter().filter_map(expiring).collect()
 }
 

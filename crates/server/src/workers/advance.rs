@@ -14,8 +14,10 @@ use domain::decide::{Command, Refusal, WIRE_LIMIT};
 use domain::fulfil::{Line, Patience, Report};
 use domain::ids::OrderId;
 use domain::order::{Order, Slot, Step, What};
+use domain::planted::{self, Bug};
 use domain::time::{Span, Time};
 use futures_util::future::join_all;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Steps taken on at once.
@@ -56,20 +58,25 @@ fn take_code((order, step): (OrderId, Step)) -> Option<Command> {
 async fn ended_windows(engine: &Engine, now: Time) -> Result<Vec<Command>, WorkerError> {
     let read = engine.db.read(move |tx| {
         let steps = orders::due_steps(tx, &Due::Windows, now, WINDOWS_LOOKED_AT)?;
-        let expiring = steps.iter().filter(|(_, step)| step.what == What::Expire).map(|(order, _)| *order);
-        let rows = orders::by_ids(tx, &expiring.collect::<Vec<_>>())?;
-        Ok((steps, rows, transfers::scanned_through(tx)?))
+        let ended: Vec<OrderId> = steps.iter().map(|(order, _)| *order).collect();
+        Ok((steps, orders::by_ids(tx, &ended)?, transfers::scanned_through(tx)?))
     });
     let (steps, rows, scanned) = read.await?;
+    let rows: BTreeMap<OrderId, Order> = rows.into_iter().map(|row| (row.id, row)).collect();
     let mut commands = Vec::new();
-    for row in rows {
+    for (order, step) in steps {
+        let Some(row) = rows.get(&order) else { continue };
         let scanned_through = scanned.get(&row.quote.network_id).copied().unwrap_or_default();
-        if scanned_through > row.expires_at {
-            commands.push(Command::Expire { order: row.id, scanned_through });
+        match step.what {
+            What::Expire if scanned_through > row.expires_at => {
+                commands.push(Command::Expire { order, scanned_through });
+            }
+            What::CloseLateWindow if scanned_through > row.late_until() => {
+                commands.push(Command::CloseLateWindow { order, scanned_through });
+            }
+            What::Expire | What::CloseLateWindow | What::TakeCode(_) | What::Buy(_) | What::Find(_) => {}
         }
     }
-    let closing = steps.into_iter().filter(|(_, step)| step.what == What::CloseLateWindow);
-    commands.extend(closing.map(|(order, _)| Command::CloseLateWindow { order }));
     commands.truncate(AT_ONCE as usize);
     Ok(commands)
 }
@@ -125,6 +132,9 @@ impl Buyer<'_> {
 
     async fn buy(self, order: OrderId, line: u32) -> Result<Stepped, WorkerError> {
         let patience = self.supplier.patience();
+        if planted::is(Bug::CallBeforeSent) {
+            self.call_too_early(order, line).await?;
+        }
         let begin = Command::Begin { order, line, own: None, patience };
         let Some(row) = note(self.engine.submit(Lane::Worker, begin).await)? else { return Ok(Stepped::Nowhere) };
         let Some(Line::Sent { attempt, reference, sent_at, .. }) = row.line(line).cloned() else {
@@ -138,6 +148,17 @@ impl Buyer<'_> {
         let outcome = self.supplier.place(&purchase).await;
         self.report(order, line, attempt, outcome).await?;
         Ok(Stepped::On)
+    }
+
+    /// What must never be: kept to prove that the simulator sees it.
+    async fn call_too_early(self, order: OrderId, line: u32) -> Result<(), WorkerError> {
+        let Some(row) = crate::engine::read_order(&self.engine.db, order).await? else { return Ok(()) };
+        let attempt = row.line(line).and_then(Line::attempt).map_or(0, |(_, attempt)| attempt);
+        let reference = domain::fulfil::reference(row.no, line, attempt);
+        if let Some(purchase) = self.purchase(&row, line, reference).await? {
+            self.supplier.place(&purchase).await;
+        }
+        Ok(())
     }
 
     async fn find(self, order: OrderId, line: u32) -> Result<Stepped, WorkerError> {

@@ -195,6 +195,11 @@ fn expire(order: &Order) -> Command {
     Command::Expire { order: order.id, scanned_through: order.expires_at + Span(1) }
 }
 
+/// The network is scanned past the end of the order's late window.
+fn close_late_window(order: &Order) -> Command {
+    Command::CloseLateWindow { order: order.id, scanned_through: order.late_until() + Span(1) }
+}
+
 /// Why the rules refused a command; none if they did not, whatever the database said.
 fn refusal(answer: &Answer) -> Option<&Refusal> {
     match answer {

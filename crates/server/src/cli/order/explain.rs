@@ -13,7 +13,7 @@ use domain::event::{Event, HoldReason, Seen, Settlement};
 use domain::fulfil::Line;
 use domain::money::units_to_text;
 use domain::order::{Hold, Order};
-use domain::payment::{BLOCK_TIME_GRACE, Received, TransferStatus};
+use domain::payment::{Received, TransferStatus};
 use domain::project::OrderState;
 
 /// Money came that the order will not use: it waits in the claim queue.
@@ -130,7 +130,7 @@ fn meaning(order: &Order) -> String {
         }
         OrderState::Expired if order.payment.closed => "It was not paid in time.".to_owned(),
         OrderState::Expired => {
-            let last = (order.expires_at + BLOCK_TIME_GRACE + order.late_window).rfc3339();
+            let last = order.late_until().rfc3339();
             format!("It was not paid in time; a late payment can still settle it until {last}.")
         }
         OrderState::PaymentReceived => "It is paid; its goods are fetched next.".to_owned(),

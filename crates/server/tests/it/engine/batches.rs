@@ -1,6 +1,6 @@
 //! One batch: numbers, addresses, what its commands see of each other, and what a refused one leaves.
 
-use super::{Answer, Shop, begin, command, expire, place, refusal};
+use super::{Answer, Shop, begin, close_late_window, command, expire, place, refusal};
 use crate::market::{self, BOUGHT, OWN, order_id};
 use crate::store::databases::{everything, for_each_store, read, write};
 use domain::asset::ChainKind;
@@ -114,7 +114,7 @@ fn what_is_refused_leaves_nothing() {
             Command::Cancel { order: order_id(9) },
             expire(&Order { id: order_id(9), ..(*known).clone() }),
             Command::Expire { order: known.id, scanned_through: known.expires_at },
-            Command::CloseLateWindow { order: known.id },
+            close_late_window(&known),
             begin(&known, None),
             Command::Release { order: known.id, note: "there is no hold".to_owned() },
         ];
@@ -207,7 +207,7 @@ fn commands_of_one_batch_build_upon_each_other() {
             hold,
             release,
             Command::Cancel { order },
-            Command::CloseLateWindow { order },
+            Command::CloseLateWindow { order, scanned_through: Time(i64::MAX) },
         ]));
         assert_eq!(batch.iter().map(|order| order.version).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         let last = shop.order(order);

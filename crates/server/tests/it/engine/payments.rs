@@ -1,6 +1,6 @@
 //! Money in: paid in time, short, too much, late, gone again. Amounts are in units of USDC: a card costs 101,500,000.
 
-use super::{Shop, begin, expire, place, refusal};
+use super::{Shop, begin, close_late_window, expire, place, refusal};
 use crate::market::{self, BOUGHT, DUE, OWN, TOLERANCE, network_id, order_id};
 use crate::store::databases::{for_each_store, read, write};
 use domain::chain::ChainTransfer;
@@ -167,7 +167,9 @@ fn an_unpaid_order_expires_once_its_network_is_scanned_past_the_window() {
         assert_eq!(shop.shelf(OWN), (1, 0));
         let again = shop.submit(expire(&order));
         assert!(matches!(refusal(&again), Some(Refusal::AlreadyDone(_))), "{again:?}");
-        let closed = shop.submit(Command::CloseLateWindow { order: order.id }).expect("the late window ends, too");
+        let early = Command::CloseLateWindow { order: order.id, scanned_through: order.late_until() };
+        assert!(matches!(refusal(&shop.submit(early)), Some(Refusal::Conflict(_))), "late money may still be found");
+        let closed = shop.submit(close_late_window(&order)).expect("the late window ends, too");
         assert!(closed.payment.closed);
         assert!(read(shop.conn, |tx| orders::steps_of(tx, order.id)).is_empty());
         shop.check();
