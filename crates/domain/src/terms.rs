@@ -91,3 +91,27 @@ fn cost_of(line: &QuotedLine, market: &Market) -> Fiat {
         None => Fiat { currency: line.face.currency, units: 0 },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Denomination;
+    use crate::validate::samples::{NOW, basket, brand, line, market, range};
+    use crate::validate::{check, part_of};
+
+    /// A late payment is weighed against today's price, and that is never below what the goods cost.
+    #[test]
+    fn a_range_is_priced_anew_at_no_less_than_its_cost() {
+        let mut dear = range("dear", "50 USD", "500 USD", "1 USD");
+        let Denomination::Range { cost_bps, .. } = &mut dear.denomination else { panic!("it is a range") };
+        // 120 % of the face value: more than the margin of 1.5 % brings in.
+        *cost_bps = 12_000;
+        let market = market(vec![brand("Dear", "US", vec![dear])], Vec::new());
+        let mut wanted = basket();
+        wanted.lines = vec![crate::validate::BasketLine { product_value: Some("100".into()), ..line("Dear", "range") }];
+        let checked = check(&wanted, &market, &Facts::default(), NOW).expect("it can be priced");
+        let quote = checked.quote.expect("nothing is wrong with it");
+        assert_eq!(quote.due_units, 120_000_000);
+        assert_eq!(cost_of(&quote.lines[0], &market), part_of(quote.lines[0].face, 12_000));
+    }
+}

@@ -577,6 +577,17 @@ impl Array {
 mod tests {
     use super::*;
 
+    /// The flags of `.cargo/config.toml`: without them nothing breaks, and every connection waits for the others.
+    #[test]
+    fn sqlite_is_built_with_a_cache_for_each_connection() {
+        let Ok(Conn::Sqlite(connection)) = Conn::open(&Place::SqliteMemory) else { panic!("SQLite in memory") };
+        let mut statement = connection.prepare("pragma compile_options").expect("a pragma");
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+        let options: Vec<String> = rows.collect::<Result<_, _>>().expect("texts");
+        assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
+        assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
+    }
+
     #[test]
     fn placeholders_and_lists_are_rewritten_for_sqlite() {
         let text = for_sqlite("select a from t where b = any($2) and c = $1 and d = any($3)");

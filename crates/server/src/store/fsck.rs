@@ -1,6 +1,6 @@
 //! Proves that the database holds together: log and rows, ledger and orders, counters and codes.
 //!
-//! Reads everything, in pages; changes nothing. Run by `kiosk fsck`, by the audit worker and after every crash in tests.
+//! Reads everything, in pages; changes nothing. Run by `kiosk fsck`, by the simulator and after every crash in tests.
 
 use super::db::{DbError, Tx};
 use super::{claims, orders};

@@ -1,4 +1,4 @@
-//! Calls the workers: at once when something happened, else at a slow pace; ends with the process.
+//! Calls the workers: at once when there is something due, else at a slow pace; ends with the process.
 
 use super::{Ran, WorkerError, advance, catalogue, credit, notify, watch};
 use crate::engine::Engine;
@@ -21,7 +21,7 @@ pub struct Outside {
     pub bell: Arc<Notify>,
 }
 
-/// Between looks when nothing rings: another process may have paid, a step may have come due.
+/// Between looks when nothing rings: another process may have paid, a step may have come due, a mail may be planned.
 const PACE: Duration = Duration::from_millis(250);
 
 /// After a failure the same worker waits this long.

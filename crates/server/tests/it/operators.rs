@@ -151,6 +151,49 @@ async fn listed(shop: &Shop, wanted: Wanted) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_forgets_its_people_once_nobody_needs_them() {
+    let mut shop = Shop::open().await;
+    let mut orders = Vec::new();
+    for how in ["", "{}", r#"{"factor": "1.5"}"#, ""] {
+        let order = place(&shop, BUYER, &[OWN]).await;
+        if !how.is_empty() {
+            pay(&shop, &order, how).await;
+        }
+        orders.push((number(&shop, &order).await, order));
+    }
+    shop.pump().await;
+    order::cancel(&shop.kiosk, &orders[3].0).await.expect("nothing was paid");
+    for (at, why) in [(0, "can still be paid; wait until"), (2, "owes its payer money")] {
+        let error = order::forget(&shop.kiosk, &orders[at].0).await.expect_err(why).to_string();
+        assert_says(&error, &[why, &orders[at].0]);
+        assert!(opened(&shop.kiosk, id(&orders[at].1)).await.personal.email.is_some());
+    }
+    for at in [1, 3] {
+        let done = order::forget(&shop.kiosk, &orders[at].0).await.expect("nobody needs them");
+        assert_says(&done, &["are deleted", &orders[at].0]);
+        let left = opened(&shop.kiosk, id(&orders[at].1)).await;
+        assert!(left.personal.email.is_none() && left.personal.beneficiaries.is_empty());
+    }
+    assert_eq!(codes(&shop.kiosk, id(&orders[1].1)).await.len(), 1, "the code stays its owner's");
+    let again = order::forget(&shop.kiosk, &orders[1].0).await.expect("it may be asked again");
+    assert_says(&again, &["were deleted before"]);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_waits_for_money_wakes_no_worker() {
+    let mut shop = Shop::open().await;
+    let mut due = shop.kiosk.engine.due_work();
+    due.mark_unchanged();
+    let order = place(&shop, BUYER, &[OWN]).await;
+    assert!(!due.has_changed().expect("the engine is there"));
+    pay(&shop, &order, "{}").await;
+    shop.pump().await;
+    assert!(due.has_changed().expect("the engine is there"), "a paid line is to be delivered");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hold_stops_an_order_until_a_person_lets_it_go_on() {
     let mut shop = Shop::open().await;
     let placed = place(&shop, BUYER, &[OWN]).await;

@@ -126,6 +126,24 @@ async fn strict_mode_names_the_header_that_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_partners_calls_are_counted_together() {
+    let shop = Shop::open().await;
+    let slow = Doors::open(&shop, |config| {
+        config.server.partner_calls_per_second = 1;
+        config.server.partner_calls_burst = 1;
+    })
+    .await;
+    let by_partner = [("X-Cr-Application", "demo-partner")];
+    assert_eq!(slow.create(&by_partner).await.status, 200);
+    let refused = slow.create(&by_partner).await;
+    refused.assert_error(429, "TOO_MANY_REQUESTS", "the partner's second call");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(slow.create(&[]).await.status, 200, "others are not the partner");
+    assert_eq!(slow.create(&[("X-Cr-Application", "stranger")]).await.status, 200, "nobody's id is not counted");
+    slow.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn calls_beyond_the_rate_wait() {
     let shop = Shop::open().await;
     let slow = Doors::open(&shop, |config| {

@@ -47,7 +47,10 @@ fn no_message_and_three_hundred_messages_are_planned_at_once() {
 fn a_message_is_put_off_or_ended_and_every_attempt_counts() {
     for_each_store(|conn| {
         let planned = ["later", "refused", "sent"].map(|id| mail(id, MailKind::Delivery, 0));
+        assert!(!read(conn, |tx| mails::is_due_for(tx, order_id(1))));
         write(conn, |tx| mails::plan(tx, &planned, Time(0)));
+        assert!(read(conn, |tx| mails::is_due_for(tx, order_id(1))));
+        assert!(!read(conn, |tx| mails::is_due_for(tx, order_id(2))));
         write(conn, |tx| mails::retry(tx, "later", Time(500)));
         write(conn, |tx| mails::end(tx, "sent", "sent"));
         write(conn, |tx| mails::end(tx, "refused", "refused"));

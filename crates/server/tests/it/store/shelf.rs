@@ -148,6 +148,15 @@ fn the_newest_catalogue_is_in_force_and_the_older_ones_stay() {
         assert_eq!(read(conn, |tx| catalogue::body(tx, "z")), None);
         let error = refused(conn, |tx| catalogue::add(tx, "a", "another", later));
         assert!(is_lasting(&error), "orders keep the id: {error:?}");
+
+        // Twenty are kept, the newest.
+        for number in 1..=19 {
+            let at = later + Span::seconds(number);
+            write(conn, |tx| catalogue::add(tx, &format!("more-{number}"), "more", at));
+        }
+        assert_eq!(read(conn, |tx| catalogue::body(tx, "d")).as_deref(), Some("fourth"));
+        assert_eq!(read(conn, |tx| catalogue::body(tx, "a")), None, "the oldest are forgotten");
+        assert_eq!(read(conn, catalogue::newest_id).as_deref(), Some("more-19"));
     });
 }
 

@@ -37,6 +37,12 @@ fn steps_follow_their_order_and_nobody_elses() {
         rewrite(conn, one, &later, &later);
         rewrite(conn, one, &later, &[]);
         assert_eq!(read(conn, |tx| orders::steps_of(tx, other)), expiry);
+
+        // All of an order's steps go, whatever they are.
+        rewrite(conn, one, &[], &paid);
+        write(conn, |tx| orders::clear_steps(tx, &[one, order_id(3)]));
+        assert!(read(conn, |tx| orders::steps_of(tx, one)).is_empty());
+        assert_eq!(read(conn, |tx| orders::steps_of(tx, other)), expiry);
     });
 }
 
