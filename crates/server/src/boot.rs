@@ -24,7 +24,6 @@ use domain::time::Span;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -57,14 +56,13 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
     let place = config.database()?;
     let process = crate::entropy::to_hex(&ids.bytes());
     let shared = Arc::new(Shared::new(process, rails::market(config)?));
-    let runtime = Handle::current();
     // The clients of both databases block; inside the runtime PostgreSQL's would panic.
     let opening = || -> anyhow::Result<Engine> {
         let mut conn = Conn::open(&place).context("cannot open the database")?;
         conn.migrate().context("cannot bring the database up to date")?;
         check_key(&mut conn, &ring)?;
         drop(conn);
-        Engine::start(&place, shared, clock, runtime).context("cannot start the engine")
+        Engine::start(&place, shared, clock).context("cannot start the engine")
     };
     let opened = std::thread::scope(|scope| scope.spawn(opening).join());
     let engine = opened.map_err(|_| anyhow::anyhow!("opening the database failed; the message above says where"))??;

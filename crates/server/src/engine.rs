@@ -22,7 +22,6 @@ use lanes::Lanes;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use lanes::Lane;
@@ -169,14 +168,8 @@ enum Committer {
 
 impl Engine {
     /// Opens connections, starts the committer's thread and the readers.
-    ///
-    /// To be called outside of `runtime`, which hands the answers out: the clients of both databases block.
-    pub fn start(
-        place: &Place,
-        shared: Arc<Shared>,
-        clock: Arc<dyn Clock>,
-        runtime: Handle,
-    ) -> Result<Engine, DbError> {
+    /// To be called outside of a runtime: the clients of both databases block.
+    pub fn start(place: &Place, shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Result<Engine, DbError> {
         let db = Db::open(place, 3)?;
         let lanes = Arc::new(Lanes::default());
         let mut conn = Conn::open(place)?;
@@ -186,7 +179,7 @@ impl Engine {
         let (for_thread, shared_too, clock_too) = (lanes.clone(), shared.clone(), clock.clone());
         std::thread::Builder::new()
             .name("kiosk-commit".to_owned())
-            .spawn(move || for_thread.run(conn, &shared_too, clock_too.as_ref(), &runtime))
+            .spawn(move || for_thread.run(conn, &shared_too, clock_too.as_ref()))
             .map_err(|error| DbError::Open(error.to_string()))?;
         listen(place, &shared)?;
         Ok(Engine { db, shared, clock, committer: Committer::Thread(lanes) })
@@ -266,10 +259,9 @@ fn listen(place: &Place, shared: &Arc<Shared>) -> Result<(), DbError> {
     }
     let (place, shared) = (place.clone(), Arc::downgrade(shared));
     let listening = move || {
-        while let Some(alive) = shared.upgrade() {
-            drop(alive);
+        while let Some(own) = shared.upgrade().map(|shared| shared.process.clone()) {
             let heard = Conn::open(&place).and_then(|mut conn| {
-                db::listen(&place, || match (shared.upgrade(), conn.tx(Access::Read, head::last_seq)) {
+                db::listen(&place, &own, || match (shared.upgrade(), conn.tx(Access::Read, head::last_seq)) {
                     (Some(shared), Ok(seq)) => {
                         // What another process committed is not known here.
                         shared.wake(Committed { seq, leaves_work: true });
@@ -303,7 +295,7 @@ pub fn commit_batch(
     let attempt = conn.tx(Access::Write, |tx| {
         let mut batch = Batch::load(tx, &commands, &shared.market(), now)?;
         let answers: Vec<_> = commands.iter().map(|command| batch.decide(command)).collect();
-        let committed = batch.write(tx)?;
+        let committed = batch.write(tx, &shared.process)?;
         head::note_batch(tx, &shared.process, batch_no)?;
         decided = Some((answers, committed));
         Ok::<_, DbError>(())

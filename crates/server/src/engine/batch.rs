@@ -308,7 +308,7 @@ impl Batch {
     }
 
     /// Writes everything in bulk, a statement per table.
-    pub(super) fn write(self, tx: &mut Tx<'_>) -> Result<Committed, DbError> {
+    pub(super) fn write(self, tx: &mut Tx<'_>, process: &str) -> Result<Committed, DbError> {
         if self.events.is_empty() {
             return Ok(Committed { seq: self.head.next_seq - 1, leaves_work: false });
         }
@@ -351,7 +351,7 @@ impl Batch {
         let mut head = self.head;
         head.last_at = self.now;
         head::advance(tx, &head)?;
-        tx.notify()?;
+        tx.notify(process)?;
         Ok(Committed { seq: head.next_seq - 1, leaves_work })
     }
 }

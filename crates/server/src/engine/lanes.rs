@@ -7,9 +7,7 @@ use domain::decide::Command;
 use domain::order::Order;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
-use tokio::runtime::Handle;
+use std::sync::{Arc, Condvar, Mutex};
 use tokio::sync::oneshot;
 
 /// Which queue a command waits in. Workers never wait behind client creates.
@@ -20,9 +18,6 @@ pub enum Lane {
 }
 
 const LANE_LIMIT: usize = 4_096;
-/// How long the committer waits for a batch to grow: this part of what the one before took, and never longer than that.
-const GATHERED_PART: u32 = 4;
-const GATHERED_AT_MOST: Duration = Duration::from_millis(5);
 
 type Reply = oneshot::Sender<Result<Arc<Order>, SubmitError>>;
 type Write = Box<dyn FnOnce(&mut Conn) + Send>;
@@ -40,14 +35,6 @@ struct Waiting {
     clients: VecDeque<(Command, Reply)>,
     writes: VecDeque<Write>,
     closed: bool,
-    last: Last,
-}
-
-/// The batch before.
-#[derive(Default, Clone, Copy)]
-struct Last {
-    commands: usize,
-    took: Duration,
 }
 
 impl Lanes {
@@ -84,9 +71,8 @@ impl Lanes {
         self.ready.notify_all();
     }
 
-    /// The committer's thread. Answers are handed out in `runtime`: waking each asker from here would cost the thread that
-    /// everybody waits for one system call per command.
-    pub(super) fn run(&self, mut conn: Conn, shared: &Shared, clock: &dyn Clock, runtime: &Handle) {
+    /// The committer's thread.
+    pub(super) fn run(&self, mut conn: Conn, shared: &Shared, clock: &dyn Clock) {
         while let Some((batch, writes)) = self.next() {
             if let Err(error) = reopen(&mut conn) {
                 tracing::error!(error = &error as &dyn std::error::Error, "the database cannot be reached");
@@ -97,19 +83,13 @@ impl Lanes {
             if batch.is_empty() {
                 continue;
             }
-            let (count, begun) = (batch.len(), clock.now());
             let (commands, replies): (Vec<Command>, Vec<Reply>) = batch.into_iter().unzip();
             // Without an answer the askers hear that the server is busy: their replies are dropped here.
             let answers = guarded(&mut conn, |conn| commit_batch(conn, shared, commands, clock.now()));
-            let hand_out = move || {
-                for (reply, answer) in replies.into_iter().zip(answers.unwrap_or_default()) {
-                    // The asker may have gone away; what was committed stays committed.
-                    reply.send(answer).unwrap_or(());
-                }
-            };
-            drop(runtime.spawn(async move { hand_out() }));
-            let took = Duration::from_millis(clock.now().since(begun).0.max(0).unsigned_abs());
-            self.waiting.lock().expect("nobody panics while queueing").last = Last { commands: count, took };
+            for (reply, answer) in replies.into_iter().zip(answers.unwrap_or_default()) {
+                // The asker may have gone away; what was committed stays committed.
+                reply.send(answer).unwrap_or(());
+            }
         }
     }
 
@@ -125,25 +105,11 @@ impl Lanes {
             }
             waiting = self.ready.wait(waiting).expect("nobody panics while queueing");
         }
-        waiting = self.gather(waiting);
         let from_workers = waiting.workers.len().min(BATCH_LIMIT);
         let mut batch: Vec<_> = waiting.workers.drain(..from_workers).collect();
         let from_clients = waiting.clients.len().min(BATCH_LIMIT - from_workers);
         batch.extend(waiting.clients.drain(..from_clients));
         Some((batch, waiting.writes.drain(..).collect()))
-    }
-}
-
-impl Lanes {
-    /// Clients that were just answered ask again a moment later. Committing the first of them alone would make all the
-    /// others wait for a whole commit: where the batch before was twice as large, they get a part of the time that it took.
-    fn gather<'a>(&self, waiting: MutexGuard<'a, Waiting>) -> MutexGuard<'a, Waiting> {
-        let most = (waiting.last.took / GATHERED_PART).min(GATHERED_AT_MOST);
-        let is_small = |waiting: &mut Waiting| {
-            let is_urgent = !waiting.workers.is_empty() || !waiting.writes.is_empty() || waiting.closed;
-            !is_urgent && waiting.clients.len() * 2 < waiting.last.commands
-        };
-        self.ready.wait_timeout_while(waiting, most, is_small).expect("nobody panics while queueing").0
     }
 }
 

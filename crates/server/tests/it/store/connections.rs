@@ -133,13 +133,14 @@ fn a_held_connection_reads_what_its_holder_wrote() {
 /// The sender must not fail where nobody can hear; the one who listens must not wait where nobody can speak.
 #[test]
 fn a_commit_wakes_whoever_listens() {
-    for_each_store(|conn| write(conn, |tx| tx.notify()));
+    for_each_store(|conn| write(conn, |tx| tx.notify("other")));
     for_each_shared_store(|database| {
         let mut conn = database.open();
         match &database.place {
             Place::Postgres(_) => assert!(wakes(database, &mut conn), "no signal was heard"),
             Place::SqliteFile(_) | Place::SqliteMemory => {
-                db::listen(&database.place, || panic!("a file has no signals")).expect("there is nothing to wait for");
+                db::listen(&database.place, "own", || panic!("a file has no signals"))
+                    .expect("there is nothing to wait for");
             }
         }
     });
@@ -147,19 +148,23 @@ fn a_commit_wakes_whoever_listens() {
 
 fn wakes(database: &Database, conn: &mut Conn) -> bool {
     let (place, heard) = (database.place.clone(), Arc::new(AtomicBool::new(false)));
-    let told = heard.clone();
+    let others = Arc::new(AtomicBool::new(false));
+    let (told, from_others) = (heard.clone(), others.clone());
     let listening = std::thread::spawn(move || {
-        db::listen(&place, || {
+        db::listen(&place, "own", || {
+            assert!(from_others.load(Ordering::SeqCst), "its own signal is no news");
             told.store(true, Ordering::SeqCst);
             false
         })
     });
+    (0..100).for_each(|_| write(conn, |tx| tx.notify("own")));
+    others.store(true, Ordering::SeqCst);
     for _ in 0..MOST_SIGNALS {
         if heard.load(Ordering::SeqCst) {
             listening.join().expect("it does not panic").expect("it ends when it was told to");
             return true;
         }
-        write(conn, |tx| tx.notify());
+        write(conn, |tx| tx.notify("other"));
     }
     false
 }
