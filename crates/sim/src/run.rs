@@ -76,6 +76,8 @@ struct Request {
     place: Place,
     /// The order that it made, once an answer came.
     made: Option<OrderId>,
+    /// Another body was sent under its key, and the answer was lost: that one may own the key.
+    in_doubt: bool,
 }
 
 struct Run {

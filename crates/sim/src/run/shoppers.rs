@@ -17,6 +17,12 @@ use server::store::orders;
 use server::vault::Personal;
 use std::sync::Arc;
 
+impl Request {
+    fn is_in_doubt(&self) -> bool {
+        self.in_doubt && self.made.is_none()
+    }
+}
+
 impl Run {
     pub(super) fn shoppers_order(&mut self) -> Result<String, Broken> {
         let mut sent = Vec::new();
@@ -35,7 +41,7 @@ impl Run {
                 sent.push((old, place));
             } else if self.requests.len() < self.plan.orders as usize {
                 let place = self.new_place();
-                self.requests.push(Request { place: place.clone(), made: None });
+                self.requests.push(Request { place: place.clone(), made: None, in_doubt: false });
                 sent.push((self.requests.len() - 1, place));
             }
         }
@@ -48,6 +54,10 @@ impl Run {
         }
         let count = commands.len();
         let Some(answers) = self.submit(commands) else {
+            for (request, place) in &sent {
+                let is_own = place.idempotency == self.requests[*request].place.idempotency;
+                self.requests[*request].in_doubt |= !is_own;
+            }
             return Ok(format!("{count} requests; the process died"));
         };
         for ((request, place), answer) in sent.iter().zip(&answers[..placing]) {
@@ -125,7 +135,7 @@ impl Run {
         let made = match answer {
             Ok(order) => Some(order.id),
             Err(SubmitError::Refused(Refusal::Replay(known))) => Some(*known),
-            Err(SubmitError::Refused(Refusal::KeyReused)) if is_own => {
+            Err(SubmitError::Refused(Refusal::KeyReused)) if is_own && !self.requests[request].is_in_doubt() => {
                 return Err(format!("request {request} was taken for another one"));
             }
             Err(_) => None,
