@@ -29,7 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 
-/// Orders are made on the threads of the doors, changed on the committer's and dropped on either: an allocator that makes
-/// such a free wait for a lock takes a fifth of the throughput (docs/adr/0003-allocator-and-sqlite.md).
+/// Orders are made on the threads of the doors, changed on the committer's and dropped on either: with many clients, an
+/// allocator that makes such a free wait for a lock costs throughput (docs/adr/0003-allocator-and-sqlite.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -52,7 +52,11 @@ pub async fn retire_once(engine: &Engine) -> Result<Ran, WorkerError> {
         return Ok(Ran::Idle);
     }
     for (sku, count) in engine.write(move |tx| stock::retire_expired(tx, &day, now)).await? {
-        tracing::warn!(%sku, count, "codes expired on the shelf and are sold no more");
+        if count > 0 {
+            tracing::warn!(%sku, count, "codes expired on the shelf and are sold no more");
+        } else {
+            tracing::warn!(%sku, count = -count, "codes are back on the shelf: a clock had run ahead");
+        }
     }
     Ok(Ran::Worked)
 }
