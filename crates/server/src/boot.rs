@@ -182,10 +182,8 @@ async fn open_doors(
         .with_context(|| format!("cannot listen on {}; is another kiosk running there?", config.server.listen))?;
     let address = listener.local_addr()?;
     let app = app(config, kiosk, outside).await?;
-    let tail = app.tail.clone();
-    let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), app.settings.clone());
-    let tail_stop = stop.clone();
-    workers.spawn(async move { tail.run(engine, vault, settings, tail_stop).await });
+    let (tail, tail_stop) = (app.tail.clone(), stop.clone());
+    workers.spawn(async move { tail.run(tail_stop).await });
     workers.spawn(keep_partners_known(app.clone(), stop.clone()));
     let router = crate::http::router(app);
     let engine = kiosk.engine.clone();
@@ -215,13 +213,9 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         metrics: metrics::Metrics::default(),
         limiter: auth::Limiter::new(config.rate_limit(), config.partner_rate_limit()),
     };
-    let app = App {
-        engine: kiosk.engine.clone(),
-        vault: kiosk.vault.clone(),
-        settings: Arc::new(settings),
-        reads: Arc::new(reads),
-        tail: Arc::new(stream::Tail::default()),
-    };
+    let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(settings));
+    let tail = Arc::new(stream::Tail::new(engine.clone(), vault.clone(), settings.clone()));
+    let app = App { engine, vault, settings, reads: Arc::new(reads), tail };
     know_partners(&app).await?;
     Ok(app)
 }

@@ -1,12 +1,14 @@
 //! `cargo run -p sim --release -- --seed N` repeats a run; `--runs N` makes many, from `--seed` on.
 
 use sim::plan::{Fault, Plan};
-use sim::shrink::{run_in_memory, shrink};
+use sim::shop::Database;
+use sim::shrink::{run_on, shrink};
 use std::process::ExitCode;
 use std::time::Instant;
 
 const USAGE: &str = "\
 usage: sim [--seed N] [--runs N] [--steps N] [--orders N] [--without FAULT,..] [--trace]
+           [--postgres URL]
 
   --seed N      the first seed (0)
   --runs N      how many seeds (1); a failing one ends it, and is made small
@@ -14,6 +16,7 @@ usage: sim [--seed N] [--runs N] [--steps N] [--orders N] [--without FAULT,..] [
   --orders N    so many orders instead of the seed's own
   --without ..  switch faults off
   --trace       print every step
+  --postgres U  on PostgreSQL, in a schema of its own in the database with the URL U
 ";
 
 struct Arguments {
@@ -23,6 +26,7 @@ struct Arguments {
     orders: Option<u32>,
     without: Vec<Fault>,
     trace: bool,
+    database: Database,
 }
 
 fn main() -> ExitCode {
@@ -34,28 +38,35 @@ fn main() -> ExitCode {
         }
     };
     sim::shop::keep_quiet_about_crashes();
+    let passed = many(&arguments);
+    arguments.database.clean_up().expect("the database is still there");
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether every seed passed; the first that fails ends it.
+fn many(arguments: &Arguments) -> bool {
     let begun = Instant::now();
     let mut steps = 0_u64;
     for seed in arguments.seed..arguments.seed + arguments.runs {
-        let plan = plan(&arguments, seed);
-        let outcome = run_in_memory(&plan);
+        let plan = plan(arguments, seed);
+        let outcome = run_on(&arguments.database, &plan);
         if arguments.trace {
             println!("{}", outcome.trace.join("\n"));
         }
         steps += u64::from(outcome.steps);
         if outcome.failure.is_some() {
             eprintln!("seed {seed} fails; making it small");
-            let (small, outcome) = shrink(&plan);
+            let (small, outcome) = shrink(&arguments.database, &plan);
             println!("{}", outcome.report(&small).unwrap_or_default());
-            return ExitCode::FAILURE;
+            return false;
         }
         let done = seed + 1 - arguments.seed;
         if done.is_multiple_of(100) {
             eprintln!("{done} seeds, {}", pace(steps, begun));
         }
     }
-    println!("{} seeds from {} on hold; {}", arguments.runs, arguments.seed, pace(steps, begun));
-    ExitCode::SUCCESS
+    println!("{} seeds from {} on passed; {}", arguments.runs, arguments.seed, pace(steps, begun));
+    true
 }
 
 fn pace(steps: u64, begun: Instant) -> String {
@@ -72,7 +83,15 @@ fn plan(arguments: &Arguments, seed: u64) -> Plan {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut arguments = Arguments { seed: 0, runs: 1, steps: None, orders: None, without: Vec::new(), trace: false };
+    let mut arguments = Arguments {
+        seed: 0,
+        runs: 1,
+        steps: None,
+        orders: None,
+        without: Vec::new(),
+        trace: false,
+        database: Database::Memory,
+    };
     while let Some(word) = words.next() {
         if word == "--trace" {
             arguments.trace = true;
@@ -86,6 +105,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--runs" => arguments.runs = number()?,
             "--steps" => arguments.steps = Some(small()?),
             "--orders" => arguments.orders = Some(small()?),
+            "--postgres" => arguments.database = Database::Postgres(value.clone()),
             "--without" => {
                 let read = |word: &str| Fault::parse(word).ok_or(format!("there is no fault {word:?}"));
                 arguments.without = value.split(',').map(read).collect::<Result<_, _>>()?;

@@ -2,6 +2,7 @@
 //! everything comes to rest.
 
 mod shoppers;
+mod viewers;
 
 use crate::check::{self, Broken, Mirror};
 use crate::market::CONFIRMATIONS;
@@ -21,6 +22,7 @@ use server::ports::Goods;
 use server::store::Conn;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use viewers::Viewer;
 
 /// How many lines of a trace are shown with a failure.
 const SHOWN: usize = 50;
@@ -88,6 +90,7 @@ struct Run {
     mirror: Mirror,
     known: Vec<Known>,
     requests: Vec<Request>,
+    viewers: Vec<Viewer>,
     trace: Vec<String>,
     log: Arc<Mutex<Vec<u8>>>,
     disk_full: bool,
@@ -148,6 +151,7 @@ impl Run {
             mirror: Mirror::default(),
             known: Vec::new(),
             requests: Vec::new(),
+            viewers: Vec::new(),
             trace: Vec::new(),
             log,
             disk_full: false,
@@ -171,8 +175,9 @@ impl Run {
             30..=34 => self.time_passes(),
             35..=44 => self.blocks_are_mined(),
             45..=47 => self.chains_change(),
-            48..=89 => self.worker_works(),
-            90..=94 => self.client_polls(),
+            48..=87 => self.worker_works(),
+            88..=89 | 93..=94 => self.page_acts(),
+            90..=92 => self.client_polls(),
             95..=96 => self.operator_acts(),
             97 => self.supplier_repeats(),
             98 => self.disk_changes(),
@@ -291,6 +296,10 @@ impl Run {
 
     fn work(&mut self, worker: Worker) -> Result<String, Broken> {
         let process = self.rng.below(2) as usize;
+        self.work_in(process, worker)
+    }
+
+    fn work_in(&mut self, process: usize, worker: Worker) -> Result<String, Broken> {
         let shop = self.shop.take().expect("the shop is only away during a call");
         let (shop, ran) = shop.work(process, worker);
         self.shop = Some(shop);
@@ -382,6 +391,10 @@ impl Run {
             }
         }
         self.look(true)?;
+        for process in [0, 1] {
+            self.work_in(process, Worker::Streams)?;
+        }
+        self.pages_are_up_to_date()?;
         let shop = self.shop.take().expect("the shop is only away during a call");
         let lively = check::liveness(&shop, &self.mirror, &self.outside.world());
         self.shop = Some(shop);

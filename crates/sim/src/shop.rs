@@ -6,16 +6,18 @@
 use crate::market::{self, SUPPLIERS};
 use crate::outside::{CountedIds, Crash, Node, Outside, PostOffice, Shelf, ShopClock};
 use domain::asset::ChainKind;
-use domain::decide::Command;
+use domain::decide::{Caps, Command};
 use domain::ids::{OrderId, Sku};
 use domain::order::Order;
 use domain::time::Time;
 use domain::validate::Market;
 use server::engine::{Engine, Shared, SubmitError, commit_batch};
+use server::http::HttpSettings;
+use server::http::stream::{Stream, Tail};
 use server::ports::{Network, Supplier};
 use server::seal::Keyring;
 use server::store::stock::NewCode;
-use server::store::{Access, Conn, DbError, Place as Database, Tx, claims, stock};
+use server::store::{Access, Conn, DbError, Place, Tx, claims, head, stock};
 use server::vault::Vault;
 use server::workers::notify::MailSettings;
 use server::workers::{Ran, WorkerError, advance, catalogue, credit, notify, watch};
@@ -29,6 +31,8 @@ use std::task::{Context, Poll, Waker};
 const ADDRESSES: usize = 200;
 /// Codes of each brand that is delivered from the shop's own.
 const CODES: usize = 12;
+/// Lines of unpaid orders per visitor.
+pub const UNPAID_PRODUCTS: i64 = 40;
 
 /// Polls once. A port or a step that is not ready at once is a failure of the simulation.
 pub fn at_once<F: Future>(future: F) -> F::Output {
@@ -45,6 +49,9 @@ pub type Answers = Vec<Result<Arc<Order>, SubmitError>>;
 struct Process {
     engine: Engine,
     put_off: credit::PutOff,
+    tail: Tail,
+    /// The last event that its streams were told of.
+    told: i64,
 }
 
 /// The shop.
@@ -69,10 +76,11 @@ pub enum Worker {
     PlanMail,
     SendMail,
     Shelves,
+    Streams,
 }
 
 impl Worker {
-    pub const ALL: [Worker; 8] = [
+    pub const ALL: [Worker; 9] = [
         Worker::Watch,
         Worker::Credit,
         Worker::Own,
@@ -81,6 +89,7 @@ impl Worker {
         Worker::PlanMail,
         Worker::SendMail,
         Worker::Shelves,
+        Worker::Streams,
     ];
 }
 
@@ -124,10 +133,13 @@ impl Shop {
 
     fn start(&mut self) {
         self.outside.world().watch_database(&self.database);
+        let told = self.read(head::last_seq);
         let process = |number: u32| {
             let shared = Arc::new(Shared::new(format!("process {number} of life {}", self.crashes), market::market()));
             let clock = Arc::new(ShopClock(self.outside.clone()));
-            Process { engine: Engine::held(self.database.clone(), shared, clock), put_off: credit::PutOff::default() }
+            let engine = Engine::held(self.database.clone(), shared, clock);
+            let tail = Tail::new(engine.clone(), self.vault.clone(), Arc::new(settings()));
+            Process { engine, put_off: credit::PutOff::default(), tail, told }
         };
         self.processes = vec![process(1), process(2)];
     }
@@ -179,7 +191,7 @@ impl Shop {
 
     fn call(&mut self, process: usize, worker: Worker) -> Result<Ran, WorkerError> {
         let count = self.processes.len();
-        let Process { engine, put_off } = &mut self.processes[process % count];
+        let Process { engine, put_off, tail, told } = &mut self.processes[process % count];
         let now = engine.clock.now();
         let settings = MailSettings { public_url: "https://shop.example".to_owned(), codes_in_mail: false };
         match worker {
@@ -195,7 +207,16 @@ impl Shop {
                 at_once(notify::send_once(engine, &self.vault, &office, &settings, now))
             }
             Worker::Shelves => at_once(catalogue::run_once(engine)),
+            Worker::Streams => {
+                let before = std::mem::replace(told, at_once(tail.follow(*told))?);
+                Ok(if *told > before { Ran::Worked } else { Ran::Idle })
+            }
         }
+    }
+
+    /// Opens a stream of an order at one of the processes, for a client that has a version already or none.
+    pub fn subscribe(&self, process: usize, id: OrderId, known: i64) -> Option<Stream> {
+        at_once(self.processes[process % self.processes.len()].tail.subscribe(id, known)).expect("the key opens it")
     }
 
     /// What is on sale, as the shop sees it.
@@ -248,7 +269,46 @@ pub fn keep_quiet_about_crashes() {
     }));
 }
 
-/// The database that a run works on.
-pub fn in_memory() -> Result<Conn, DbError> {
-    Conn::open(&Database::SqliteMemory)
+/// Several simulators may share a database.
+fn scratch_schema() -> String {
+    format!("kiosk_simulation_{}", std::process::id())
+}
+
+fn settings() -> HttpSettings {
+    HttpSettings {
+        public_url: "https://shop.example".to_owned(),
+        logo_base: "https://shop.example/logos".to_owned(),
+        product_type: "physical".to_owned(),
+        delivery_word: "Succeeded".to_owned(),
+        strict_partners: false,
+        caps: Caps { unpaid_products_per_visitor: UNPAID_PRODUCTS },
+        sandbox: None,
+    }
+}
+
+/// Where the shop of a run keeps its data. Each run begins with an empty database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// SQLite in memory.
+    Memory,
+    /// A schema of its own in the PostgreSQL database with that URL, deleted before each run.
+    Postgres(String),
+}
+
+impl Database {
+    /// Opens the connection that a run works on.
+    pub fn open(&self) -> Result<Conn, DbError> {
+        match self {
+            Database::Memory => Conn::open(&Place::SqliteMemory),
+            Database::Postgres(url) => Conn::open_scratch(url, &scratch_schema()),
+        }
+    }
+
+    /// Leaves nothing behind.
+    pub fn clean_up(&self) -> Result<(), DbError> {
+        match self {
+            Database::Memory => Ok(()),
+            Database::Postgres(url) => Conn::drop_scratch(url, &scratch_schema()),
+        }
+    }
 }

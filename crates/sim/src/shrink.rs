@@ -2,19 +2,19 @@
 
 use crate::plan::Plan;
 use crate::run::{Outcome, run};
-use crate::shop::in_memory;
+use crate::shop::Database;
 
-/// Runs a plan on a database of its own, in memory.
-pub fn run_in_memory(plan: &Plan) -> Outcome {
-    run(plan, in_memory().expect("SQLite in memory"))
+/// Runs a plan on an empty database.
+pub fn run_on(database: &Database, plan: &Plan) -> Outcome {
+    run(plan, database.open().expect("the database can be opened and emptied"))
 }
 
 /// The smallest plan found that fails, with what came of it.
-pub fn shrink(plan: &Plan) -> (Plan, Outcome) {
-    let mut best = (plan.clone(), run_in_memory(plan));
+pub fn shrink(database: &Database, plan: &Plan) -> (Plan, Outcome) {
+    let mut best = (plan.clone(), run_on(database, plan));
     loop {
         let smaller = candidates(&best.0, &best.1).into_iter().find_map(|candidate| {
-            let outcome = run_in_memory(&candidate);
+            let outcome = run_on(database, &candidate);
             outcome.failure.is_some().then_some((candidate, outcome))
         });
         match smaller {

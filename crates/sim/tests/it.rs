@@ -3,8 +3,9 @@
 
 use domain::planted::{Bug, plant};
 use sim::plan::Plan;
-use sim::shop::keep_quiet_about_crashes;
-use sim::shrink::{run_in_memory, shrink};
+use sim::run::Outcome;
+use sim::shop::{Database, keep_quiet_about_crashes};
+use sim::shrink::{run_on, shrink};
 use std::sync::Once;
 
 /// A planted bug must be found within so many seeds.
@@ -13,6 +14,10 @@ const SEEDS: u64 = 1_000;
 fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(keep_quiet_about_crashes);
+}
+
+fn run_in_memory(plan: &Plan) -> Outcome {
+    run_on(&Database::Memory, plan)
 }
 
 #[test]
@@ -38,13 +43,27 @@ fn five_hundred_seeds_hold() {
     }
 }
 
+/// A seed takes a second there. Plain `cargo test`, which has no server, runs SQLite's alone.
+#[test]
+fn twenty_seeds_hold_on_postgresql() {
+    let Ok(url) = std::env::var("KIOSK_TEST_POSTGRES") else { return };
+    quiet();
+    let database = Database::Postgres(url);
+    for seed in 0..20 {
+        let plan = Plan::of_seed(seed);
+        let outcome = run_on(&database, &plan);
+        assert!(outcome.failure.is_none(), "{}", outcome.report(&plan).unwrap_or_default());
+    }
+    database.clean_up().expect("the server is still there");
+}
+
 /// The seed that finds the bug, what the simulator says, and the small plan.
 fn found(bug: Bug) -> (u64, String, Plan) {
     quiet();
     plant(Some(bug));
     let seed = (0..SEEDS).find(|seed| run_in_memory(&Plan::of_seed(*seed)).failure.is_some());
     let seed = seed.unwrap_or_else(|| panic!("{bug:?} was not found within {SEEDS} seeds"));
-    let (small, outcome) = shrink(&Plan::of_seed(seed));
+    let (small, outcome) = shrink(&Database::Memory, &Plan::of_seed(seed));
     plant(None);
     let broken = outcome.failure.map(|failure| failure.broken).unwrap_or_default();
     // Without the bug the same plan holds: it is the bug that was found.

@@ -4,8 +4,8 @@
 //! Events only wake; the payload is rendered from the order's row. States may coalesce, and never move back. Must never
 //! hold a history: a stream starts with one snapshot and shows newer versions only.
 
+use super::HttpSettings;
 use super::convert;
-use super::{App, HttpSettings};
 use crate::engine::Engine;
 use crate::store::{DbError, head, orders};
 use crate::vault::{OpenOrder, Vault, VaultError};
@@ -40,9 +40,11 @@ pub struct Frame {
     pub over: bool,
 }
 
-/// The orders that somebody watches.
-#[derive(Default)]
+/// The orders that somebody watches, and where to read them.
 pub struct Tail {
+    engine: Engine,
+    vault: Arc<Vault>,
+    settings: Arc<HttpSettings>,
     watched: Mutex<HashMap<OrderId, Watched>>,
 }
 
@@ -61,20 +63,72 @@ pub struct Handover(pub Arc<Mutex<Option<Stream>>>);
 
 /// One open stream.
 pub struct Stream {
-    first: Arc<Frame>,
+    /// The snapshot, until it was looked at.
+    first: Option<Arc<Frame>>,
     changes: watch::Receiver<Option<Arc<Frame>>>,
-    /// A version that the client already has; an equal snapshot is not sent again.
+    /// The version that the client has.
     known: i64,
+    over: bool,
+}
+
+/// What a stream does next.
+pub enum Next {
+    Send(Arc<Frame>),
+    /// Nothing will change any more, and the client has it all.
+    Stop,
+    Wait,
+}
+
+impl Stream {
+    fn new(first: Arc<Frame>, changes: watch::Receiver<Option<Arc<Frame>>>, known: i64) -> Stream {
+        // A version that does not exist yet was seen before a backup was put back.
+        let known = if known > first.version { 0 } else { known };
+        Stream { first: Some(first), changes, known, over: false }
+    }
+
+    /// What is to be done now. Newer versions only: a client that has the newest is told nothing.
+    pub fn next(&mut self) -> Next {
+        if self.over {
+            return Next::Stop;
+        }
+        let newest = self.first.take().or_else(|| match self.changes.has_changed() {
+            Ok(true) => self.changes.borrow_and_update().clone(),
+            Ok(false) | Err(_) => None,
+        });
+        let Some(frame) = newest else { return Next::Wait };
+        self.over = frame.over;
+        if frame.version > self.known {
+            self.known = frame.version;
+            Next::Send(frame)
+        } else if self.over {
+            Next::Stop
+        } else {
+            Next::Wait
+        }
+    }
+}
+
+impl Frame {
+    /// The SSE message.
+    pub fn message(&self) -> &[u8] {
+        &self.chunk[message_in(&self.chunk)]
+    }
 }
 
 impl Tail {
-    /// Registers a watcher first, then makes sure that there is a snapshot: no change can fall between.
-    pub async fn subscribe(&self, app: &App, id: OrderId, known: i64) -> Result<Option<Stream>, VaultError> {
+    pub fn new(engine: Engine, vault: Arc<Vault>, settings: Arc<HttpSettings>) -> Tail {
+        Tail { engine, vault, settings, watched: Mutex::default() }
+    }
+
+    /// Registers a watcher first, then makes sure that there is a snapshot: no change can fall between. What others were
+    /// sent is shared if it is still the newest: whoever has polled a version never begins with an older one.
+    pub async fn subscribe(&self, id: OrderId, known: i64) -> Result<Option<Stream>, VaultError> {
         let (changes, shared) = self.register(id);
-        if let Some(first) = shared {
-            return Ok(Some(Stream { first, changes, known }));
+        let newest = self.engine.db.read(move |tx| orders::version_of(tx, id)).await?;
+        if let Some(first) = shared.filter(|frame| Some(frame.version) == newest) {
+            return Ok(Some(Stream::new(first, changes, known)));
         }
-        let Some(frame) = render(&app.engine, &app.vault, &app.settings, id).await? else {
+        let Some(frame) = self.render(id).await? else {
             drop(changes);
             self.forget_unwatched();
             return Ok(None);
@@ -83,7 +137,7 @@ impl Tail {
         if let Some(watched) = self.watched.lock().expect("nobody panics while registering").get_mut(&id) {
             watched.snapshot = Arc::downgrade(&first);
         }
-        Ok(Some(Stream { first, changes, known }))
+        Ok(Some(Stream::new(first, changes, known)))
     }
 
     /// What will come, and the newest that somebody has rendered already.
@@ -122,15 +176,9 @@ impl Tail {
     }
 
     /// Follows the event log until `stop`.
-    pub async fn run(
-        &self,
-        engine: Engine,
-        vault: Arc<Vault>,
-        settings: Arc<HttpSettings>,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let mut news = engine.news();
-        let mut cursor = engine.db.read(head::last_seq).await.unwrap_or(0);
+    pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+        let mut news = self.engine.news();
+        let mut cursor = self.engine.db.read(head::last_seq).await.unwrap_or(0);
         let mut rounds = 0_u32;
         while !*stop.borrow() {
             news.mark_unchanged();
@@ -138,7 +186,7 @@ impl Tail {
             if rounds.is_multiple_of(FORGET_EVERY) {
                 self.forget_unwatched();
             }
-            match self.follow(&engine, &vault, &settings, cursor).await {
+            match self.follow(cursor).await {
                 Ok(next) if next > cursor => {
                     cursor = next;
                     continue;
@@ -156,26 +204,21 @@ impl Tail {
         }
     }
 
-    async fn follow(
-        &self,
-        engine: &Engine,
-        vault: &Arc<Vault>,
-        settings: &Arc<HttpSettings>,
-        cursor: i64,
-    ) -> Result<i64, VaultError> {
+    /// Hands the watchers what was committed after event number `cursor`; answers where to go on.
+    pub async fn follow(&self, cursor: i64) -> Result<i64, VaultError> {
         // Known before the look for watchers: whoever comes after it renders what is committed by then.
-        let newest = *engine.news().borrow();
+        let newest = *self.engine.news().borrow();
         if self.watched.lock().expect("nobody panics while registering").is_empty() {
             return Ok(newest.max(cursor));
         }
-        let changes = engine.db.read(move |tx| orders::changes_after(tx, cursor, PAGE)).await?;
+        let changes = self.engine.db.read(move |tx| orders::changes_after(tx, cursor, PAGE)).await?;
         let next = changes.last().map_or(cursor, |(seq, _)| *seq);
         let changed: BTreeSet<OrderId> = {
             let watched = self.watched.lock().expect("nobody panics while registering");
             changes.into_iter().map(|(_, id)| id).filter(|id| watched.contains_key(id)).collect()
         };
         for id in changed {
-            match render(engine, vault, settings, id).await {
+            match self.render(id).await {
                 Ok(Some(frame)) => self.publish(id, frame),
                 Ok(None) => {}
                 // One order that cannot be shown must not keep the others' streams from moving.
@@ -185,23 +228,18 @@ impl Tail {
         }
         Ok(next)
     }
-}
 
-/// Reads and renders an order as the message of its stream.
-async fn render(
-    engine: &Engine,
-    vault: &Arc<Vault>,
-    settings: &HttpSettings,
-    id: OrderId,
-) -> Result<Option<Frame>, VaultError> {
-    let opener = vault.clone();
-    let opened = engine.db.read(move |tx| Ok::<_, DbError>(opener.open(tx, id))).await??;
-    let market = engine.shared.market();
-    let rendered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        opened.map(|opened| frame(&opened, &market, settings))
-    }));
-    // An order that the rules cannot read must not end the task that all streams live on.
-    rendered.map_err(|_| VaultError::Unreadable)
+    /// Reads and renders an order as the message of its stream.
+    async fn render(&self, id: OrderId) -> Result<Option<Frame>, VaultError> {
+        let opener = self.vault.clone();
+        let opened = self.engine.db.read(move |tx| Ok::<_, DbError>(opener.open(tx, id))).await??;
+        let market = self.engine.shared.market();
+        let rendered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            opened.map(|opened| frame(&opened, &market, &self.settings))
+        }));
+        // An order that the rules cannot read must not end the task that all streams live on.
+        rendered.map_err(|_| VaultError::Unreadable)
+    }
 }
 
 fn frame(opened: &OpenOrder, market: &Market, settings: &HttpSettings) -> Frame {
@@ -239,19 +277,19 @@ pub async fn serve(
         return;
     }
     drop(head);
-    let mut next = Some(stream.first);
     loop {
-        if let Some(frame) = next.take() {
-            if frame.version > stream.known {
-                stream.known = frame.version;
+        match stream.next() {
+            Next::Send(frame) => {
                 if write(&mut socket, &frame.chunk[framed(&frame.chunk)]).await.is_err() {
                     return;
                 }
+                continue;
             }
-            if frame.over {
+            Next::Stop => {
                 finish(&mut socket, framing).await;
                 return;
             }
+            Next::Wait => {}
         }
         let beat = tokio::select! {
             changed = stream.changes.changed() => if changed.is_err() { return } else { false },
@@ -261,9 +299,6 @@ pub async fn serve(
         };
         if beat && write(&mut socket, &PING[framed(PING)]).await.is_err() {
             return;
-        }
-        if !beat {
-            next = stream.changes.borrow_and_update().clone();
         }
     }
 }

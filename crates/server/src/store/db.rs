@@ -163,8 +163,25 @@ pub enum Place {
 /// One connection.
 pub enum Conn {
     Sqlite(rusqlite::Connection),
-    Postgres { client: Box<postgres::Client>, statements: HashMap<String, postgres::Statement>, url: String },
+    Postgres {
+        client: Box<postgres::Client>,
+        statements: HashMap<String, postgres::Statement>,
+        url: String,
+        clock: DatabaseClock,
+    },
 }
+
+/// What the clock of a database on another machine is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseClock {
+    /// Every commit compares ours with it.
+    Compared,
+    /// Ours is virtual: nothing to compare with.
+    Ignored,
+}
+
+/// Prepared statements that a connection to SQLite keeps: more than there are texts of SQL.
+const STATEMENTS_KEPT: usize = 128;
 
 /// Whether a transaction may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,14 +202,37 @@ impl Conn {
             Place::SqliteMemory => {
                 let connection = rusqlite::Connection::open_in_memory()?;
                 connection.execute_batch("pragma foreign_keys = on")?;
+                connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
                 Ok(Conn::Sqlite(connection))
             }
             Place::Postgres(url) => {
                 let mut client = postgres::Client::connect(url, postgres::NoTls)?;
                 client.batch_execute("set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '30s'")?;
-                Ok(Conn::Postgres { client: Box::new(client), statements: HashMap::new(), url: url.clone() })
+                let (client, clock) = (Box::new(client), DatabaseClock::Compared);
+                Ok(Conn::Postgres { client, statements: HashMap::new(), url: url.clone(), clock })
             }
         }
+    }
+
+    /// A connection to an empty schema of a PostgreSQL database, made anew and in virtual time; for the simulator.
+    pub fn open_scratch(url: &str, schema: &str) -> Result<Conn, DbError> {
+        let mut conn = Conn::open(&Place::Postgres(url.to_owned()))?;
+        if let Conn::Postgres { client, clock, .. } = &mut conn {
+            *clock = DatabaseClock::Ignored;
+            client.batch_execute(&format!(
+                "set client_min_messages = warning; drop schema if exists {schema} cascade; create schema {schema}; \
+                 set search_path = {schema}"
+            ))?;
+        }
+        Ok(conn)
+    }
+
+    /// Deletes such a schema.
+    pub fn drop_scratch(url: &str, schema: &str) -> Result<(), DbError> {
+        if let Conn::Postgres { client, .. } = &mut Conn::open(&Place::Postgres(url.to_owned()))? {
+            client.batch_execute(&format!("drop schema if exists {schema} cascade"))?;
+        }
+        Ok(())
     }
 
     /// Opens the connection again if it was lost; true if it was.
@@ -253,7 +293,7 @@ impl Conn {
                 ended?;
                 Ok(value)
             }
-            Conn::Postgres { client, statements, .. } => {
+            Conn::Postgres { client, statements, clock, .. } => {
                 let transaction = match access {
                     Access::Write => client.transaction(),
                     // One picture for all of its statements, as SQLite gives it by itself.
@@ -263,7 +303,7 @@ impl Conn {
                     }
                 };
                 let transaction = transaction.map_err(DbError::from)?;
-                let mut tx = Tx(Kind::Postgres { transaction, statements });
+                let mut tx = Tx(Kind::Postgres { transaction, statements, clock: *clock });
                 let value = work(&mut tx)?;
                 if let Tx(Kind::Postgres { transaction, .. }) = tx {
                     transaction.commit().map_err(DbError::from)?;
@@ -298,7 +338,7 @@ fn open_file(path: &Path) -> Result<rusqlite::Connection, DbError> {
         return Err(DbError::Open(format!("{} does not allow write-ahead logging ({mode})", path.display())));
     }
     connection.execute_batch("pragma synchronous = full; pragma foreign_keys = on")?;
-    connection.set_prepared_statement_cache_capacity(128);
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }
 
@@ -307,7 +347,11 @@ pub struct Tx<'a>(Kind<'a>);
 
 enum Kind<'a> {
     Sqlite(&'a rusqlite::Connection),
-    Postgres { transaction: postgres::Transaction<'a>, statements: &'a mut HashMap<String, postgres::Statement> },
+    Postgres {
+        transaction: postgres::Transaction<'a>,
+        statements: &'a mut HashMap<String, postgres::Statement>,
+        clock: DatabaseClock,
+    },
 }
 
 /// Column types of a bulk write.
@@ -329,7 +373,7 @@ impl Tx<'_> {
     pub fn query(&mut self, sql: &str, values: &[Val]) -> Result<Vec<Row>, DbError> {
         match &mut self.0 {
             Kind::Sqlite(connection) => sqlite_query(connection, &for_sqlite(sql), values),
-            Kind::Postgres { transaction, statements } => {
+            Kind::Postgres { transaction, statements, .. } => {
                 let statement = prepared(transaction, statements, sql)?;
                 let values: Vec<&(dyn ToSql + Sync)> =
                     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
@@ -351,7 +395,7 @@ impl Tx<'_> {
                 bind(&mut statement, values)?;
                 Ok(statement.raw_execute()? as u64)
             }
-            Kind::Postgres { transaction, statements } => {
+            Kind::Postgres { transaction, statements, .. } => {
                 let statement = prepared(transaction, statements, sql)?;
                 let values: Vec<&(dyn ToSql + Sync)> =
                     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
@@ -404,7 +448,7 @@ impl Tx<'_> {
                 }
                 Ok(answers)
             }
-            Kind::Postgres { transaction, statements } => {
+            Kind::Postgres { transaction, statements, .. } => {
                 let statement = prepared(transaction, statements, of_postgres)?;
                 let arrays: Vec<Array> =
                     (0..bulk.columns.len()).map(|at| Array::of(bulk.columns[at], &bulk.rows, at)).collect();
@@ -422,8 +466,8 @@ impl Tx<'_> {
     /// The database's own clock in milliseconds, where that is another machine's than ours.
     pub fn database_clock_ms(&mut self) -> Result<Option<i64>, DbError> {
         match self.0 {
-            Kind::Sqlite(_) => Ok(None),
-            Kind::Postgres { .. } => {
+            Kind::Sqlite(_) | Kind::Postgres { clock: DatabaseClock::Ignored, .. } => Ok(None),
+            Kind::Postgres { clock: DatabaseClock::Compared, .. } => {
                 let sql = "select cast(extract(epoch from clock_timestamp()) * 1000 as bigint)";
                 Ok(self.query_one(sql, &[])?.map(|row| row.int(0)))
             }

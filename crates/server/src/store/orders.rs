@@ -27,6 +27,12 @@ pub fn by_ids(tx: &mut Tx<'_>, ids: &[OrderId]) -> Result<Vec<Order>, DbError> {
     tx.query("select body from orders where id = any($1)", &[ids.into()])?.iter().map(read_order).collect()
 }
 
+/// The version of an order, without reading the rest of it.
+pub fn version_of(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<i64>, DbError> {
+    let row = tx.query_one("select version from orders where id = $1", &[id.expose().into()])?;
+    Ok(row.map(|row| row.int(0)))
+}
+
 /// One order, or none of that id.
 pub fn by_id(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<Order>, DbError> {
     tx.query_one("select body from orders where id = $1", &[id.expose().into()])?.as_ref().map(read_order).transpose()

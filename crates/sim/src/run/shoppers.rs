@@ -6,6 +6,7 @@ use crate::check::{self, Broken};
 use crate::market::{BRANDS, COUPON, RANGE, TOP_UP};
 use crate::plan::Fault;
 use crate::rng::Rng;
+use crate::shop::UNPAID_PRODUCTS;
 use domain::chain::ChainTransfer;
 use domain::decide::{Caps, Command, Idempotency, Place, Refusal};
 use domain::event::Origin;
@@ -106,7 +107,7 @@ impl Run {
             personal: Default::default(),
             idempotency: Some(idempotency),
             visitor: format!("visitor-{}", self.rng.below(3)),
-            caps: Caps { unpaid_products_per_visitor: 40 },
+            caps: Caps { unpaid_products_per_visitor: UNPAID_PRODUCTS },
         }
     }
 

@@ -114,7 +114,7 @@ pub async fn subscribe_for_pages(
 async fn stream(app: &App, method: &Method, id: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
     let id = read_id(id)?;
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let stream = app.tail.subscribe(app, id, known.unwrap_or(0)).await?.ok_or_else(ApiError::not_found)?;
+    let stream = app.tail.subscribe(id, known.unwrap_or(0)).await?.ok_or_else(ApiError::not_found)?;
     let head = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache, no-transform"),
