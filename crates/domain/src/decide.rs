@@ -151,8 +151,15 @@ impl Draft {
         self.claim(Claim::Credited { transfer: fact.id.clone(), status: fact.status });
         let seen =
             Seen { transfer: fact.id.clone(), asset: fact.asset.clone(), units: fact.units, block_at: fact.block_at };
+        let counted = self.order.payment.is_confirmed(&fact.id);
         match fact.status {
-            TransferStatus::Seen => self.event(Event::PaymentSeen(seen)),
+            TransferStatus::Seen => {
+                // It vanished and came back before anybody looked: it counts again once it is confirmed again.
+                if counted {
+                    self.event(Event::PaymentReverted { transfer: fact.id.clone() });
+                }
+                self.event(Event::PaymentSeen(seen));
+            }
             TransferStatus::Confirmed => {
                 self.event(Event::PaymentConfirmed(seen));
                 self.weigh(facts);
@@ -163,8 +170,10 @@ impl Draft {
                     self.event(Event::PaymentSeen(seen));
                 }
                 self.event(Event::PaymentReverted { transfer: fact.id.clone() });
-                self.hold_if_unpaid();
             }
+        }
+        if counted {
+            self.hold_if_unpaid();
         }
         Ok(())
     }

@@ -245,9 +245,7 @@ impl Order {
     }
 
     fn apply_confirmed(&mut self, seen: &Seen) {
-        let counted =
-            self.payment.received.iter().any(|r| r.transfer == seen.transfer && r.status == TransferStatus::Confirmed);
-        assert!(!counted, "a transfer is confirmed once");
+        assert!(!self.payment.is_confirmed(&seen.transfer), "a transfer is confirmed once");
         self.payment.record(seen, TransferStatus::Confirmed);
         if seen.asset == self.quote.asset {
             self.credit_units += seen.units;

@@ -101,6 +101,11 @@ impl Payment {
         self.of(asset).any(|r| r.status == TransferStatus::Seen)
     }
 
+    /// Whether that transfer counts.
+    pub fn is_confirmed(&self, transfer: &TransferId) -> bool {
+        self.received.iter().any(|r| r.transfer == *transfer && r.status == TransferStatus::Confirmed)
+    }
+
     /// Notes a transfer, or its new standing.
     pub fn record(&mut self, seen: &Seen, status: TransferStatus) {
         match self.received.iter_mut().find(|received| received.transfer == seen.transfer) {
@@ -119,7 +124,7 @@ impl Payment {
         }
     }
 
-    /// Marks a transfer as gone; answers what it was if it had counted.
+    /// Marks a transfer as gone.
     pub fn revert(&mut self, transfer: &TransferId) {
         if planted::is(Bug::RevertedStaysCounted) {
             return;

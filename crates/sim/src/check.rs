@@ -64,6 +64,7 @@ impl Mirror {
             if self.orders.get(&row.id) != Some(&row) {
                 return Err(format!("order {} is not what its events make of it", row.no));
             }
+            owed(&row)?;
         }
         Ok(())
     }
@@ -106,6 +107,23 @@ impl Mirror {
         }
         Ok(())
     }
+}
+
+/// What the payer sent and got nothing for, worked out from what is on the order alone.
+fn owed(order: &Order) -> Result<(), Broken> {
+    let confirmed = order.payment.confirmed(&order.quote.asset);
+    let sold = if order.payment.settled_at.is_some() { order.quote.due_units - order.difference_units } else { 0 };
+    let refused = order.lines.iter().zip(&order.quote.lines).filter(|(line, _)| matches!(line, Line::Refused { .. }));
+    let part = |price: i64| {
+        let part = i128::from(order.difference_units) * i128::from(price) / i128::from(order.quote.due_units);
+        price - i64::try_from(part).unwrap_or(0)
+    };
+    let refunds: i64 = refused.map(|(_, quoted)| part(quoted.coin_units)).sum();
+    if order.credit_units != confirmed - sold + refunds {
+        let (no, owed) = (order.no, order.credit_units);
+        return Err(format!("order {no} is credited as {owed}, should be {confirmed} - {sold} + {refunds}"));
+    }
+    Ok(())
 }
 
 /// What holds at any moment.

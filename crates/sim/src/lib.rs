@@ -12,6 +12,7 @@ pub mod check;
 pub mod market;
 pub mod outside;
 pub mod plan;
+pub mod pure;
 pub mod rng;
 pub mod run;
 pub mod shop;

@@ -1,6 +1,7 @@
 //! `cargo run -p sim --release -- --seed N` repeats a run; `--runs N` makes many, from `--seed` on.
 
 use sim::plan::{Fault, Plan};
+use sim::pure;
 use sim::shop::Database;
 use sim::shrink::{run_on, shrink};
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 const USAGE: &str = "\
 usage: sim [--seed N] [--runs N] [--steps N] [--orders N] [--without FAULT,..] [--trace]
-           [--postgres URL]
+           [--pure | --postgres URL]
 
   --seed N      the first seed (0)
   --runs N      how many seeds (1); a failing one ends it, and is made small
@@ -16,6 +17,7 @@ usage: sim [--seed N] [--runs N] [--steps N] [--orders N] [--without FAULT,..] [
   --orders N    so many orders instead of the seed's own
   --without ..  switch faults off
   --trace       print every step
+  --pure        the core alone on maps, beside a model of it
   --postgres U  on PostgreSQL, in a schema of its own in the database with the URL U
 ";
 
@@ -26,6 +28,7 @@ struct Arguments {
     orders: Option<u32>,
     without: Vec<Fault>,
     trace: bool,
+    pure: bool,
     database: Database,
 }
 
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
         }
     };
     sim::shop::keep_quiet_about_crashes();
-    let passed = many(&arguments);
+    let passed = if arguments.pure { many_pure(&arguments) } else { many(&arguments) };
     arguments.database.clean_up().expect("the database is still there");
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -69,6 +72,25 @@ fn many(arguments: &Arguments) -> bool {
     true
 }
 
+/// The same of the core alone.
+fn many_pure(arguments: &Arguments) -> bool {
+    let begun = Instant::now();
+    let mut steps = 0_u64;
+    for seed in arguments.seed..arguments.seed + arguments.runs {
+        let ops = pure::ops_of_seed(seed);
+        match pure::run(&ops) {
+            Ok(count) => steps += count as u64,
+            Err(_) => {
+                let (small, difference) = pure::shrink(&ops);
+                println!("seed {seed}: {}\nafter {small:#?}", difference.what);
+                return false;
+            }
+        }
+    }
+    println!("{} seeds from {} passed; {}", arguments.runs, arguments.seed, pace(steps, begun));
+    true
+}
+
 fn pace(steps: u64, begun: Instant) -> String {
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
     format!("{steps} steps in {} s, {} steps per second", millis / 1_000, steps * 1_000 / millis)
@@ -90,11 +112,16 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         orders: None,
         without: Vec::new(),
         trace: false,
+        pure: false,
         database: Database::Memory,
     };
     while let Some(word) = words.next() {
-        if word == "--trace" {
-            arguments.trace = true;
+        match word.as_str() {
+            "--trace" => arguments.trace = true,
+            "--pure" => arguments.pure = true,
+            _ => {}
+        }
+        if ["--trace", "--pure"].contains(&word.as_str()) {
             continue;
         }
         let value = words.next().ok_or(format!("{word} needs a value"))?;

@@ -30,6 +30,9 @@ pub const PATIENCE: Patience = Patience {
     unknown_limit: Span::minutes(10),
 };
 
+/// Blocks that a deep reorganisation replaces at most.
+const DEEPEST: usize = 16;
+
 /// What became of one call to a supplier, decided before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -71,6 +74,8 @@ pub struct Chain {
     times: Vec<Time>,
     /// Sent and not mined yet.
     waiting: Vec<ChainTransfer>,
+    /// Fell out of a block, and is mined again after that moment.
+    adrift: Vec<(Time, ChainTransfer)>,
     /// Nobody answers until then.
     outage_until: Option<Time>,
     /// How many blocks behind it is seen.
@@ -199,7 +204,8 @@ impl World {
         self.chains.values_mut().for_each(|chain| chain.mine(now));
     }
 
-    /// Replaces the newest blocks of a chain: each payment in them is gone, waits again, or is a smaller one now.
+    /// Replaces the newest blocks of a chain: each payment in them is gone, waits again for the next block
+    /// or for longer, or is a smaller one now.
     pub fn reorganise(&mut self, network: &NetworkId, depth: usize) {
         let now = self.now;
         let mut rng = self.rng.branch();
@@ -217,12 +223,27 @@ impl World {
                     let units = (transfer.units / 2).max(1);
                     chain.waiting.push(ChainTransfer { id, units, raw: units.to_string(), ..transfer });
                 }
+                2 => {
+                    let longest = if rng.happens(500) { 12 } else { 1_200 };
+                    let later = now + Span::seconds(rng.between(1, longest));
+                    chain.adrift.push((later, transfer));
+                }
                 _ => chain.waiting.push(transfer),
             }
         }
         for _ in 0..=dropped.len() {
             chain.mine(now);
         }
+    }
+
+    /// A chain whose payment in its newest blocks is confirmed, and how many blocks must go for that payment to go.
+    pub fn newest_confirmed(&self, confirmations: usize) -> Option<(NetworkId, usize)> {
+        let within = |chain: &Chain| {
+            let carries = |block: &&Block| !block.transfers.is_empty();
+            let newest = chain.blocks.iter().rev().take(DEEPEST).skip(confirmations - 1).find(carries)?;
+            Some(chain.blocks.len() - newest.height as usize + 1)
+        };
+        self.chains.iter().find_map(|(id, chain)| within(chain).map(|depth| (id.clone(), depth)))
     }
 
     /// Lag and outages come and go.
@@ -349,6 +370,10 @@ impl Chain {
         let height = self.blocks.len() as i64 + 1;
         let parent = self.blocks.last().map_or("-".to_owned(), |block| block.hash.clone());
         let mut transfers = std::mem::take(&mut self.waiting);
+        let (due, adrift) = std::mem::take(&mut self.adrift).into_iter().partition(|(later, _)| *later <= now);
+        self.adrift = adrift;
+        let due: Vec<(Time, ChainTransfer)> = due;
+        transfers.extend(due.into_iter().map(|(_, transfer)| transfer));
         transfers.iter_mut().for_each(|transfer| transfer.block_at = now);
         self.times.push(now);
         self.blocks.push(Block { height, hash: format!("{height}/{}", self.branches), parent, transfers });

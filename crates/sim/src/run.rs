@@ -241,6 +241,11 @@ impl Run {
         let network = self.rng.pick(&networks).cloned().expect("there are networks");
         let confirmations = CONFIRMATIONS as usize;
         let depth = if self.strikes(Fault::DeepReorg) {
+            let aimed = self.outside.world().newest_confirmed(confirmations);
+            if let Some((network, depth)) = aimed {
+                self.outside.world().reorganise(&network, depth);
+                return Ok(format!("{network} replaces {depth} blocks, with a confirmed payment"));
+            }
             confirmations + self.rng.below(6) as usize
         } else if self.strikes(Fault::Reorg) {
             1 + self.rng.below(confirmations as u64 - 1) as usize

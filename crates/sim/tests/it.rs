@@ -3,6 +3,7 @@
 
 use domain::planted::{Bug, plant};
 use sim::plan::Plan;
+use sim::pure;
 use sim::run::Outcome;
 use sim::shop::{Database, keep_quiet_about_crashes};
 use sim::shrink::{run_on, shrink};
@@ -40,6 +41,39 @@ fn five_hundred_seeds_hold() {
         let plan = Plan::of_seed(seed);
         let outcome = run_in_memory(&plan);
         assert!(outcome.failure.is_none(), "{}", outcome.report(&plan).unwrap_or_default());
+    }
+}
+
+#[test]
+fn five_thousand_seeds_of_the_core_alone_hold() {
+    let mut steps = 0;
+    for seed in 0..5_000 {
+        let ops = pure::ops_of_seed(seed);
+        steps += pure::run(&ops).unwrap_or_else(|difference| panic!("seed {seed}: {difference:?}"));
+    }
+    assert!(steps > 1_000_000, "only {steps} wishes");
+}
+
+#[test]
+fn what_was_wrong_once_is_right() {
+    for (was_wrong, ops) in pure::kept::all() {
+        assert_eq!(pure::run(&ops), Ok(ops.len()), "{was_wrong}");
+    }
+}
+
+/// The bugs of the rules themselves; the others need an engine.
+#[test]
+fn the_model_finds_what_is_planted_in_the_core() {
+    let bugs =
+        [Bug::RevertedStaysCounted, Bug::ReleasedTwice, Bug::LateForgotten, Bug::BodyIgnored, Bug::NeighbourRefused];
+    for bug in bugs {
+        plant(Some(bug));
+        let found = (0..SEEDS).map(pure::ops_of_seed).find(|ops| pure::run(ops).is_err());
+        let ops = found.unwrap_or_else(|| panic!("{bug:?} was not found within {SEEDS} seeds"));
+        let (small, difference) = pure::shrink(&ops);
+        plant(None);
+        assert!(small.len() < ops.len(), "{bug:?}: nothing was left out; {difference:?}");
+        assert_eq!(pure::run(&small), Ok(small.len()), "{bug:?}: it differs by itself");
     }
 }
 
