@@ -1,9 +1,10 @@
 //! Development tasks of the workspace, started as `cargo xtask TASK`.
 //!
-//! The tour: `test` and `bench` each run a task from end to end, `setup` finds and installs what they need, `postgres` is
+//! The tour: `test`, `fuzz` and `bench` each run a task from end to end, `setup` finds and installs what they need, `postgres` is
 //! the throw-away database server. Nothing here is part of the product, and the product never calls it.
 
 mod bench;
+mod fuzz;
 mod test;
 
 mod setup;
@@ -18,6 +19,7 @@ usage: cargo xtask TASK
 
 tasks:
   test               install what the tests need (PostgreSQL, Python) and run all of them
+  fuzz [SECONDS]     look for input that a door cannot bear, for so long at each (60)
   bench [FIGURE..]   install what measuring needs (nginx, nchan, wrk, strace, PostgreSQL) and measure:
 ";
 
@@ -29,6 +31,11 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test"] => run_tests(),
+        ["fuzz"] => run_fuzz(fuzz::SECONDS),
+        ["fuzz", seconds] => match seconds.parse() {
+            Ok(seconds) => run_fuzz(seconds),
+            Err(_) => refuse(&format!("{seconds} is no number of seconds")),
+        },
         ["bench", figures @ ..] => run_bench(figures),
         [] => refuse("no task given"),
         _ => refuse(&format!("no such task: {}", words.join(" "))),
@@ -42,6 +49,16 @@ fn run_tests() -> ExitCode {
             println!("{summary}");
             if summary.all_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_fuzz(seconds: u32) -> ExitCode {
+    match fuzz::run(seconds) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

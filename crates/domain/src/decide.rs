@@ -383,6 +383,10 @@ impl Draft {
 
     fn report(&mut self, line: u32, attempt: u32, report: &Report, patience: &Patience) -> Result<(), Refusal> {
         let current = self.order.line(line).ok_or(Refusal::Conflict("the order has no such line"))?;
+        if let (Line::Delivered { reversed: None, .. }, Report::Reversed(reason)) = (current, report) {
+            self.reversed(line, reason);
+            return Ok(());
+        }
         let sent_at = match current {
             Line::Sent { attempt: under_way, sent_at, .. } | Line::Asking { attempt: under_way, sent_at, .. }
                 if *under_way == attempt =>
@@ -393,7 +397,8 @@ impl Draft {
         };
         match report {
             Report::Delivered(goods) => self.delivered(line, goods.as_ref()),
-            Report::Refused(reason) => self.refused(line, reason),
+            // Taken back before we had heard of it: as if it had never been sold.
+            Report::Refused(reason) | Report::Reversed(reason) => self.refused(line, reason),
             Report::NeverArrived => {
                 self.event(Event::LineNeverArrived { line });
                 self.release_line(line, "the call never arrived and is made again");
@@ -437,6 +442,18 @@ impl Draft {
         let is_open = self.order.line(neighbour).is_some_and(|line| !line.is_ended());
         let line = if is_open && planted::is(Bug::NeighbourRefused) { neighbour } else { line };
         self.event(Event::LineRefused { line, reason: reason.to_owned(), refund_units, difference_units });
+    }
+
+    /// The recipient has seen the code: nothing is undone by itself, and a person is told. An earlier hold stays, for the
+    /// whole order then.
+    fn reversed(&mut self, line: u32, reason: &str) {
+        self.event(Event::LineReversed { line, reason: reason.to_owned() });
+        let note = "the supplier took back what it had delivered; ask them, and the recipient whether the code works";
+        let (line, note) = match &self.order.hold {
+            Some(earlier) => (None, format!("{note}. It was on hold before: {}", earlier.note)),
+            None => (Some(line), note.to_owned()),
+        };
+        self.event(Event::HeldForPerson { reason: HoldReason::DeliveryReversed, line, note });
     }
 
     fn ask_again(&mut self, line: u32, unknown: bool, sent_at: Time, patience: &Patience) {

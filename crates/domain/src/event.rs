@@ -58,6 +58,8 @@ pub enum HoldReason {
     OutcomeUnknown,
     /// Nobody could deliver a line that is paid for.
     Undeliverable,
+    /// A supplier took back what it had delivered.
+    DeliveryReversed,
     /// An operator asked for it.
     Operator,
     /// The program met something that must not be; see the log.
@@ -127,6 +129,11 @@ pub enum Event {
         #[serde(default)]
         difference_units: i64,
     },
+    /// The supplier took back what it had delivered: the recipient's code may be dead. Moves no word and no money.
+    LineReversed {
+        line: u32,
+        reason: String,
+    },
     HeldForPerson {
         reason: HoldReason,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,6 +189,7 @@ impl Event {
             Event::LineRefusedBySupplier { .. } => "line_refused_by_supplier",
             Event::LineNeverArrived { .. } => "line_never_arrived",
             Event::LineRefused { .. } => "line_refused",
+            Event::LineReversed { .. } => "line_reversed",
             Event::HeldForPerson { .. } => "held_for_person",
             Event::HoldReleased { .. } => "hold_released",
         }

@@ -24,6 +24,9 @@ pub enum Line {
         at: Time,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<CodeId>,
+        /// When the supplier took it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reversed: Option<Time>,
     },
     /// Nobody delivers; its price is owed to the payer.
     Refused { at: Time, reason: String },
@@ -83,6 +86,8 @@ pub enum Report {
     Refused(String),
     /// No clear answer.
     Unknown(String),
+    /// Delivered, and taken back; some suppliers do so a day later.
+    Reversed(String),
 }
 
 /// A code from a supplier, sealed before it came near the engine.

@@ -240,6 +240,7 @@ impl Order {
             | Event::LineRefusedBySupplier { .. }
             | Event::LineNeverArrived { .. }
             | Event::LineRefused { .. } => self.apply_to_line(event, at),
+            Event::LineReversed { line, .. } => self.apply_reversed(*line, at),
         }
         self.state = self.state.max(project::order_state(self));
     }
@@ -274,7 +275,7 @@ impl Order {
             Event::LineAsking { line, unknown, next_lookup } => (*line, self.asking(*line, *unknown, *next_lookup)),
             Event::LineDelivered { line, code } => {
                 self.open_line(*line);
-                (*line, Line::Delivered { at, code: code.clone() })
+                (*line, Line::Delivered { at, code: code.clone(), reversed: None })
             }
             Event::LineRefusedBySupplier { line, .. } => {
                 let Some((supplier, attempt)) = self.open_line(*line).attempt() else {
@@ -296,6 +297,13 @@ impl Order {
             other => panic!("{} is not an event of a line", other.kind()),
         };
         self.lines[number as usize] = next;
+    }
+
+    fn apply_reversed(&mut self, line: u32, at: Time) {
+        match self.lines.get_mut(line as usize) {
+            Some(Line::Delivered { reversed: reversed @ None, .. }) => *reversed = Some(at),
+            _ => panic!("what was delivered is taken back once"),
+        }
     }
 
     fn open_line(&self, line: u32) -> &Line {

@@ -45,6 +45,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::LineDelivered { .. }
         | Event::LineRefusedBySupplier { .. }
         | Event::LineNeverArrived { .. }
+        | Event::LineReversed { .. }
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }

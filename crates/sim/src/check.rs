@@ -247,7 +247,7 @@ fn refusals(order: &Order, mirror: &Mirror, world: &World) -> Result<(), Broken>
             Line::Delivered { code: None, .. } if by_person => {}
             Line::Delivered { .. } => {
                 let from_stock = order.quote.lines[at as usize].suppliers[0].supplier == "stock";
-                if !from_stock && !deals().any(|(_, deal)| deal.bought) {
+                if !from_stock && !deals().any(|(_, deal)| deal.bought || deal.reversed) {
                     return Err(format!("line {at} of order {} is delivered, and nobody sold it", order.no));
                 }
             }

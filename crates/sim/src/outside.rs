@@ -57,6 +57,8 @@ pub struct Deal {
     pub bought: bool,
     lookups: u32,
     goods: Option<String>,
+    /// Sold, and taken back later.
+    pub reversed: bool,
 }
 
 impl Deal {
@@ -175,6 +177,13 @@ impl World {
     /// The code of a purchase.
     pub fn code_of(&self, reference: &str) -> Option<String> {
         self.deals.get(reference).and_then(|deal| deal.goods.clone())
+    }
+
+    /// A supplier takes a sale back; from then on it says that it refused. Answers whether there was one.
+    pub fn take_back(&mut self, reference: &str) -> bool {
+        let Some(deal) = self.deals.get_mut(reference).filter(|deal| deal.bought) else { return false };
+        (deal.bought, deal.reversed, deal.fate) = (false, true, Fate::Refused);
+        true
     }
 
     /// Whether anybody sold that line, as a person finds out who asks.
@@ -303,7 +312,7 @@ impl World {
             let goods = (bought && !is_top_up).then(|| format!("PIN-{:016x}", Rng::new(hash(reference)).number()));
             self.codes.extend(goods.clone());
             let supplier = supplier.to_owned();
-            Deal { supplier, fate, bought, lookups: 0, goods }
+            Deal { supplier, fate, bought, lookups: 0, goods, reversed: false }
         });
         let answer = match deal.fate {
             Fate::AtOnce => handed_over(&deal),

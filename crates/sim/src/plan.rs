@@ -47,6 +47,8 @@ pub enum Fault {
     LookupDown,
     /// A supplier's answer comes twice, or late.
     LateReport,
+    /// A supplier takes back what it delivered.
+    Reversal,
     /// The mail server takes mail later.
     MailLater,
     /// The mail server takes a mail, and the connection breaks before it says so.
@@ -68,7 +70,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 28] = [
+    pub const ALL: [Fault; 29] = [
         Fault::Reorg,
         Fault::DeepReorg,
         Fault::Lag,
@@ -88,6 +90,7 @@ impl Fault {
         Fault::NeverKnown,
         Fault::LookupDown,
         Fault::LateReport,
+        Fault::Reversal,
         Fault::MailLater,
         Fault::MailCutOff,
         Fault::Crash,

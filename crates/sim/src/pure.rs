@@ -131,8 +131,9 @@ fn op(rng: &mut Rng, orders: u64, wild: u32) -> Op {
         12 => Op::Close { order },
         13..=15 => Op::Begin { order, line },
         16 | 17 => {
-            let words = [Word::Delivered, Word::Refused, Word::NeverArrived, Word::Pending, Word::Unknown];
-            let word = if strange { words[rng.below(5) as usize] } else { Word::Delivered };
+            let words =
+                [Word::Delivered, Word::Refused, Word::NeverArrived, Word::Pending, Word::Unknown, Word::Reversed];
+            let word = if strange { words[rng.below(6) as usize] } else { Word::Delivered };
             Op::Report { order, line, right_attempt: rng.happens(900), word }
         }
         18 if strange && rng.happens(500) => Op::Resolve { order, line, delivered: rng.happens(500) },
@@ -412,6 +413,7 @@ impl Desk {
             Word::Refused => Report::Refused("not this one".to_owned()),
             Word::NeverArrived => Report::NeverArrived,
             Word::Pending => Report::Pending,
+            Word::Reversed => Report::Reversed("taken back".to_owned()),
             Word::Unknown => Report::Unknown("no answer".to_owned()),
         };
         let order = self.ids[at];
@@ -453,6 +455,10 @@ impl Desk {
         }
         if order.state != paper.word {
             return Err(format!("order {at} is {:?}, should be {:?}", order.state, paper.word));
+        }
+        let reversed = |line: &Line| matches!(line, Line::Delivered { reversed: Some(_), .. });
+        if !order.lines.iter().map(reversed).eq(paper.lines.iter().map(|line| line.reversed)) {
+            return Err(format!("what was taken back of order {at} is not what should be"));
         }
         let lines: Vec<Station> = order.lines.iter().map(station).collect();
         let expected: Vec<Station> = paper.lines.iter().map(|line| line.at).collect();

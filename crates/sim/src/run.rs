@@ -257,7 +257,8 @@ impl Run {
     }
 
     fn supplier_repeats(&mut self) -> Result<String, Broken> {
-        if !self.strikes(Fault::LateReport) {
+        let reverses = self.strikes(Fault::Reversal);
+        if !reverses && !self.strikes(Fault::LateReport) {
             return Ok("suppliers say nothing".to_owned());
         }
         let world = self.outside.world();
@@ -278,10 +279,12 @@ impl Run {
             let pin_code = self.outside.world().code_of(&reference).unwrap_or_default();
             self.shop().vault.seal_goods(&Goods { pin_code, ..Goods::default() })
         });
-        let report = Report::Delivered(goods);
+        let taken_back = reverses && self.outside.world().take_back(&reference);
+        let report = if taken_back { Report::Reversed("fraud".to_owned()) } else { Report::Delivered(goods) };
         let command = Command::Report { order, line: line as u32, attempt: attempt as u32, report, patience: PATIENCE };
         let answers = self.submit(vec![command]);
-        Ok(format!("a supplier says again that {reference} is delivered: {}", told(answers)))
+        let what = if taken_back { "takes back" } else { "says again that it delivered" };
+        Ok(format!("a supplier {what} {reference}: {}", told(answers)))
     }
 
     // The shop.

@@ -52,6 +52,7 @@ pub struct PaperLine {
     pub supplier: usize,
     pub attempt: u32,
     pub at: Station,
+    pub reversed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,7 +230,8 @@ impl Model {
             return Told::TooManyUnpaid;
         }
         self.keys.push((wish.key, wish.body, self.papers.len()));
-        let line = |brand: &usize| PaperLine { brand: *brand, supplier: 0, attempt: 0, at: Station::Waiting };
+        let line =
+            |brand: &usize| PaperLine { brand: *brand, supplier: 0, attempt: 0, at: Station::Waiting, reversed: false };
         self.papers.push(Paper {
             lines: wish.brands.iter().map(line).collect(),
             buyer: wish.buyer,
@@ -389,6 +391,14 @@ impl Model {
     pub fn report(&mut self, at: usize, line: usize, attempt: u32, word: Word, now: Time) -> Told {
         let paper = &mut self.papers[at];
         let asked = &mut paper.lines[line];
+        if (word, asked.at, asked.reversed) == (Word::Reversed, Station::Delivered, false) {
+            asked.reversed = true;
+            // A person looks at it, beside whatever he looks at already.
+            let line = if paper.hold.is_some() { None } else { Some(line) };
+            paper.hold = Some((HoldReason::DeliveryReversed, line));
+            paper.tell();
+            return Told::Done;
+        }
         let Station::Asked(since) = asked.at else { return Told::No };
         if asked.attempt != attempt {
             return Told::No;
@@ -396,10 +406,10 @@ impl Model {
         match word {
             Word::Delivered => asked.at = Station::Delivered,
             Word::NeverArrived => asked.at = Station::Waiting,
-            Word::Refused if asked.supplier + 1 < asked.suppliers().len() => {
+            Word::Refused | Word::Reversed if asked.supplier + 1 < asked.suppliers().len() => {
                 (asked.supplier, asked.attempt, asked.at) = (asked.supplier + 1, attempt + 1, Station::Waiting);
             }
-            Word::Refused => paper.refuse(line),
+            Word::Refused | Word::Reversed => paper.refuse(line),
             Word::Pending | Word::Unknown => {
                 if now.since(since) >= UNKNOWN_LIMIT && paper.hold.is_none() {
                     paper.hold = Some((HoldReason::OutcomeUnknown, Some(line)));
@@ -476,4 +486,5 @@ pub enum Word {
     NeverArrived,
     Pending,
     Unknown,
+    Reversed,
 }

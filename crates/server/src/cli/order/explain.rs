@@ -214,7 +214,7 @@ fn standing(order: &Order, log: &[LoggedEvent], number: u32, line: &Line) -> Str
             let next = next_lookup.rfc3339();
             format!("{said} from {} under our reference {reference}; it is looked up again {next}.", supplier(*at))
         }
-        Line::Delivered { at, code } => {
+        Line::Delivered { at, code, .. } => {
             let by = match last_purchase(log, number) {
                 Some((name, reference)) => format!(" by {name}, our reference {reference}"),
                 None if code.is_some() => " from your own stock".to_owned(),
@@ -312,6 +312,9 @@ fn why(reason: HoldReason) -> &'static str {
             "Nobody but the supplier or the recipient knows whether it was delivered: buying again could deliver twice."
         }
         HoldReason::Undeliverable => "Nobody could deliver a line that is paid for.",
+        HoldReason::DeliveryReversed => {
+            "The supplier took back what it had delivered: the code may be dead, and its price is the payer's to claim."
+        }
         HoldReason::Operator => "An operator asked for it.",
         HoldReason::InvariantBroken => {
             "The program met a state that must not be: run `kiosk fsck`, and read the server's log of that time."
@@ -339,7 +342,8 @@ fn sentence(order: &Order, event: &Event) -> String {
         | Event::LineDelivered { .. }
         | Event::LineRefusedBySupplier { .. }
         | Event::LineNeverArrived { .. }
-        | Event::LineRefused { .. } => line_sentence(order, event),
+        | Event::LineRefused { .. }
+        | Event::LineReversed { .. } => line_sentence(order, event),
         Event::HeldForPerson { line, note, .. } => {
             let what = line.map_or("on hold".to_owned(), |line| format!("line {line} on hold"));
             format!("{what}: {}", clean(order, note))
@@ -365,6 +369,9 @@ fn line_sentence(order: &Order, event: &Event) -> String {
         Event::LineRefused { line, reason, refund_units, .. } => {
             let owed = amount(order, *refund_units);
             format!("line {line} will not be delivered ({}); {owed} owed to the payer", clean(order, reason))
+        }
+        Event::LineReversed { line, reason } => {
+            format!("line {line} was taken back by its supplier ({})", clean(order, reason))
         }
         other => other.kind().to_owned(),
     }

@@ -174,7 +174,7 @@ fn answer(app: &App, opened: &OpenOrder) -> api::Order {
 }
 
 /// The body and its hash, which does not depend on white space or the order of keys.
-fn read_body(body: &[u8]) -> Result<(OrderBody, String), ApiError> {
+pub fn read_body(body: &[u8]) -> Result<(OrderBody, String), ApiError> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         ApiError::bad_request(format!("the body is not JSON: line {}, column {}", error.line(), error.column()))
     })?;

@@ -46,7 +46,7 @@ fn codes_of_our_own_are_given_out_once_each() {
             let after = answer.as_ref().expect("a code is left for each of them");
             assert_eq!(after.state, OrderState::Done);
             let code = code_of(&mut shop, order).expect("it owns a code");
-            assert_eq!(after.lines[0], Line::Delivered { at: shop.now, code: Some(code.clone()) });
+            assert_eq!(after.lines[0], Line::Delivered { at: shop.now, code: Some(code.clone()), reversed: None });
             codes.insert(code);
         }
         assert_eq!((codes.len(), shop.shelf(OWN)), (3, (0, 0)));
@@ -65,7 +65,10 @@ fn a_code_that_expired_on_the_shelf_is_nobodys() {
         let sql = "update codes set expires_on = $1 where id = 'own-code-00000'";
         write(shop.conn, |tx| tx.execute(sql, &[yesterday.as_str().into()]));
         let served = shop.submit(begin(&first, Some(sku(OWN)))).expect("the other one is good");
-        assert_eq!(served.lines[0], Line::Delivered { at: shop.now, code: Some(CodeId::new("own-code-00001")) });
+        assert_eq!(
+            served.lines[0],
+            Line::Delivered { at: shop.now, code: Some(CodeId::new("own-code-00001")), reversed: None }
+        );
         let refused = shop.submit(begin(&second, Some(sku(OWN)))).expect("an answer");
         assert_eq!((refused.state, refused.credit_units), (OrderState::WaitingForManualAction, DUE));
         shop.check();
@@ -128,7 +131,7 @@ fn what_nobody_delivers_is_owed_to_the_payer() {
         let served = shop.sell(2, BOUGHT);
         shop.submit(begin(&served, None)).expect("it begins");
         let direct = shop.submit(report(&served, 0, Report::Delivered(None))).expect("the recipient has it");
-        assert_eq!(direct.lines[0], Line::Delivered { at: shop.now, code: None });
+        assert_eq!(direct.lines[0], Line::Delivered { at: shop.now, code: None, reversed: None });
         assert_eq!(code_of(&mut shop, &served), None);
         shop.check();
     });
