@@ -59,6 +59,8 @@ pub struct Deal {
     goods: Option<String>,
     /// Sold, and taken back later.
     pub reversed: bool,
+    /// Asked for in days that the shop has lost with its database.
+    pub forgotten: bool,
 }
 
 impl Deal {
@@ -312,7 +314,7 @@ impl World {
             let goods = (bought && !is_top_up).then(|| format!("PIN-{:016x}", Rng::new(hash(reference)).number()));
             self.codes.extend(goods.clone());
             let supplier = supplier.to_owned();
-            Deal { supplier, fate, bought, lookups: 0, goods, reversed: false }
+            Deal { supplier, fate, bought, lookups: 0, goods, reversed: false, forgotten: false }
         });
         let answer = match deal.fate {
             Fate::AtOnce => handed_over(&deal),

@@ -59,6 +59,8 @@ pub enum Fault {
     ClockJump,
     /// The disk is full for a while.
     DiskFull,
+    /// The disk dies, and a backup is put back: the shop is older than the world.
+    Restore,
     /// Clients send the same order again under the same key.
     Retry,
     /// Clients send another order under a key that was used.
@@ -70,7 +72,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 29] = [
+    pub const ALL: [Fault; 30] = [
         Fault::Reorg,
         Fault::DeepReorg,
         Fault::Lag,
@@ -96,6 +98,7 @@ impl Fault {
         Fault::Crash,
         Fault::ClockJump,
         Fault::DiskFull,
+        Fault::Restore,
         Fault::Retry,
         Fault::OtherBody,
         Fault::Cancel,

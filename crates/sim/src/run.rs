@@ -20,7 +20,7 @@ use domain::time::{Span, Time};
 use server::engine::SubmitError;
 use server::ports::Goods;
 use server::store::Conn;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use viewers::Viewer;
 
@@ -91,6 +91,10 @@ struct Run {
     known: Vec<Known>,
     requests: Vec<Request>,
     viewers: Vec<Viewer>,
+    /// The operator's last backup.
+    backup: Option<Conn>,
+    /// Addresses of orders that were lost with a database.
+    lost_addresses: BTreeSet<String>,
     trace: Vec<String>,
     log: Arc<Mutex<Vec<u8>>>,
     disk_full: bool,
@@ -152,6 +156,8 @@ impl Run {
             known: Vec::new(),
             requests: Vec::new(),
             viewers: Vec::new(),
+            backup: None,
+            lost_addresses: BTreeSet::new(),
             trace: Vec::new(),
             log,
             disk_full: false,
@@ -181,6 +187,7 @@ impl Run {
             95..=96 => self.operator_acts(),
             97 => self.supplier_repeats(),
             98 => self.disk_changes(),
+            99 if self.strikes(Fault::Restore) => self.disk_dies(),
             _ => self.clock_jumps(),
         };
         let told = told?;
@@ -274,7 +281,12 @@ impl Run {
             reference.trim_start_matches('k').split('-').filter_map(|part| part.parse().ok()).collect();
         let [no, line, attempt] = parts[..] else { return Err(format!("the reference {reference} is not ours")) };
         let order = self.mirror.orders.values().find(|order| order.no == no).map(|order| order.id);
-        let Some(order) = order else { return Err(format!("the reference {reference} is of no order")) };
+        let Some(order) = order else {
+            let is_lost = self.outside.world().deals.get(&reference).is_some_and(|deal| deal.forgotten);
+            return is_lost
+                .then(|| format!("a supplier speaks of {reference}, which was lost"))
+                .ok_or(format!("the reference {reference} is of no order"));
+        };
         let goods = hands_over.then(|| {
             let pin_code = self.outside.world().code_of(&reference).unwrap_or_default();
             self.shop().vault.seal_goods(&Goods { pin_code, ..Goods::default() })
@@ -368,6 +380,35 @@ impl Run {
                 connection.query_row(limit, [], |_| Ok(())).expect("a setting of the connection");
             }
         });
+    }
+
+    /// A backup is made; with one at hand the disk may die, and it is put back. The last one is lost, too, then.
+    fn disk_dies(&mut self) -> Result<String, Broken> {
+        let is_sqlite = self.shop().tamper(|conn| matches!(conn, Conn::Sqlite(_)));
+        if !is_sqlite || self.disk_full {
+            return Ok("nobody makes a backup".to_owned());
+        }
+        let Some(copy) = self.backup.take() else {
+            self.backup = Some(self.shop().back_up());
+            return Ok("a backup is made".to_owned());
+        };
+        let before: Vec<(OrderId, String)> =
+            self.mirror.orders.values().map(|order| (order.id, order.address.clone())).collect();
+        let shop = self.shop.take().expect("the shop is only away during a call").restore(copy);
+        self.mirror.begin_again();
+        self.mirror.follow(&shop)?;
+        self.shop = Some(shop);
+        let (mirror, world) = (&self.mirror.orders, &mut self.outside.world());
+        world.deals.values_mut().for_each(|deal| deal.forgotten = true);
+        self.lost_addresses.extend(before.into_iter().filter(|(id, _)| !mirror.contains_key(id)).map(|(_, at)| at));
+        self.known.retain(|known| mirror.contains_key(&known.id));
+        // A word may be older than what a client saw: the shop says so by its number of the epoch alone.
+        self.known.iter_mut().for_each(|known| known.seen = mirror[&known.id].state);
+        for request in &mut self.requests {
+            request.made = request.made.filter(|id| mirror.contains_key(id));
+            request.in_doubt = true;
+        }
+        Ok(format!("the disk dies; a backup with {} orders is put back", mirror.len()))
     }
 
     fn clock_jumps(&mut self) -> Result<String, Broken> {

@@ -11,6 +11,7 @@ use domain::ids::{OrderId, Sku};
 use domain::order::Order;
 use domain::time::Time;
 use domain::validate::Market;
+use server::cli::backup::renew;
 use server::engine::{Engine, Shared, SubmitError, commit_batch};
 use server::http::HttpSettings;
 use server::http::stream::{Stream, Tail};
@@ -106,10 +107,7 @@ impl Shop {
             codes.extend((0..CODES).map(|number| own_code(&vault, &outside, &market::sku(brand), number)));
         }
         conn.tx(Access::Write, |tx| {
-            for (kind, name) in [(ChainKind::Evm, "evm"), (ChainKind::Svm, "svm")] {
-                let addresses: Vec<String> = (0..ADDRESSES).map(|at| format!("{name}-address-{at}")).collect();
-                claims::add_addresses(tx, kind, &addresses)?;
-            }
+            fill_pools(tx, "")?;
             stock::add(tx, codes, crate::outside::START)
         })?;
         let networks =
@@ -151,6 +149,24 @@ impl Shop {
         let database = Arc::try_unwrap(self.database).ok().expect("the processes are gone");
         let mut conn = database.into_inner().unwrap_or_else(PoisonError::into_inner);
         conn.roll_back_after_panic().expect("an open transaction can be rolled back");
+        self.database = Arc::new(Mutex::new(conn));
+        self.start();
+        self
+    }
+
+    /// A copy of the database as it is now.
+    pub fn back_up(&self) -> Conn {
+        self.tamper(|conn| conn.copy_in_memory().expect("there is room for a copy"))
+    }
+
+    /// The database is lost; a copy is put back as `kiosk restore` does it, and the operator fills the pools.
+    pub fn restore(mut self, copy: Conn) -> Shop {
+        self.processes.clear();
+        self.crashes += 1;
+        let mut conn = copy;
+        let shared = Shared::new(format!("restore {}", self.crashes), market::market());
+        renew(&mut conn, &shared, self.now()).expect("a copy can be put back");
+        conn.tx(Access::Write, |tx| fill_pools(tx, &format!("{}-", self.crashes))).expect("the pools can be filled");
         self.database = Arc::new(Mutex::new(conn));
         self.start();
         self
@@ -248,6 +264,14 @@ impl Shop {
         let goods = opened.map(|opened| opened.goods).unwrap_or_default();
         goods.into_iter().map(|goods| goods.map(|goods| goods.pin_code)).collect()
     }
+}
+
+fn fill_pools(tx: &mut Tx<'_>, mark: &str) -> Result<(), DbError> {
+    for (kind, name) in [(ChainKind::Evm, "evm"), (ChainKind::Svm, "svm")] {
+        let addresses: Vec<String> = (0..ADDRESSES).map(|at| format!("{name}-address-{mark}{at}")).collect();
+        claims::add_addresses(tx, kind, &addresses)?;
+    }
+    Ok(())
 }
 
 fn own_code(vault: &Vault, outside: &Outside, sku: &Sku, number: usize) -> NewCode {

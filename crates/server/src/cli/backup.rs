@@ -142,7 +142,7 @@ fn advice(restored: &Restored, key: &Path, same: &str) -> String {
          {held} orders are on hold, because they may have moved on since: kiosk order list --held{same}\n  \
          {skipped} free addresses will not be given out; a sandbox fills its pool by itself, or: kiosk wallet pool make \
          --count 1000{same}\n  \
-         The next order gets the number {next_no}. All networks are scanned again from the beginning.\n\
+         The next order gets the number {next_no}. All networks are scanned from where the backup stood.\n\
          Check it with: kiosk fsck{same}",
         held = restored.held,
     );
@@ -212,7 +212,7 @@ fn copy_into(file: &Path, mut target: File) -> anyhow::Result<()> {
 fn renew_file(config: &Config, path: &Path, now: Time) -> anyhow::Result<Restored> {
     let mut conn = Conn::open(&Place::SqliteFile(path.to_path_buf()))?;
     conn.migrate()?;
-    let restored = renew(config, &mut conn, now)?;
+    let restored = renew(&mut conn, &sharing(config)?, now)?;
     epoch::close_whole(conn)?;
     File::open(path)?.sync_all()?;
     Ok(restored)
@@ -225,14 +225,16 @@ fn begin_on_postgres(config: &Config, now: Time) -> anyhow::Result<Restored> {
     }
     let mut conn = Conn::open(&place)?;
     conn.migrate()?;
-    renew(config, &mut conn, now)
+    renew(&mut conn, &sharing(config)?, now)
+}
+
+fn sharing(config: &Config) -> anyhow::Result<Shared> {
+    Ok(Shared::new(crate::entropy::to_hex(&SystemIds.bytes()), boot::market(config)?))
 }
 
 /// Begins the new epoch, then has the engine hold every order that may have moved on.
-fn renew(config: &Config, conn: &mut Conn, now: Time) -> anyhow::Result<Restored> {
+pub fn renew(conn: &mut Conn, shared: &Shared, now: Time) -> anyhow::Result<Restored> {
     let begun = conn.tx(Access::Write, epoch::begin)?;
-    let process = crate::entropy::to_hex(&SystemIds.bytes());
-    let shared = Shared::new(process, boot::market(config)?);
     let mut holds = Vec::new();
     let mut before = i64::MAX;
     loop {
@@ -245,7 +247,7 @@ fn renew(config: &Config, conn: &mut Conn, now: Time) -> anyhow::Result<Restored
     let mut waiting = holds.into_iter().peekable();
     while waiting.peek().is_some() {
         let batch = waiting.by_ref().take(BATCH_LIMIT).collect();
-        for answer in commit_batch(conn, &shared, batch, now) {
+        for answer in commit_batch(conn, shared, batch, now) {
             answer.context("an order could not be put on hold")?;
         }
     }

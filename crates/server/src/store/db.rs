@@ -235,6 +235,16 @@ impl Conn {
         Ok(())
     }
 
+    /// A copy of a SQLite database, in memory; for the simulator's backups.
+    pub fn copy_in_memory(&self) -> Result<Conn, DbError> {
+        let mut copy = Conn::open(&Place::SqliteMemory)?;
+        match (self, &mut copy) {
+            (Conn::Sqlite(from), Conn::Sqlite(to)) => rusqlite::backup::Backup::new(from, to)?.step(-1)?,
+            _ => return Err(DbError::Open("only SQLite is copied here".to_owned())),
+        };
+        Ok(copy)
+    }
+
     /// Opens the connection again if it was lost; true if it was.
     pub fn reopen_if_lost(&mut self) -> Result<bool, DbError> {
         let url = match self {

@@ -3,8 +3,8 @@
 //! A copy is older than the world: since it was made, codes were sold, addresses given, order numbers used and goods
 //! bought that it knows nothing of. So a restored shop must never give out by itself what may be gone: unsold codes are
 //! quarantined until a person releases them, free addresses are skipped, and numbers jump, because our references at
-//! suppliers are made of them. Networks are scanned again from the beginning. Which orders wait for a person is the
-//! caller's to say. Copying is for SQLite; a new epoch begins on either engine. Called by `kiosk backup`, `kiosk restore`
+//! suppliers are made of them. Networks are scanned from where the copy's watcher stood, so that what a longer branch
+//! took away since is noticed too. Which orders wait for a person is the caller's to say. Copying is for SQLite; a new epoch begins on either engine. Called by `kiosk backup`, `kiosk restore`
 //! and `kiosk stock`.
 
 use super::db::{Bulk, Column, Conn, DbError, Tx};
@@ -84,7 +84,6 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     for kind in [ChainKind::Evm, ChainKind::Svm] {
         skipped += skip_addresses(tx, kind, epoch)?;
     }
-    tx.execute("delete from networks", &[])?;
     Ok(Begun { epoch, next_no, quarantined, skipped })
 }
 

@@ -155,6 +155,9 @@ impl Run {
             Some(_) => return Err(format!("request {request} made two orders")),
         }
         if let Ok(order) = answer {
+            if self.lost_addresses.contains(&order.address) {
+                return Err(format!("order {} got an address that another payer knows", order.no));
+            }
             self.known.push(Known {
                 id: order.id,
                 no: order.no,
