@@ -50,7 +50,7 @@ pub fn run(seconds: u32) -> Result<()> {
     }
     let found = target_directory().join("fuzz");
     bail!(
-        "{} failed. The input is in {}, and its log beside it: mend the fault, and keep the input in crates/fuzz/seeds",
+        "{} failed. The input and the log are in its folder below {}: mend the fault, and keep the input in crates/fuzz/seeds",
         failed.join(" and "),
         found.display()
     )

@@ -9,7 +9,7 @@ use crate::event::{Count, Event, HoldReason, Placed, Seen, Settlement};
 use crate::fulfil::{self, Line, Patience, Report, SealedGoods};
 use crate::ids::Sku;
 use crate::limits::CounterKey;
-use crate::order::Order;
+use crate::order::{Hold, Order};
 use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
 use crate::planted::{self, Bug};
 use crate::terms;
@@ -251,21 +251,18 @@ impl Draft {
         stock.into_iter().for_each(|sku| self.claim(Claim::HoldStock { sku, held: -1 }));
     }
 
-    /// Confirmed money vanished: before a delivery everything stops; after one a person looks at the loss.
+    /// Confirmed money vanished: everything stops until it is back or a person has accepted the loss.
     fn hold_if_unpaid(&mut self) {
-        let needed = self.order.quote.due_units - self.order.tolerance_units;
-        let short = self.order.payment.confirmed(&self.order.quote.asset) < needed;
-        if self.order.payment.settled_at.is_some() && short && !self.order.is_stopped() {
+        if self.order.is_short_again() && self.order.held_for(HoldReason::PaymentReverted).is_none() {
             let note = "confirmed money vanished from the chain".to_owned();
             self.event(Event::HeldForPerson { reason: HoldReason::PaymentReverted, line: None, note });
         }
     }
 
     fn release_if_paid_again(&mut self) {
-        let held = self.order.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::PaymentReverted);
-        let needed = self.order.quote.due_units - self.order.tolerance_units;
-        if held && self.order.payment.confirmed(&self.order.quote.asset) >= needed {
-            self.event(Event::HoldReleased { note: "the payment was mined again".to_owned() });
+        if self.order.held_for(HoldReason::PaymentReverted).is_some() && !self.order.is_short_again() {
+            let (note, reason) = ("the payment was mined again".to_owned(), Some(HoldReason::PaymentReverted));
+            self.event(Event::HoldReleased { note, reason, line: None });
         }
     }
 
@@ -373,18 +370,17 @@ impl Draft {
         if self.order.payment.settled_at.is_none() {
             return Err(Refusal::Conflict("the order is not paid"));
         }
-        match &self.order.hold {
-            Some(hold) if hold.line.is_none() || hold.line == Some(line) => {
-                Err(Refusal::Conflict("the order is on hold"))
-            }
-            _ => Ok(()),
-        }
+        if self.order.is_held(line) { Err(Refusal::Conflict("the order is on hold")) } else { Ok(()) }
     }
 
     fn report(&mut self, line: u32, attempt: u32, report: &Report, patience: &Patience) -> Result<(), Refusal> {
         let current = self.order.line(line).ok_or(Refusal::Conflict("the order has no such line"))?;
-        if let (Line::Delivered { reversed: None, .. }, Report::Reversed(reason)) = (current, report) {
-            self.reversed(line, reason);
+        if let (Line::Delivered { attempt: Some(from), reversed: None, .. }, Report::Reversed(reason)) =
+            (current, report)
+            && *from == attempt
+        {
+            self.event(Event::LineReversed { line, reason: reason.clone() });
+            self.hold_reversed(line);
             return Ok(());
         }
         let sent_at = match current {
@@ -397,8 +393,9 @@ impl Draft {
         };
         match report {
             Report::Delivered(goods) => self.delivered(line, goods.as_ref()),
-            // Taken back before we had heard of it: as if it had never been sold.
-            Report::Refused(reason) | Report::Reversed(reason) => self.refused(line, reason),
+            Report::Refused(reason) => self.refused(line, reason),
+            // Sold and taken back before we had heard of it: what the recipient has is not known.
+            Report::Reversed(_) => self.hold_reversed(line),
             Report::NeverArrived => {
                 self.event(Event::LineNeverArrived { line });
                 self.release_line(line, "the call never arrived and is made again");
@@ -444,16 +441,11 @@ impl Draft {
         self.event(Event::LineRefused { line, reason: reason.to_owned(), refund_units, difference_units });
     }
 
-    /// The recipient has seen the code: nothing is undone by itself, and a person is told. An earlier hold stays, for the
-    /// whole order then.
-    fn reversed(&mut self, line: u32, reason: &str) {
-        self.event(Event::LineReversed { line, reason: reason.to_owned() });
-        let note = "the supplier took back what it had delivered; ask them, and the recipient whether the code works";
-        let (line, note) = match &self.order.hold {
-            Some(earlier) => (None, format!("{note}. It was on hold before: {}", earlier.note)),
-            None => (Some(line), note.to_owned()),
-        };
-        self.event(Event::HeldForPerson { reason: HoldReason::DeliveryReversed, line, note });
+    /// The recipient may have used it: nothing is undone by itself, and a person is told.
+    fn hold_reversed(&mut self, line: u32) {
+        let note =
+            "the supplier took back what it had delivered; ask them, and the recipient whether it works".to_owned();
+        self.event(Event::HeldForPerson { reason: HoldReason::DeliveryReversed, line: Some(line), note });
     }
 
     fn ask_again(&mut self, line: u32, unknown: bool, sent_at: Time, patience: &Patience) {
@@ -461,15 +453,18 @@ impl Draft {
         let next_lookup =
             if unknown { (self.now + patience.lookup_every).max(not_before) } else { self.now + patience.lookup_every };
         self.event(Event::LineAsking { line, unknown, next_lookup });
-        if self.now.since(sent_at) >= patience.unknown_limit && self.order.hold.is_none() {
+        if self.now.since(sent_at) >= patience.unknown_limit && !self.order.is_held(line) {
             let note = "the supplier's answer stayed open beyond the limit; ask them with our reference".to_owned();
             self.event(Event::HeldForPerson { reason: HoldReason::OutcomeUnknown, line: Some(line), note });
         }
     }
 
+    /// The line's outcome is known now.
     fn release_line(&mut self, line: u32, note: &str) {
-        if self.order.hold.as_ref().is_some_and(|hold| hold.line == Some(line)) {
-            self.event(Event::HoldReleased { note: note.to_owned() });
+        let is_it = |hold: &Hold| (hold.reason, hold.line) == (HoldReason::OutcomeUnknown, Some(line));
+        if self.order.holds.iter().any(is_it) {
+            let (reason, line) = (Some(HoldReason::OutcomeUnknown), Some(line));
+            self.event(Event::HoldReleased { note: note.to_owned(), reason, line });
         }
     }
 
@@ -477,11 +472,12 @@ impl Draft {
         self.event(Event::HeldForPerson { reason, line, note: note.to_owned() });
     }
 
+    /// A person has looked at everything that the order waited for, vanished money included.
     fn release(&mut self, note: &str) -> Result<(), Refusal> {
-        if self.order.hold.is_none() {
+        if self.order.holds.is_empty() {
             return Err(Refusal::AlreadyDone("the order is not on hold"));
         }
-        self.event(Event::HoldReleased { note: note.to_owned() });
+        self.event(Event::HoldReleased { note: note.to_owned(), reason: None, line: None });
         Ok(())
     }
 
@@ -501,8 +497,11 @@ impl Draft {
             Resolution::Refused => {
                 self.give_back_promise(line);
                 self.refuse(line, note);
-                self.release_line(line, note);
             }
+        }
+        // He has looked at this line, whatever it waited for.
+        if self.order.holds.iter().any(|hold| hold.line == Some(line)) {
+            self.event(Event::HoldReleased { note: note.to_owned(), reason: None, line: Some(line) });
         }
         Ok(())
     }

@@ -140,9 +140,13 @@ pub enum Event {
         line: Option<u32>,
         note: String,
     },
-    /// A person, or the return of what was missing, ended the hold.
+    /// A person ended all holds, or what was missing came back and ended those of one reason (and one line).
     HoldReleased {
         note: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<HoldReason>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
     },
 }
 

@@ -24,6 +24,9 @@ pub enum Line {
         at: Time,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<CodeId>,
+        /// Which attempt it came from; none if no supplier was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
         /// When the supplier took it back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reversed: Option<Time>,

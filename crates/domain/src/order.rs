@@ -36,8 +36,9 @@ pub struct Order {
     pub counts_are_held: bool,
     pub payment: Payment,
     pub lines: Vec<Line>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<Hold>,
+    /// Each stands until its own cause is gone or a person ends them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canceled_at: Option<Time>,
     /// The furthest word reached; it never moves back.
@@ -164,7 +165,7 @@ impl Order {
             counts_are_held: true,
             payment: Payment::default(),
             lines,
-            hold: None,
+            holds: Vec::new(),
             canceled_at: None,
             state: OrderState::WaitingForPayment,
             credit_units: 0,
@@ -190,7 +191,32 @@ impl Order {
 
     /// Whether a person stopped the whole order, or its money vanished: nothing new is bought, nothing is shown.
     pub fn is_stopped(&self) -> bool {
-        self.hold.as_ref().is_some_and(|hold| hold.line.is_none())
+        self.holds.iter().any(|hold| hold.line.is_none())
+    }
+
+    /// Whether the whole order or that line waits for a person.
+    pub fn is_held(&self, line: u32) -> bool {
+        self.holds.iter().any(|hold| hold.line.is_none_or(|held| held == line))
+    }
+
+    /// What a person should look at first.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.line.is_none()).or(self.holds.first())
+    }
+
+    /// The hold of that reason, if there is one.
+    pub fn held_for(&self, reason: HoldReason) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.reason == reason)
+    }
+
+    /// Confirmed units that a settled order needs to stay paid.
+    pub fn needed_units(&self) -> i64 {
+        self.quote.due_units - self.tolerance_units
+    }
+
+    /// Settled, and the money is not there any more.
+    pub fn is_short_again(&self) -> bool {
+        self.payment.settled_at.is_some() && self.payment.confirmed(&self.quote.asset) < self.needed_units()
     }
 
     /// Whether the goods of delivered lines may be shown to whoever holds their link.
@@ -231,9 +257,15 @@ impl Order {
                 self.counts_are_held = false;
             }
             Event::HeldForPerson { reason, line, note } => {
-                self.hold = Some(Hold { reason: *reason, line: *line, note: note.clone(), since: at });
+                self.holds.retain(|hold| (hold.reason, hold.line) != (*reason, *line));
+                self.holds.push(Hold { reason: *reason, line: *line, note: note.clone(), since: at });
             }
-            Event::HoldReleased { .. } => self.hold = None,
+            Event::HoldReleased { reason, line, .. } => {
+                let ends = |hold: &Hold| {
+                    reason.is_none_or(|reason| reason == hold.reason) && (line.is_none() || *line == hold.line)
+                };
+                self.holds.retain(|hold| !ends(hold));
+            }
             Event::LineSent { .. }
             | Event::LineAsking { .. }
             | Event::LineDelivered { .. }
@@ -274,8 +306,11 @@ impl Order {
             }
             Event::LineAsking { line, unknown, next_lookup } => (*line, self.asking(*line, *unknown, *next_lookup)),
             Event::LineDelivered { line, code } => {
-                self.open_line(*line);
-                (*line, Line::Delivered { at, code: code.clone(), reversed: None })
+                let attempt = match self.open_line(*line) {
+                    Line::Sent { attempt, .. } | Line::Asking { attempt, .. } => Some(*attempt),
+                    Line::Planned { .. } | Line::Delivered { .. } | Line::Refused { .. } => None,
+                };
+                (*line, Line::Delivered { at, code: code.clone(), attempt, reversed: None })
             }
             Event::LineRefusedBySupplier { line, .. } => {
                 let Some((supplier, attempt)) = self.open_line(*line).attempt() else {
@@ -336,9 +371,8 @@ impl Order {
             steps.extend(self.expiry_step());
             return steps;
         }
-        let stopped = self.is_stopped();
         for (at, line) in self.lines.iter().enumerate() {
-            let held = stopped || self.hold.as_ref().is_some_and(|hold| hold.line == Some(at as u32));
+            let held = self.is_held(at as u32);
             if let Some((what, due_at)) = self.line_step(at, line, held) {
                 steps.push(Step { slot: Slot::Line(at as u32), what, due_at });
             }

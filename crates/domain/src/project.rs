@@ -50,7 +50,7 @@ pub fn order_state(order: &Order) -> OrderState {
     if order.canceled_at.is_some() {
         return OrderState::Canceled;
     }
-    if order.hold.is_some() && order.payment.confirmed(&order.quote.asset) > 0 {
+    if !order.holds.is_empty() && order.payment.confirmed(&order.quote.asset) > 0 {
         return OrderState::WaitingForManualAction;
     }
     if order.payment.expired_at.is_some() {
@@ -77,7 +77,7 @@ fn paid_state(order: &Order) -> OrderState {
         return OrderState::Done;
     }
     // All refused: the money goes back, and until it has, a person has it in hand.
-    if ended || order.hold.is_some() {
+    if ended || !order.holds.is_empty() {
         return OrderState::WaitingForManualAction;
     }
     if order.lines.iter().all(|line| matches!(line, Line::Planned { attempt: 0, .. })) {

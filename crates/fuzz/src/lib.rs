@@ -6,7 +6,7 @@
 use domain::catalog::{Brand, Denomination, Product};
 use domain::decide::{Caps, Command, Place, Refusal};
 use domain::event::Origin;
-use domain::ids::{OrderId, Uuid};
+use domain::ids::{CodeId, OrderId, Uuid};
 use domain::time::Time;
 use domain::validate::{self, Basket, BasketLine, Facts, Market, Quote};
 use server::catalogue_file;
@@ -25,16 +25,19 @@ pub fn order_body(bytes: &[u8]) {
     let Ok((body, hash)) = read_body(bytes) else { return };
     assert_eq!(hash.len(), 64);
     let basket = convert::basket(&body);
-    let checked = validate::check(&basket, &MARKET, &Facts::default(), NOW);
+    let codes = ["Own", "Mixed"].map(|brand| {
+        let code = |number| CodeId::new(format!("code-{number}"));
+        (market::sku(brand), (0..20).map(code).collect())
+    });
+    let mut core = Core::new(market::market(), BTreeMap::from(codes));
+    let checked = validate::check(&basket, &MARKET, &core.shared, NOW);
     if let Ok(checked) = &checked {
         assert_eq!(checked.lines.len(), basket.lines.len());
         checked.quote.iter().for_each(adds_up);
         let answer = convert::validation(checked, &basket, &MARKET.rates);
         assert!(serde_json::to_string(&answer).is_ok());
     }
-    // What passes the check can be placed, and nothing else.
-    let codes = ["Own", "Mixed"].map(|brand| (market::sku(brand), Default::default()));
-    let mut core = Core::new(market::market(), BTreeMap::from(codes));
+    // What passes the check can be placed, within the cap on unpaid lines.
     let place = Place {
         id: OrderId::new(Uuid::from_random([7; 16])),
         basket,
@@ -43,7 +46,7 @@ pub fn order_body(bytes: &[u8]) {
         personal: Default::default(),
         idempotency: None,
         visitor: String::new(),
-        caps: Caps { unpaid_products_per_visitor: 10 },
+        caps: Caps { unpaid_products_per_visitor: 1_000 },
     };
     match (core.submit(&Command::Place(Box::new(place)), NOW), checked) {
         (Ok(order), Ok(checked)) => {
@@ -63,7 +66,7 @@ fn adds_up(quote: &Quote) {
     assert_eq!(quote.lines.iter().map(|line| line.coin_units).sum::<i64>(), quote.due_units);
 }
 
-/// A catalogue file (docs/catalogue.md): whatever is imported can be sold.
+/// A catalogue file (docs/catalogue.md): whatever is imported can be priced, or is refused with a reason.
 pub fn catalogue(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let catalogue = match catalogue_file::read(text, "fuzz".to_owned(), &mut |_| {}) {
@@ -78,6 +81,7 @@ pub fn catalogue(bytes: &[u8]) {
         for product in &brand.products {
             let basket = basket_of(brand, product);
             if let Ok(checked) = validate::check(&basket, &sold, &Facts::default(), NOW) {
+                assert!(!checked.problems.is_empty() || checked.quote.is_some(), "it can neither be sold nor refused");
                 checked.quote.iter().for_each(adds_up);
             }
         }

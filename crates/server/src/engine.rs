@@ -8,7 +8,7 @@ mod batch;
 mod lanes;
 
 use crate::ports::Clock;
-use crate::store::{Access, Conn, Db, DbError, Place, Tx, db, head, orders, transfers};
+use crate::store::{Access, Conn, Db, DbError, Place, Tx, head, orders, signal, transfers};
 use batch::Batch;
 use domain::catalog::Catalogue;
 use domain::decide::{Command, Refusal};
@@ -261,7 +261,7 @@ fn listen(place: &Place, shared: &Arc<Shared>) -> Result<(), DbError> {
     let listening = move || {
         while let Some(own) = shared.upgrade().map(|shared| shared.process.clone()) {
             let heard = Conn::open(&place).and_then(|mut conn| {
-                db::listen(&place, &own, || match (shared.upgrade(), conn.tx(Access::Read, head::last_seq)) {
+                signal::listen(&place, &own, || match (shared.upgrade(), conn.tx(Access::Read, head::last_seq)) {
                     (Some(shared), Ok(seq)) => {
                         // What another process committed is not known here.
                         shared.wake(Committed { seq, leaves_work: true });
@@ -376,7 +376,7 @@ fn hold_order_of(
     let known = order.and_then(|id| conn.tx(Access::Read, |tx| orders::by_id(tx, id)).ok().flatten());
     let no = known.as_ref().map_or(0, |order| order.no);
     tracing::error!(order.no = no, command = batch::name(command), error, "a command broke an invariant");
-    let is_held = known.is_some_and(|order| order.hold.is_some_and(|hold| hold.reason == HoldReason::InvariantBroken));
+    let is_held = known.is_some_and(|order| order.held_for(HoldReason::InvariantBroken).is_some());
     if let Some(order) = order.filter(|_| !is_held && !matches!(command, Command::Hold { .. })) {
         hold(conn, shared, order, now);
     }

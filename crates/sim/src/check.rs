@@ -43,13 +43,17 @@ pub struct Mirror {
     pub decided: BTreeSet<(i64, u32)>,
     /// Lines that an event refused because no code was left.
     sold_out: BTreeSet<(i64, u32)>,
+    /// A backup was put back: what unpaid orders were promised may be gone.
+    restored: bool,
+    /// Who may be written to about an order.
+    pub recipients: BTreeMap<OrderId, BTreeSet<String>>,
 }
 
 impl Mirror {
-    /// The books of a shop that was put back; what people decided is still known.
+    /// The books of a shop that was put back; what people decided and who they are is still known.
     pub fn begin_again(&mut self) {
-        let decided = std::mem::take(&mut self.decided);
-        *self = Mirror { decided, ..Mirror::default() };
+        let (decided, recipients) = (std::mem::take(&mut self.decided), std::mem::take(&mut self.recipients));
+        *self = Mirror { decided, recipients, restored: true, ..Mirror::default() };
     }
 
     /// Reads what was committed since, and looks at the orders that it is about.
@@ -97,7 +101,13 @@ impl Mirror {
         if let Event::LineRefused { line, reason, .. } = &event
             && reason == "no code is left in stock"
         {
+            promise_is_broken(self.restored, order.no)?;
             self.sold_out.insert((order.no, *line));
+        }
+        if let Event::LineRefusedBySupplier { supplier, .. } = &event
+            && supplier == domain::catalog::OWN_STOCK
+        {
+            promise_is_broken(self.restored, order.no)?;
         }
         let mut next = order.clone();
         let folded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -113,6 +123,11 @@ impl Mirror {
         }
         Ok(())
     }
+}
+
+/// A code of ours that was promised is there, unless its row was quarantined with a restore.
+fn promise_is_broken(restored: bool, no: i64) -> Result<(), Broken> {
+    if restored { Ok(()) } else { Err(format!("order {no} was promised a code of ours and did not get it")) }
 }
 
 /// What the payer sent and got nothing for, worked out from what is on the order alone.
@@ -167,7 +182,7 @@ pub fn liveness(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broke
         deposits(order, world)?;
         outcome(order, world)?;
         refusals(order, mirror, world)?;
-        mails(order, shop, world)?;
+        mails(order, shop, mirror, world)?;
     }
     codes(shop, mirror, world)
 }
@@ -176,7 +191,7 @@ pub fn liveness(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broke
 fn is_settled_or_explained(order: &Order) -> Result<(), Broken> {
     let paid = order.payment.settled_at.is_some();
     let is_final = if paid { order.lines.iter().all(Line::is_ended) } else { order.payment.closed };
-    match (&order.hold, is_final) {
+    match (order.hold(), is_final) {
         (_, true) => Ok(()),
         (Some(hold), false) if paid && !hold.note.trim().is_empty() => Ok(()),
         _ => Err(format!("order {} never came to an end: {:?}", order.no, order.state)),
@@ -215,12 +230,10 @@ fn outcome(order: &Order, world: &World) -> Result<(), Broken> {
     if order.payment.settled_at.is_some() || order.canceled_at.is_some() {
         return Ok(());
     }
-    // What an expiry has let go of may be gone when the money comes.
+    // What an expiry has let go of may be gone when late money comes; in the window everything is held.
     let promised = |line: &QuotedLine| domain::terms::is_own_stock(&line.suppliers);
-    if order.quote.lines.iter().any(promised) || order.counts.iter().any(|count| count.kept) {
-        return Ok(());
-    }
-    let until = order.expires_at + BLOCK_TIME_GRACE + LATE_WINDOW;
+    let may_be_gone = order.quote.lines.iter().any(promised) || order.counts.iter().any(|count| count.kept);
+    let until = if may_be_gone { order.expires_at } else { order.expires_at + BLOCK_TIME_GRACE + LATE_WINDOW };
     let transfers = world.chains.values().flat_map(|chain| &chain.blocks).flat_map(|block| &block.transfers);
     let paid: i64 = transfers
         .filter(|transfer| transfer.to == order.address && transfer.asset == order.quote.asset)
@@ -263,8 +276,8 @@ fn refusals(order: &Order, mirror: &Mirror, world: &World) -> Result<(), Broken>
     Ok(())
 }
 
-/// Every message that an event asked for has arrived.
-fn mails(order: &Order, shop: &Shop, world: &World) -> Result<(), Broken> {
+/// Every message that an event asked for has arrived, and at nobody else's.
+fn mails(order: &Order, shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broken> {
     let log = shop.read(|tx| orders::events_of(tx, order.id));
     for logged in log {
         let wanted = match &logged.event {
@@ -278,8 +291,13 @@ fn mails(order: &Order, shop: &Shop, world: &World) -> Result<(), Broken> {
             }
             _ => continue,
         };
-        if !world.mails.iter().any(|(id, _, _)| *id == wanted) {
+        let mut sent = world.mails.iter().filter(|(id, _, _)| *id == wanted).peekable();
+        if sent.peek().is_none() {
             return Err(format!("the mail {wanted} of order {} never arrived", order.no));
+        }
+        let Some(recipients) = mirror.recipients.get(&order.id) else { continue };
+        if sent.any(|(_, to, _)| !recipients.contains(to)) {
+            return Err(format!("the mail {wanted} of order {} went to somebody else", order.no));
         }
     }
     Ok(())

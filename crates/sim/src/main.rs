@@ -60,7 +60,7 @@ fn many(arguments: &Arguments) -> bool {
         if outcome.failure.is_some() {
             eprintln!("seed {seed} fails; making it small");
             let (small, outcome) = shrink(&arguments.database, &plan);
-            println!("{}", outcome.report(&small).unwrap_or_default());
+            println!("{}", outcome.report(&small, &arguments.database).unwrap_or_default());
             return false;
         }
         let done = seed + 1 - arguments.seed;
@@ -116,12 +116,13 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         database: Database::Memory,
     };
     while let Some(word) = words.next() {
-        match word.as_str() {
-            "--trace" => arguments.trace = true,
-            "--pure" => arguments.pure = true,
-            _ => {}
-        }
-        if ["--trace", "--pure"].contains(&word.as_str()) {
+        let flag = match word.as_str() {
+            "--trace" => Some(&mut arguments.trace),
+            "--pure" => Some(&mut arguments.pure),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            *flag = true;
             continue;
         }
         let value = words.next().ok_or(format!("{word} needs a value"))?;
@@ -139,6 +140,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             }
             _ => return Err(format!("no such argument: {word}")),
         }
+    }
+    let plain = arguments.steps.is_none() && arguments.orders.is_none() && arguments.without.is_empty();
+    if arguments.pure && !(plain && !arguments.trace && arguments.database == Database::Memory) {
+        return Err("--pure goes with --seed and --runs alone".to_owned());
     }
     Ok(arguments)
 }

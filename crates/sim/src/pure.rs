@@ -18,12 +18,12 @@ use domain::fulfil::{Line, Report, SealedGoods};
 use domain::ids::{AssetId, CodeId, OrderId, Sku, TransferId, Uuid};
 use domain::ledger::Account;
 use domain::limits::{Limits, Tier};
-use domain::order::Order;
+use domain::order::{Hold, Order};
 use domain::payment::TransferStatus;
 use domain::time::{Span, Time};
 use domain::validate::{Basket, BasketLine, Market};
-use model::{FIXED, Model, Money, Station, Told, Wish, Word};
-use std::collections::{BTreeMap, VecDeque};
+use model::{FIXED, Model, Money, PaperLine, Station, Told, Wish, Word};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Codes of our own of each brand.
 const CODES: usize = 6;
@@ -60,11 +60,14 @@ pub enum Op {
     Pass {
         seconds: u16,
     },
+    /// The network is scanned through so many seconds ago.
     Expire {
         order: u8,
+        lag: u16,
     },
     Close {
         order: u8,
+        lag: u16,
     },
     Cancel {
         order: u8,
@@ -91,7 +94,7 @@ pub enum Op {
         line: u8,
         delivered: bool,
     },
-    /// Everything is written down as text, forgotten, and read again.
+    /// Rows and log are written down as text, read again, and compared.
     Restart,
 }
 
@@ -126,9 +129,9 @@ fn op(rng: &mut Rng, orders: u64, wild: u32) -> Op {
         }
         7..=9 => Op::Credit { transfer },
         10 => Op::Pass { seconds: rng.between(1, if strange { 2_000 } else { 120 }) as u16 },
-        11 => Op::Expire { order },
+        11 => Op::Expire { order, lag: lag(rng, strange) },
         12 if strange => Op::Cancel { order },
-        12 => Op::Close { order },
+        12 => Op::Close { order, lag: lag(rng, strange) },
         13..=15 => Op::Begin { order, line },
         16 | 17 => {
             let words =
@@ -142,6 +145,10 @@ fn op(rng: &mut Rng, orders: u64, wild: u32) -> Op {
         _ if rng.happens(100) => Op::Restart,
         _ => Op::Credit { transfer },
     }
+}
+
+fn lag(rng: &mut Rng, strange: bool) -> u16 {
+    if strange { rng.between(0, 4_000) as u16 } else { 0 }
 }
 
 /// Where core and model differ, and after which wish.
@@ -348,8 +355,8 @@ impl Desk {
 
     fn order(&mut self, op: &Op) -> Result<(), String> {
         let number = match op {
-            Op::Expire { order }
-            | Op::Close { order }
+            Op::Expire { order, .. }
+            | Op::Close { order, .. }
             | Op::Cancel { order }
             | Op::Begin { order, .. }
             | Op::Report { order, .. }
@@ -363,17 +370,21 @@ impl Desk {
         }
         let at = number % self.ids.len();
         let order = self.ids[at];
-        let now = self.now;
+        let ago = |seconds: u16| self.now + Span::seconds(-i64::from(seconds));
         let uncredited = self.core.transfers.values().any(|(f, id)| *id == order && f.credited != Some(f.status));
         let lines = self.model.papers[at].lines.len();
         let of = |line: u8| line as usize % lines;
         let note = || "looked at".to_owned();
         let (expected, command) = match op {
-            Op::Expire { .. } => {
-                (self.model.expire(at, now, uncredited), Command::Expire { order, scanned_through: now })
+            Op::Expire { lag, .. } => {
+                let scanned_through = ago(*lag);
+                let command = Command::Expire { order, scanned_through };
+                (self.model.expire(at, scanned_through, uncredited), command)
             }
-            Op::Close { .. } => {
-                (self.model.close(at, now, uncredited), Command::CloseLateWindow { order, scanned_through: now })
+            Op::Close { lag, .. } => {
+                let scanned_through = ago(*lag);
+                let command = Command::CloseLateWindow { order, scanned_through };
+                (self.model.close(at, scanned_through, uncredited), command)
             }
             Op::Cancel { .. } => (self.model.cancel(at), Command::Cancel { order }),
             Op::Begin { line, .. } => self.begin(at, of(*line)),
@@ -446,12 +457,13 @@ impl Desk {
         if facts != expected {
             return Err(format!("paid, expired, cancelled, closed of order {at}: {facts:?}, should be {expected:?}"));
         }
-        let hold = order.hold.as_ref().map(|hold| (hold.reason, hold.line.map(|line| line as usize)));
-        if hold != paper.hold {
-            return Err(format!("the hold of order {at} is {hold:?}, should be {:?}", paper.hold));
+        let of_row = |hold: &Hold| (hold.reason, hold.line.map(|line| line as usize));
+        let holds: BTreeSet<(HoldReason, Option<usize>)> = order.holds.iter().map(of_row).collect();
+        if holds != paper.holds || holds.len() != order.holds.len() {
+            return Err(format!("the holds of order {at} are {holds:?}, should be {:?}", paper.holds));
         }
-        if order.credit_units != paper.owed {
-            return Err(format!("order {at} is owed {}, should be {}", order.credit_units, paper.owed));
+        if order.credit_units != paper.owed() {
+            return Err(format!("order {at} is owed {}, should be {}", order.credit_units, paper.owed()));
         }
         if order.state != paper.word {
             return Err(format!("order {at} is {:?}, should be {:?}", order.state, paper.word));
@@ -460,8 +472,14 @@ impl Desk {
         if !order.lines.iter().map(reversed).eq(paper.lines.iter().map(|line| line.reversed)) {
             return Err(format!("what was taken back of order {at} is not what should be"));
         }
-        let lines: Vec<Station> = order.lines.iter().map(station).collect();
-        let expected: Vec<Station> = paper.lines.iter().map(|line| line.at).collect();
+        let lines: Vec<(Station, Option<(usize, u32)>)> =
+            order.lines.iter().map(|line| (station(line), line.attempt())).collect();
+        let under_way = |line: &PaperLine| match line.at {
+            Station::Waiting | Station::Asked(_) => Some((line.supplier, line.attempt)),
+            Station::Delivered | Station::Refused => None,
+        };
+        let expected: Vec<(Station, Option<(usize, u32)>)> =
+            paper.lines.iter().map(|line| (line.at, under_way(line))).collect();
         if lines != expected {
             return Err(format!("the lines of order {at} are {lines:?}, should be {expected:?}"));
         }
@@ -484,6 +502,14 @@ impl Desk {
         if unpaid != expected {
             return Err(format!("unpaid orders hold {unpaid} lines, should hold {expected}"));
         }
+        let counter = |rule: &str| {
+            let of_rule = self.core.shared.counters.iter().filter(move |(key, _)| key.rule == rule);
+            of_rule.map(|(_, counter)| counter.total()).sum::<i64>()
+        };
+        let uses = self.model.papers.iter().filter(|paper| paper.uses_coupon()).count() as i64;
+        if (counter("coupon"), counter("coupon_user")) != (uses, uses) {
+            return Err(format!("the coupon counts {}, should count {uses}", counter("coupon")));
+        }
         self.compare_books()
     }
 
@@ -499,8 +525,8 @@ impl Desk {
             let order = &self.core.orders[id];
             let account = (Account::Order(order.no), order.quote.asset.to_string());
             let owed = -self.core.balances.get(&account).copied().unwrap_or(0);
-            if owed != self.model.papers[at].owed {
-                return Err(format!("the books owe order {at} {owed}, should owe {}", self.model.papers[at].owed));
+            if owed != self.model.papers[at].owed() {
+                return Err(format!("the books owe order {at} {owed}, should owe {}", self.model.papers[at].owed()));
             }
         }
         let network = |(account, _): &(&(Account, String), &i64)| matches!(account.0, Account::Network(_));
@@ -514,8 +540,8 @@ impl Desk {
         Ok(())
     }
 
-    /// Rows and log go through text; the log gives the rows.
-    fn restart(&mut self) -> Result<(), String> {
+    /// Rows and log go through text, and the log gives the rows.
+    fn restart(&self) -> Result<(), String> {
         let read = |text: String| serde_json::from_str(&text).map_err(|error| format!("a row cannot be read: {error}"));
         let mut rows = BTreeMap::<OrderId, Order>::new();
         for (id, order) in &self.core.orders {
@@ -541,7 +567,6 @@ impl Desk {
         if folded != rows {
             return Err("the log does not give the rows".to_owned());
         }
-        self.core.orders = rows;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crate::market::CONFIRMATIONS;
 use crate::outside::{Outside, PATIENCE};
 use crate::plan::{Fault, Plan};
 use crate::rng::Rng;
-use crate::shop::{Answers, Shop, Worker};
+use crate::shop::{Answers, Database, Shop, Worker};
 use domain::decide::{Command, Place, Refusal, Resolution};
 use domain::event::HoldReason;
 use domain::fulfil::{Line, Report};
@@ -20,6 +20,8 @@ use domain::time::{Span, Time};
 use server::engine::SubmitError;
 use server::ports::Goods;
 use server::store::Conn;
+use server::vault::VaultError;
+use server::workers::WorkerError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use viewers::Viewer;
@@ -45,7 +47,7 @@ pub struct Failure {
 
 impl Outcome {
     /// What a person needs to look into it.
-    pub fn report(&self, plan: &Plan) -> Option<String> {
+    pub fn report(&self, plan: &Plan, database: &Database) -> Option<String> {
         let failure = self.failure.as_ref()?;
         let from = self.trace.len().saturating_sub(SHOWN);
         let lines = self.trace[from..].join("\n");
@@ -54,7 +56,7 @@ impl Outcome {
             failure.step,
             failure.broken,
             plan.rates,
-            plan.arguments()
+            plan.arguments() + &database.arguments()
         ))
     }
 }
@@ -326,7 +328,7 @@ impl Run {
         match ran {
             None => Ok(format!("{worker:?}: the process died")),
             Some(Ok(ran)) => Ok(format!("{worker:?}: {ran:?}")),
-            Some(Err(error)) if self.disk_full => Ok(format!("{worker:?}: {error}")),
+            Some(Err(error)) if self.disk_full && is_passing(&error) => Ok(format!("{worker:?}: {error}")),
             Some(Err(error)) => Err(format!("{worker:?} failed: {error}")),
         }
     }
@@ -359,10 +361,12 @@ impl Run {
             }
         };
         let decides = matches!(command, Command::Resolve { .. });
-        if decides && open {
+        let answers = self.submit(vec![command]);
+        // A process that died may have taken it.
+        let is_taken = answers.as_ref().is_none_or(|answers| answers.iter().all(Result::is_ok));
+        if decides && open && is_taken {
             self.mirror.decided.insert((no, line));
         }
-        let answers = self.submit(vec![command]);
         Ok(format!("the operator {what} {no}: {}", told(answers)))
     }
 
@@ -372,14 +376,15 @@ impl Run {
         Ok(if full { "the disk is full" } else { "the disk has room" }.to_owned())
     }
 
+    /// Only SQLite's disk can be filled from here.
     fn fill_disk(&mut self, full: bool) {
-        self.disk_full = full;
         let limit = if full { "pragma max_page_count = 1" } else { "pragma max_page_count = 1073741823" };
-        self.shop().tamper(|conn| {
-            if let Conn::Sqlite(connection) = conn {
-                connection.query_row(limit, [], |_| Ok(())).expect("a setting of the connection");
-            }
+        let is_sqlite = self.shop().tamper(|conn| {
+            let Conn::Sqlite(connection) = conn else { return false };
+            connection.query_row(limit, [], |_| Ok(())).expect("a setting of the connection");
+            true
         });
+        self.disk_full = full && is_sqlite;
     }
 
     /// A backup is made; with one at hand the disk may die, and it is put back. The last one is lost, too, then.
@@ -402,8 +407,10 @@ impl Run {
         world.deals.values_mut().for_each(|deal| deal.forgotten = true);
         self.lost_addresses.extend(before.into_iter().filter(|(id, _)| !mirror.contains_key(id)).map(|(_, at)| at));
         self.known.retain(|known| mirror.contains_key(&known.id));
-        // A word may be older than what a client saw: the shop says so by its number of the epoch alone.
+        // A word may be older than what a client saw.
         self.known.iter_mut().for_each(|known| known.seen = mirror[&known.id].state);
+        self.viewers.retain(|viewer| mirror.contains_key(&viewer.order));
+        self.viewers.iter_mut().for_each(|viewer| viewer.seen = OrderState::Created);
         for request in &mut self.requests {
             request.made = request.made.filter(|id| mirror.contains_key(id));
             request.in_doubt = true;
@@ -457,10 +464,19 @@ impl Run {
 
     fn is_at_rest(&self) -> bool {
         let is_over = |order: &Order| match order.payment.settled_at {
-            Some(_) => order.lines.iter().all(Line::is_ended) || order.hold.is_some(),
+            Some(_) => order.lines.iter().all(Line::is_ended) || !order.holds.is_empty(),
             None => order.payment.closed,
         };
         self.mirror.orders.values().all(is_over)
+    }
+}
+
+/// A trouble of the database that the next call may not meet.
+fn is_passing(error: &WorkerError) -> bool {
+    match error {
+        WorkerError::Database(error) | WorkerError::Vault(VaultError::Database(error)) => error.is_passing(),
+        WorkerError::Submit(SubmitError::Busy) => true,
+        WorkerError::Submit(_) | WorkerError::Vault(_) | WorkerError::Scan { .. } | WorkerError::Catalogue(_) => false,
     }
 }
 

@@ -37,10 +37,15 @@ pub const UNPAID_PRODUCTS: i64 = 40;
 
 /// Polls once. A port or a step that is not ready at once is a failure of the simulation.
 pub fn at_once<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+    match poll_once(future) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("something waited: in the simulator every port is ready at once"),
     }
+}
+
+/// Looks whether something is there already.
+pub fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// What a step of the shop came to.
@@ -67,7 +72,7 @@ pub struct Shop {
     pub crashes: u32,
 }
 
-/// The workers, in the order in which they are called.
+/// The workers. A step draws one of them; at rest all are called in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worker {
     Watch,
@@ -325,6 +330,14 @@ impl Database {
         match self {
             Database::Memory => Conn::open(&Place::SqliteMemory),
             Database::Postgres(url) => Conn::open_scratch(url, &scratch_schema()),
+        }
+    }
+
+    /// What repeats a run on it, on the command line.
+    pub fn arguments(&self) -> String {
+        match self {
+            Database::Memory => String::new(),
+            Database::Postgres(_) => " --postgres URL".to_owned(),
         }
     }
 

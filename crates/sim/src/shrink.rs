@@ -13,15 +13,21 @@ pub fn run_on(database: &Database, plan: &Plan) -> Outcome {
 pub fn shrink(database: &Database, plan: &Plan) -> (Plan, Outcome) {
     let mut best = (plan.clone(), run_on(database, plan));
     loop {
+        let rule = rule_of(&best.1);
         let smaller = candidates(&best.0, &best.1).into_iter().find_map(|candidate| {
             let outcome = run_on(database, &candidate);
-            outcome.failure.is_some().then_some((candidate, outcome))
+            (rule_of(&outcome) == rule).then_some((candidate, outcome))
         });
         match smaller {
             Some(found) => best = found,
             None => return best,
         }
     }
+}
+
+/// What broke, without the numbers of this run.
+fn rule_of(outcome: &Outcome) -> Option<String> {
+    outcome.failure.as_ref().map(|failure| failure.broken.chars().filter(|letter| !letter.is_ascii_digit()).collect())
 }
 
 /// Each is smaller than the plan.

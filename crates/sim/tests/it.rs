@@ -37,10 +37,11 @@ fn the_same_seed_gives_the_same_trace() {
 #[test]
 fn five_hundred_seeds_hold() {
     quiet();
+    let database = Database::Memory;
     for seed in 0..500 {
         let plan = Plan::of_seed(seed);
-        let outcome = run_in_memory(&plan);
-        assert!(outcome.failure.is_none(), "{}", outcome.report(&plan).unwrap_or_default());
+        let outcome = run_on(&database, &plan);
+        assert!(outcome.failure.is_none(), "{}", outcome.report(&plan, &database).unwrap_or_default());
     }
 }
 
@@ -64,15 +65,21 @@ fn what_was_wrong_once_is_right() {
 /// The bugs of the rules themselves; the others need an engine.
 #[test]
 fn the_model_finds_what_is_planted_in_the_core() {
-    let bugs =
-        [Bug::RevertedStaysCounted, Bug::ReleasedTwice, Bug::LateForgotten, Bug::BodyIgnored, Bug::NeighbourRefused];
-    for bug in bugs {
+    let bugs = [
+        (Bug::RevertedStaysCounted, "is owed"),
+        (Bug::ReleasedTwice, "should have"),
+        (Bug::LateForgotten, "expired"),
+        (Bug::BodyIgnored, "the core says Replay"),
+        (Bug::NeighbourRefused, "the lines of"),
+    ];
+    for (bug, words) in bugs {
         plant(Some(bug));
         let found = (0..SEEDS).map(pure::ops_of_seed).find(|ops| pure::run(ops).is_err());
         let ops = found.unwrap_or_else(|| panic!("{bug:?} was not found within {SEEDS} seeds"));
         let (small, difference) = pure::shrink(&ops);
         plant(None);
         assert!(small.len() < ops.len(), "{bug:?}: nothing was left out; {difference:?}");
+        assert!(difference.what.contains(words), "{bug:?}: {difference:?}");
         assert_eq!(pure::run(&small), Ok(small.len()), "{bug:?}: it differs by itself");
     }
 }
@@ -86,7 +93,7 @@ fn twenty_seeds_hold_on_postgresql() {
     for seed in 0..20 {
         let plan = Plan::of_seed(seed);
         let outcome = run_on(&database, &plan);
-        assert!(outcome.failure.is_none(), "{}", outcome.report(&plan).unwrap_or_default());
+        assert!(outcome.failure.is_none(), "{}", outcome.report(&plan, &database).unwrap_or_default());
     }
     database.clean_up().expect("the server is still there");
 }

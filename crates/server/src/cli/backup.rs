@@ -254,21 +254,19 @@ pub fn renew(conn: &mut Conn, shared: &Shared, now: Time) -> anyhow::Result<Rest
     Ok(Restored { begun, held })
 }
 
-/// An order with a line that nobody was asked for yet, if it is paid or may have been paid since: its goods may have been
-/// bought, or a code of ours shown, after the backup was made. What was asked for is looked up by our reference instead.
+/// An order with a line that has not ended, if it is paid or may have been paid since: its goods may have been bought, a
+/// code of ours shown, or the line given up by a person and the money sent back, after the backup was made. What was asked
+/// for is looked up all the same.
 pub fn may_have_moved_on(order: &Order) -> bool {
-    let is_planned = order.lines.iter().any(|line| matches!(line, Line::Planned { .. }));
+    let has_open_line = !order.lines.iter().all(Line::is_ended);
     let is_open = order.payment.settled_at.is_some() || (order.canceled_at.is_none() && !order.payment.closed);
-    is_planned && is_open
+    has_open_line && is_open
 }
 
-/// Holds the whole order. An earlier hold, which may be of one line only, is kept in the note.
+/// Holds the whole order, beside the holds that it has.
 fn hold(order: &Order) -> Command {
-    let note = match &order.hold {
-        Some(earlier) => format!("{RESTORED_NOTE}. It was on hold before: {}", earlier.note),
-        None => RESTORED_NOTE.to_owned(),
-    };
-    Command::Hold { order: order.id, reason: HoldReason::OutcomeUnknown, line: None, note }
+    let (reason, note) = (HoldReason::OutcomeUnknown, RESTORED_NOTE.to_owned());
+    Command::Hold { order: order.id, reason, line: None, note }
 }
 
 /// Runs `kiosk stock release`.

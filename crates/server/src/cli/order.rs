@@ -245,10 +245,10 @@ pub async fn show(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<Stri
 /// Puts an order on hold.
 ///
 /// # Errors
-/// It is on hold: the reason that stands would be lost. Or the note cannot be kept.
+/// A person has it on hold already: that note would be lost. Or the note cannot be kept.
 pub async fn hold(kiosk: &Kiosk, order: &str, note: &str) -> anyhow::Result<String> {
     let order = find(kiosk, order).await?;
-    if let Some(hold) = &order.hold {
+    if let Some(hold) = order.held_for(HoldReason::Operator) {
         bail!("order {} is on hold since {}; see `kiosk order show {}`", order.no, hold.since.rfc3339(), order.no);
     }
     let note = kept_note(&order, note)?;

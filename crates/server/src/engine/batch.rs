@@ -320,7 +320,7 @@ impl Batch {
         orders::append_events(tx, &self.events)?;
         orders::post(tx, &self.postings)?;
         // What a broken row asked for before is not known: its steps are cleared, whatever they are.
-        let is_broken = |order: &Order| order.hold.as_ref().is_some_and(|h| h.reason == HoldReason::InvariantBroken);
+        let is_broken = |order: &Order| order.held_for(HoldReason::InvariantBroken).is_some();
         let broken: Vec<OrderId> = changed.iter().filter(|e| is_broken(&e.order)).map(|e| e.order.id).collect();
         orders::clear_steps(tx, &broken)?;
         let steps: Vec<_> = changed

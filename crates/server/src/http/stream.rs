@@ -7,7 +7,7 @@
 use super::HttpSettings;
 use super::convert;
 use crate::engine::Engine;
-use crate::store::{DbError, head, orders};
+use crate::store::{DbError, Tx, head, orders};
 use crate::vault::{OpenOrder, Vault, VaultError};
 use domain::ids::OrderId;
 use domain::project;
@@ -33,6 +33,7 @@ const FORGET_EVERY: u32 = 64;
 
 /// One version of an order, rendered once for all its watchers.
 pub struct Frame {
+    /// The order's version, and what makes it greater than any before a restore (`orders::stream_id`).
     pub version: i64,
     /// The whole SSE message as one chunk of HTTP/1.1.
     chunk: Box<[u8]>,
@@ -81,8 +82,6 @@ pub enum Next {
 
 impl Stream {
     fn new(first: Arc<Frame>, changes: watch::Receiver<Option<Arc<Frame>>>, known: i64) -> Stream {
-        // A version that does not exist yet was seen before a backup was put back.
-        let known = if known > first.version { 0 } else { known };
         Stream { first: Some(first), changes, known, over: false }
     }
 
@@ -91,10 +90,7 @@ impl Stream {
         if self.over {
             return Next::Stop;
         }
-        let newest = self.first.take().or_else(|| match self.changes.has_changed() {
-            Ok(true) => self.changes.borrow_and_update().clone(),
-            Ok(false) | Err(_) => None,
-        });
+        let newest = self.first.take().or_else(|| self.changes.borrow_and_update().clone());
         let Some(frame) = newest else { return Next::Wait };
         self.over = frame.over;
         if frame.version > self.known {
@@ -105,6 +101,13 @@ impl Stream {
         } else {
             Next::Wait
         }
+    }
+}
+
+impl Stream {
+    /// Ends when there may be something to send; false if nothing will come any more.
+    pub async fn changed(&mut self) -> bool {
+        self.changes.changed().await.is_ok()
     }
 }
 
@@ -124,7 +127,7 @@ impl Tail {
     /// sent is shared if it is still the newest: whoever has polled a version never begins with an older one.
     pub async fn subscribe(&self, id: OrderId, known: i64) -> Result<Option<Stream>, VaultError> {
         let (changes, shared) = self.register(id);
-        let newest = self.engine.db.read(move |tx| orders::version_of(tx, id)).await?;
+        let newest = self.engine.db.read(move |tx| orders::stream_id(tx, id)).await?;
         if let Some(first) = shared.filter(|frame| Some(frame.version) == newest) {
             return Ok(Some(Stream::new(first, changes, known)));
         }
@@ -221,8 +224,8 @@ impl Tail {
             match self.render(id).await {
                 Ok(Some(frame)) => self.publish(id, frame),
                 Ok(None) => {}
+                Err(VaultError::Database(error)) if error.is_passing() => return Err(error.into()),
                 // One order that cannot be shown must not keep the others' streams from moving.
-                Err(VaultError::Database(error)) => return Err(error.into()),
                 Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "an order cannot be shown"),
             }
         }
@@ -232,20 +235,21 @@ impl Tail {
     /// Reads and renders an order as the message of its stream.
     async fn render(&self, id: OrderId) -> Result<Option<Frame>, VaultError> {
         let opener = self.vault.clone();
-        let opened = self.engine.db.read(move |tx| Ok::<_, DbError>(opener.open(tx, id))).await??;
+        let read = move |tx: &mut Tx<'_>| Ok::<_, DbError>((opener.open(tx, id), orders::stream_id(tx, id)?));
+        let (opened, version) = self.engine.db.read(read).await?;
+        let (opened, version) = (opened?, version.unwrap_or(0));
         let market = self.engine.shared.market();
         let rendered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            opened.map(|opened| frame(&opened, &market, &self.settings))
+            opened.map(|opened| frame(&opened, version, &market, &self.settings))
         }));
         // An order that the rules cannot read must not end the task that all streams live on.
         rendered.map_err(|_| VaultError::Unreadable)
     }
 }
 
-fn frame(opened: &OpenOrder, market: &Market, settings: &HttpSettings) -> Frame {
+fn frame(opened: &OpenOrder, version: i64, market: &Market, settings: &HttpSettings) -> Frame {
     let answer = convert::order(opened, &market.catalogue, &market.rails, settings);
     let json = serde_json::to_string(&answer).expect("an order is JSON");
-    let version = opened.order.version;
     let message = format!("id: {version}\ndata: {json}\n\n");
     let chunk = chunk(message.as_bytes()).into_boxed_slice();
     Frame { version, chunk, over: project::is_over(&opened.order) }
@@ -292,7 +296,7 @@ pub async fn serve(
             Next::Wait => {}
         }
         let beat = tokio::select! {
-            changed = stream.changes.changed() => if changed.is_err() { return } else { false },
+            more = stream.changed() => if more { false } else { return },
             () = tokio::time::sleep(HEARTBEAT) => true,
             () = peer_left(&socket) => return,
             _ = stop.changed() => return,

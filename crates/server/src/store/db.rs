@@ -214,44 +214,16 @@ impl Conn {
         }
     }
 
-    /// A connection to an empty schema of a PostgreSQL database, made anew and in virtual time; for the simulator.
-    pub fn open_scratch(url: &str, schema: &str) -> Result<Conn, DbError> {
-        let mut conn = Conn::open(&Place::Postgres(url.to_owned()))?;
-        if let Conn::Postgres { client, clock, .. } = &mut conn {
-            *clock = DatabaseClock::Ignored;
-            client.batch_execute(&format!(
-                "set client_min_messages = warning; drop schema if exists {schema} cascade; create schema {schema}; \
-                 set search_path = {schema}"
-            ))?;
-        }
-        Ok(conn)
-    }
-
-    /// Deletes such a schema.
-    pub fn drop_scratch(url: &str, schema: &str) -> Result<(), DbError> {
-        if let Conn::Postgres { client, .. } = &mut Conn::open(&Place::Postgres(url.to_owned()))? {
-            client.batch_execute(&format!("drop schema if exists {schema} cascade"))?;
-        }
-        Ok(())
-    }
-
-    /// A copy of a SQLite database, in memory; for the simulator's backups.
-    pub fn copy_in_memory(&self) -> Result<Conn, DbError> {
-        let mut copy = Conn::open(&Place::SqliteMemory)?;
-        match (self, &mut copy) {
-            (Conn::Sqlite(from), Conn::Sqlite(to)) => rusqlite::backup::Backup::new(from, to)?.step(-1)?,
-            _ => return Err(DbError::Open("only SQLite is copied here".to_owned())),
-        };
-        Ok(copy)
-    }
-
     /// Opens the connection again if it was lost; true if it was.
     pub fn reopen_if_lost(&mut self) -> Result<bool, DbError> {
-        let url = match self {
-            Conn::Postgres { client, url, .. } if client.is_closed() => url.clone(),
-            Conn::Postgres { .. } | Conn::Sqlite(_) => return Ok(false),
-        };
-        *self = Conn::open(&Place::Postgres(url))?;
+        let Conn::Postgres { client, url, clock, .. } = self else { return Ok(false) };
+        if !client.is_closed() {
+            return Ok(false);
+        }
+        if *clock == DatabaseClock::Ignored {
+            return Err(DbError::Open("the simulator's schema is not opened a second time".to_owned()));
+        }
+        *self = Conn::open(&Place::Postgres(url.clone()))?;
         Ok(true)
     }
 
@@ -322,22 +294,6 @@ impl Conn {
             }
         }
     }
-}
-
-/// Calls `heard` whenever a process other than `own` commits something new on the same database; ends when `heard` says so
-/// or the connection is lost. A file has no such signal: readers then rely on their slow poll.
-pub fn listen(place: &Place, own: &str, mut heard: impl FnMut() -> bool) -> Result<(), DbError> {
-    let Place::Postgres(url) = place else { return Ok(()) };
-    let mut client = postgres::Client::connect(url, postgres::NoTls)?;
-    client.batch_execute("listen kiosk")?;
-    let mut notifications = client.notifications();
-    let mut signals = notifications.blocking_iter();
-    while let Some(signal) = fallible_iterator::FallibleIterator::next(&mut signals)? {
-        if signal.payload() != own && !heard() {
-            return Ok(());
-        }
-    }
-    Err(DbError::Open("the signal connection was lost".to_owned()))
 }
 
 fn open_file(path: &Path) -> Result<rusqlite::Connection, DbError> {
@@ -482,14 +438,6 @@ impl Tx<'_> {
                 Ok(self.query_one(sql, &[])?.map(|row| row.int(0)))
             }
         }
-    }
-
-    /// Tells other processes on the same database that there is something new; carries no data but who says so.
-    pub fn notify(&mut self, own: &str) -> Result<(), DbError> {
-        if let Kind::Postgres { .. } = self.0 {
-            self.execute("select pg_notify('kiosk', $1)", &[own.into()])?;
-        }
-        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 //! A copy is older than the world: since it was made, codes were sold, addresses given, order numbers used and goods
 //! bought that it knows nothing of. So a restored shop must never give out by itself what may be gone: unsold codes are
 //! quarantined until a person releases them, free addresses are skipped, and numbers jump, because our references at
-//! suppliers are made of them. Networks are scanned from where the copy's watcher stood, so that what a longer branch
+//! suppliers and the ids of mails are made of them. Networks are scanned from where the copy's watcher stood, so that what a longer branch
 //! took away since is noticed too. Which orders wait for a person is the caller's to say. Copying is for SQLite; a new epoch begins on either engine. Called by `kiosk backup`, `kiosk restore`
 //! and `kiosk stock`.
 
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// How far order numbers and pool indices jump: more than a shop uses between two backups, and small enough for two
+/// How far the numbers of orders and events and the indices of pools jump: more than a shop uses between two backups, and small enough for two
 /// thousand restores below the 2^31 children of one extended public key.
 pub const JUMP: i64 = 1_000_000;
 
@@ -74,7 +74,8 @@ pub fn close_whole(conn: Conn) -> Result<(), DbError> {
 
 /// Begins a new epoch. Runs in one transaction, while no server has this database open.
 pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
-    let sql = "update log_head set epoch = epoch + 1, next_no = next_no + $1 where id = 1 returning epoch, next_no";
+    let sql = "update log_head set epoch = epoch + 1, next_no = next_no + $1, next_seq = next_seq + $1 where id = 1 \
+        returning epoch, next_no";
     let head = tx.query_one(sql, &[JUMP.into()])?.ok_or(DbError::Corrupt { what: "head of the log" })?;
     let (epoch, next_no) = (head.int(0), head.int(1));
     let sql = "update codes set state = 'quarantined' where owner is null and state = 'ready'";

@@ -165,7 +165,7 @@ fn check_columns(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings: &
     for row in tx.query("select id, no, version, state, hold from orders", &[])? {
         let Some(order) = folded.get(&orders::read_id(row.text(0))?) else { continue };
         let kept = (row.int(1), row.int(2), row.text(3), row.opt_text(4));
-        let hold = order.hold.as_ref().map(|hold| hold.note.as_str());
+        let hold = order.hold().map(|hold| hold.note.as_str());
         if kept != (order.no, order.version, order.state.word(), hold) {
             findings.report(format!("a column of order {} is not what its body says", order.no));
         }

@@ -5,6 +5,8 @@
 
 pub mod db;
 pub mod pool;
+mod scratch;
+pub mod signal;
 
 pub mod claims;
 pub mod head;

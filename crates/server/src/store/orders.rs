@@ -27,10 +27,15 @@ pub fn by_ids(tx: &mut Tx<'_>, ids: &[OrderId]) -> Result<Vec<Order>, DbError> {
     tx.query("select body from orders where id = any($1)", &[ids.into()])?.iter().map(read_order).collect()
 }
 
-/// The version of an order, without reading the rest of it.
-pub fn version_of(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<i64>, DbError> {
-    let row = tx.query_one("select version from orders where id = $1", &[id.expose().into()])?;
-    Ok(row.map(|row| row.int(0)))
+/// More versions than an order has in one epoch.
+const VERSIONS_PER_EPOCH: i64 = 1_000_000_000;
+
+/// Numbers the messages of an order's streams: its version, in later epochs greater than any of the epochs before. So a
+/// client who saw what a restore has undone is sent the order anew.
+pub fn stream_id(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<i64>, DbError> {
+    let sql = "select orders.version, log_head.epoch from orders, log_head where orders.id = $1 and log_head.id = 1";
+    let row = tx.query_one(sql, &[id.expose().into()])?;
+    Ok(row.map(|row| row.int(0) + (row.int(1) - 1) * VERSIONS_PER_EPOCH))
 }
 
 /// One order, or none of that id.
@@ -93,7 +98,7 @@ pub fn write(tx: &mut Tx<'_>, changed: &[Changed<'_>]) -> Result<(), DbError> {
             order.version.into(),
             changed.prior_version.into(),
             order.state.word().into(),
-            order.hold.as_ref().map(|hold| hold.note.clone()).into(),
+            order.hold().map(|hold| hold.note.clone()).into(),
             order.origin.partner.clone().into(),
             order.placed_at.0.into(),
             order.updated_at.0.into(),

@@ -31,8 +31,18 @@ pub fn scanned_through(tx: &mut Tx<'_>) -> Result<BTreeMap<NetworkId, Time>, DbE
     Ok(rows.iter().map(|row| (NetworkId::new(row.text(0)), Time(row.int(1)))).collect())
 }
 
-/// Commits what a scan found: window, transfers and standing, whatever orders make of it later.
-pub fn record_scan(tx: &mut Tx<'_>, network: &NetworkId, watched: &Watched, changes: &[Change]) -> Result<(), DbError> {
+/// Commits what a scan found since `before`: window, transfers and standing, whatever orders make of it later. False, and
+/// nothing is written, if another process has recorded a scan since: its blocks would be forgotten.
+pub fn record_scan(
+    tx: &mut Tx<'_>,
+    network: &NetworkId,
+    before: &Watched,
+    watched: &Watched,
+    changes: &[Change],
+) -> Result<bool, DbError> {
+    if self::watched(tx, network)? != *before {
+        return Ok(false);
+    }
     let headers = serde_json::to_string(&watched.window).expect("headers are JSON");
     let sql = "insert into networks (id, headers, scanned_through_ms) values ($1, $2, $3) on conflict (id) do update set \
         headers = excluded.headers, scanned_through_ms = excluded.scanned_through_ms";
@@ -46,7 +56,7 @@ pub fn record_scan(tx: &mut Tx<'_>, network: &NetworkId, watched: &Watched, chan
     let rows = standing.map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
     let sql = "update chain_transfers set status = v.c2 from v where chain_transfers.id = v.c1";
     tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows })?;
-    Ok(())
+    Ok(true)
 }
 
 fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Result<(), DbError> {

@@ -24,29 +24,43 @@ pub async fn run_once(engine: &Engine, networks: &[Arc<dyn Network>], now: Time)
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "network not scanned"),
         }
     }
-    let news = found.iter().any(|(_, _, changes)| !changes.is_empty());
+    let news = found.iter().any(|scanned| !scanned.changes.is_empty());
     if !found.is_empty() {
         let record = move |tx: &mut crate::store::Tx<'_>| {
-            found.iter().try_for_each(|(id, watched, changes)| transfers::record_scan(tx, id, watched, changes))
+            found.iter().try_for_each(|Scanned { id, before, after, changes }| {
+                let recorded = transfers::record_scan(tx, id, before, after, changes)?;
+                if !recorded {
+                    tracing::debug!(network = %id, "another process has scanned it meanwhile");
+                }
+                Ok(())
+            })
         };
         engine.write(record).await?;
     }
     Ok(Ran::if_any(news))
 }
 
-type Scanned = (NetworkId, Watched, Vec<Change>);
+/// What a scan found, from where to where.
+struct Scanned {
+    id: NetworkId,
+    before: Watched,
+    after: Watched,
+    changes: Vec<Change>,
+}
 
 async fn scan(engine: &Engine, network: &dyn Network, now: Time) -> Result<Option<Scanned>, WorkerError> {
     let id = network.id().clone();
     let of_network = id.clone();
-    let mut watched = engine.db.read(move |tx| transfers::watched(tx, &of_network)).await?;
+    let before = engine.db.read(move |tx| transfers::watched(tx, &of_network)).await?;
+    let mut after = before.clone();
     let failed = |reason: String| WorkerError::Scan { network: id.to_string(), reason };
-    let scan = network.scan(&watched.window.headers, now).await.map_err(failed)?;
+    let scan = network.scan(&before.window.headers, now).await.map_err(failed)?;
     let market = engine.shared.market();
     let confirmations = market.rails.network_by_id(&id).map_or(1, |network| network.confirmations);
-    let changes = watched.window.advance(&scan, confirmations).map_err(|error| failed(error.to_string()))?;
+    let changes = after.window.advance(&scan, confirmations).map_err(|error| failed(error.to_string()))?;
     let through = scan.scanned_through.min(now);
-    let note = through.since(watched.scanned_through) >= NOTE_EVERY;
-    watched.scanned_through = watched.scanned_through.max(through);
-    Ok((note || !changes.is_empty() || !scan.blocks.is_empty()).then_some((id, watched, changes)))
+    let note = through.since(before.scanned_through) >= NOTE_EVERY;
+    after.scanned_through = before.scanned_through.max(through);
+    let worth = note || !changes.is_empty() || !scan.blocks.is_empty();
+    Ok(worth.then_some(Scanned { id, before, after, changes }))
 }

@@ -184,14 +184,14 @@ async fn an_outcome_that_stays_unknown_is_ended_by_a_person() {
         pay(&shop, &order, "{}").await;
         shop.pump().await;
         shop.after(Span::seconds(10)).await;
-        let hold = row(&shop, &order).await.hold.expect("it ends with a person");
+        let hold = row(&shop, &order).await.hold().cloned().expect("it ends with a person");
         assert_eq!((hold.reason, hold.line), (HoldReason::OutcomeUnknown, Some(line)));
         assert_eq!(show(&shop, &order).await.order_state, api::OrderState::WaitingForManualAction);
 
         resolve(&shop, &order, line, resolution).await.expect("a person may decide");
         shop.pump().await;
         assert_eq!(standing(&shop, &order).await, expected, "row {number}");
-        assert_eq!(row(&shop, &order).await.hold, None, "row {number}");
+        assert_eq!(row(&shop, &order).await.hold(), None, "row {number}");
         let again = resolve(&shop, &order, line, resolution).await.expect_err("it is decided once");
         assert!(matches!(again, SubmitError::Refused(Refusal::AlreadyDone(_))), "{again:?}");
         let order_id = id(&order);

@@ -201,7 +201,7 @@ async fn a_hold_stops_an_order_until_a_person_lets_it_go_on() {
     for note in ["", " \n", "call ann@example.com", placed.order_id.as_str(), "two\nlines"] {
         order::hold(&shop.kiosk, &no, note).await.expect_err("a note that cannot be kept");
     }
-    assert_eq!(row(&shop, &placed).await.hold, None);
+    assert_eq!(row(&shop, &placed).await.hold(), None);
     order::hold(&shop.kiosk, &no, "looks like a stolen card").await.expect("it is held");
     order::hold(&shop.kiosk, &no, "once more").await.expect_err("the first reason stands");
 

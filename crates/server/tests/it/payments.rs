@@ -157,7 +157,7 @@ const STORIES: &[Story] = &[
 async fn standing(shop: &Shop, order: &api::Order) -> String {
     let (shown, row) = (show(shop, order).await, row(shop, order).await);
     let reasons: BTreeSet<PaymentReason> = row.payment.reasons(&row.terms()).into_iter().collect();
-    let held = row.hold.map_or(String::new(), |hold| format!(", held: {:?}", hold.reason));
+    let held = row.hold().map_or(String::new(), |hold| format!(", held: {:?}", hold.reason));
     let (state, payment, sent) = (shown.order_state, shown.payment_state, shown.sent_coin_amount);
     format!("{state} {payment} {sent} {reasons:?} {}{held}", row.credit_units)
 }
@@ -256,7 +256,7 @@ async fn money_that_vanishes_after_the_call_holds_the_order_and_lookups_go_on() 
 /// When the only line is looked up next; the order is held as a whole, and shows no code.
 async fn next_lookup(shop: &Shop, order: &api::Order) -> Time {
     let (shown, row) = (show(shop, order).await, row(shop, order).await);
-    let hold = row.hold.expect("the order is held");
+    let hold = row.hold().cloned().expect("the order is held");
     assert_eq!((hold.reason, hold.line), (HoldReason::PaymentReverted, None));
     assert_eq!(shown.order_state, api::OrderState::WaitingForManualAction);
     assert!(shown.deliveries[0].deliverable.pin_code.is_none());

@@ -26,3 +26,5 @@ mod shelf;
 mod mails;
 
 mod operators;
+
+mod scratch;

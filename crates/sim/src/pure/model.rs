@@ -1,5 +1,6 @@
-//! What the core must do, told as plainly as possible: papers on a desk. Every question is answered by looking through all
-//! papers again; nothing is kept that could be worked out. Written from the design's words, not from the core.
+//! What the core must do, told as plainly as possible: papers on a desk. What is owed, promised, used up and free is worked
+//! out anew each time by looking through the papers; only the words, which must not move back, and the holds are kept.
+//! Written from the design's words, not from the core. Rates, spending limits and the texts are not in it.
 
 use crate::market::BRANDS;
 use domain::catalog::OWN_STOCK;
@@ -38,10 +39,9 @@ pub struct Paper {
     pub expired: bool,
     pub cancelled: bool,
     pub closed: bool,
-    pub hold: Option<(HoldReason, Option<usize>)>,
-    /// Owed to the payer at this moment.
-    pub owed: i64,
-    short_by: i64,
+    pub holds: BTreeSet<(HoldReason, Option<usize>)>,
+    /// What the payer was forgiven (or left, below nothing) when it was settled.
+    forgiven: i64,
     pub word: OrderState,
 }
 
@@ -52,6 +52,8 @@ pub struct PaperLine {
     pub supplier: usize,
     pub attempt: u32,
     pub at: Station,
+    /// The attempt that a supplier delivered it with.
+    pub from: Option<u32>,
     pub reversed: bool,
 }
 
@@ -125,6 +127,11 @@ impl Paper {
         self.due() - (self.due() / 200).min(TRIFLE)
     }
 
+    /// Its use of the coupon counts.
+    pub fn uses_coupon(&self) -> bool {
+        self.coupon && (self.is_open() || self.paid)
+    }
+
     /// It waits for its payment and holds what it needs.
     fn is_open(&self) -> bool {
         !self.paid && !self.expired && !self.cancelled
@@ -137,7 +144,22 @@ impl Paper {
     }
 
     fn is_whole_held(&self) -> bool {
-        matches!(self.hold, Some((_, None)))
+        self.holds.iter().any(|(_, line)| line.is_none())
+    }
+
+    fn is_held(&self, line: usize) -> bool {
+        self.holds.iter().any(|(_, held)| held.is_none_or(|held| held == line))
+    }
+
+    /// What the payer sent and got nothing for: confirmed money, less the price of what was not given up.
+    pub fn owed(&self) -> i64 {
+        if !self.paid {
+            return self.confirmed_by(None);
+        }
+        let given_up = self.lines.iter().filter(|line| line.at == Station::Refused).count() as i64;
+        // What was forgiven is shared by the lines: who gets nothing has nothing forgiven.
+        let part = self.forgiven * self.price() / self.due();
+        self.confirmed_by(None) - self.due() + self.forgiven + given_up * (self.price() - part)
     }
 
     /// The word that the facts alone give.
@@ -148,10 +170,10 @@ impl Paper {
                 self.lines.iter().any(|line| line.at == Station::Delivered),
             );
             let untouched = |line: &PaperLine| line.at == Station::Waiting && line.attempt == 0;
-            return match (self.hold, ended, delivered) {
-                (Some((_, None)), ..) => OrderState::WaitingForManualAction,
+            return match (self.holds.is_empty(), ended, delivered) {
+                _ if self.is_whole_held() => OrderState::WaitingForManualAction,
                 (_, true, true) => OrderState::Done,
-                (_, true, false) | (Some(_), ..) => OrderState::WaitingForManualAction,
+                (_, true, false) | (false, ..) => OrderState::WaitingForManualAction,
                 _ if self.lines.iter().all(untouched) => OrderState::PaymentReceived,
                 _ => OrderState::WaitingForDelivery,
             };
@@ -164,7 +186,7 @@ impl Paper {
             .sum();
         match () {
             () if self.cancelled => OrderState::Canceled,
-            () if self.hold.is_some() && self.confirmed_by(None) > 0 => OrderState::WaitingForManualAction,
+            () if !self.holds.is_empty() && self.confirmed_by(None) > 0 => OrderState::WaitingForManualAction,
             () if self.expired => OrderState::Expired,
             () if seen == 0 => OrderState::WaitingForPayment,
             () if seen < self.needed() => OrderState::PartialPaymentStarted,
@@ -230,8 +252,14 @@ impl Model {
             return Told::TooManyUnpaid;
         }
         self.keys.push((wish.key, wish.body, self.papers.len()));
-        let line =
-            |brand: &usize| PaperLine { brand: *brand, supplier: 0, attempt: 0, at: Station::Waiting, reversed: false };
+        let line = |brand: &usize| PaperLine {
+            brand: *brand,
+            supplier: 0,
+            attempt: 0,
+            at: Station::Waiting,
+            from: None,
+            reversed: false,
+        };
         self.papers.push(Paper {
             lines: wish.brands.iter().map(line).collect(),
             buyer: wish.buyer,
@@ -243,9 +271,8 @@ impl Model {
             expired: false,
             cancelled: false,
             closed: false,
-            hold: None,
-            owed: 0,
-            short_by: 0,
+            holds: BTreeSet::new(),
+            forgiven: 0,
             word: OrderState::WaitingForPayment,
         });
         Told::Made
@@ -253,7 +280,7 @@ impl Model {
 
     /// Uses of the coupon: by orders that are paid or may still be.
     fn uses(&self, buyer: u8) -> (usize, usize) {
-        let using = || self.papers.iter().filter(|paper| paper.coupon && (paper.is_open() || paper.paid));
+        let using = || self.papers.iter().filter(|paper| paper.uses_coupon());
         (using().count(), using().filter(|paper| paper.buyer == buyer).count())
     }
 
@@ -281,9 +308,6 @@ impl Model {
             Some(known) => {
                 let before = &mut paper.money[known];
                 vanished = before.status == TransferStatus::Confirmed;
-                if vanished && before.right_token {
-                    paper.owed -= before.units;
-                }
                 *before = money.clone();
             }
             None => {
@@ -294,16 +318,14 @@ impl Model {
             }
         }
         let confirmed = money.status == TransferStatus::Confirmed;
-        if confirmed && money.right_token {
-            paper.owed += money.units;
-        }
         paper.tell();
         let enough = paper.confirmed_by(None) >= paper.needed();
-        if paper.paid && confirmed && enough && matches!(paper.hold, Some((HoldReason::PaymentReverted, _))) {
-            paper.hold = None;
+        let missing = (HoldReason::PaymentReverted, None);
+        if paper.paid && confirmed && enough {
+            paper.holds.remove(&missing);
         }
-        if paper.paid && vanished && !enough && !paper.is_whole_held() {
-            paper.hold = Some((HoldReason::PaymentReverted, None));
+        if paper.paid && vanished && !enough {
+            paper.holds.insert(missing);
         }
         if confirmed && !paper.paid && !paper.cancelled && !paper.closed && enough {
             self.settle_or_expire(at);
@@ -322,8 +344,7 @@ impl Model {
             let over = paper.confirmed_by(None) - paper.due();
             // A trifle is kept or forgiven; more is the payer's.
             let kept = if over <= TRIFLE { over } else { 0 };
-            paper.owed -= paper.due() + kept;
-            paper.short_by = -kept;
+            paper.forgiven = -kept;
         } else {
             paper.expired = true;
         }
@@ -339,9 +360,9 @@ impl Model {
     }
 
     /// `uncredited`: there is money that the order has not heard of.
-    pub fn expire(&mut self, at: usize, now: Time, uncredited: bool) -> Told {
+    pub fn expire(&mut self, at: usize, scanned: Time, uncredited: bool) -> Told {
         let paper = &mut self.papers[at];
-        if !paper.is_open() || now <= paper.expires || uncredited || paper.awaits() {
+        if !paper.is_open() || scanned <= paper.expires || uncredited || paper.awaits() {
             return Told::No;
         }
         paper.expired = true;
@@ -349,10 +370,10 @@ impl Model {
         Told::Done
     }
 
-    pub fn close(&mut self, at: usize, now: Time, uncredited: bool) -> Told {
+    pub fn close(&mut self, at: usize, scanned: Time, uncredited: bool) -> Told {
         let paper = &mut self.papers[at];
         let ended = (paper.expired || paper.cancelled) && !paper.paid && !paper.closed;
-        if !ended || now <= paper.expires + GRACE + LATE || uncredited || paper.awaits() {
+        if !ended || scanned <= paper.expires + GRACE + LATE || uncredited || paper.awaits() {
             return Told::No;
         }
         paper.closed = true;
@@ -372,7 +393,7 @@ impl Model {
 
     pub fn begin(&mut self, at: usize, line: usize, now: Time) -> Told {
         let paper = &mut self.papers[at];
-        let held = matches!(paper.hold, Some((_, held)) if held.is_none_or(|held| held == line));
+        let held = paper.is_held(line);
         let wanted = &mut paper.lines[line];
         if !paper.paid || held || wanted.at != Station::Waiting {
             return Told::No;
@@ -391,11 +412,12 @@ impl Model {
     pub fn report(&mut self, at: usize, line: usize, attempt: u32, word: Word, now: Time) -> Told {
         let paper = &mut self.papers[at];
         let asked = &mut paper.lines[line];
-        if (word, asked.at, asked.reversed) == (Word::Reversed, Station::Delivered, false) {
+        let taken_back = (HoldReason::DeliveryReversed, Some(line));
+        if (word, asked.at, asked.reversed) == (Word::Reversed, Station::Delivered, false)
+            && asked.from == Some(attempt)
+        {
             asked.reversed = true;
-            // A person looks at it, beside whatever he looks at already.
-            let line = if paper.hold.is_some() { None } else { Some(line) };
-            paper.hold = Some((HoldReason::DeliveryReversed, line));
+            paper.holds.insert(taken_back);
             paper.tell();
             return Told::Done;
         }
@@ -404,22 +426,29 @@ impl Model {
             return Told::No;
         }
         match word {
-            Word::Delivered => asked.at = Station::Delivered,
+            Word::Delivered => (asked.at, asked.from) = (Station::Delivered, Some(attempt)),
+            Word::Reversed => {
+                paper.holds.insert(taken_back);
+                paper.tell();
+                return Told::Done;
+            }
             Word::NeverArrived => asked.at = Station::Waiting,
-            Word::Refused | Word::Reversed if asked.supplier + 1 < asked.suppliers().len() => {
+            Word::Refused if asked.supplier + 1 < asked.suppliers().len() => {
                 (asked.supplier, asked.attempt, asked.at) = (asked.supplier + 1, attempt + 1, Station::Waiting);
             }
-            Word::Refused | Word::Reversed => paper.refuse(line),
+            Word::Refused => paper.refuse(line),
             Word::Pending | Word::Unknown => {
-                if now.since(since) >= UNKNOWN_LIMIT && paper.hold.is_none() {
-                    paper.hold = Some((HoldReason::OutcomeUnknown, Some(line)));
+                if now.since(since) >= UNKNOWN_LIMIT && !paper.is_held(line) {
+                    paper.holds.insert((HoldReason::OutcomeUnknown, Some(line)));
                 }
                 paper.tell();
                 return Told::Done;
             }
         }
         paper.tell();
-        paper.let_go(line);
+        // Its outcome is not unknown any more.
+        paper.holds.remove(&(HoldReason::OutcomeUnknown, Some(line)));
+        paper.tell();
         Told::Done
     }
 
@@ -430,25 +459,29 @@ impl Model {
             return Told::No;
         }
         if delivered {
-            paper.lines[line].at = Station::Delivered;
+            let decided = &mut paper.lines[line];
+            decided.from = matches!(decided.at, Station::Asked(_)).then_some(decided.attempt);
+            decided.at = Station::Delivered;
         } else {
             paper.refuse(line);
         }
         paper.tell();
-        paper.let_go(line);
+        // He has looked at this line, whatever it waited for.
+        paper.holds.retain(|(_, held)| *held != Some(line));
+        paper.tell();
         Told::Done
     }
 
     pub fn hold(&mut self, at: usize, line: Option<usize>) -> Told {
         let paper = &mut self.papers[at];
-        paper.hold = Some((HoldReason::Operator, line));
+        paper.holds.insert((HoldReason::Operator, line));
         paper.tell();
         Told::Done
     }
 
     pub fn release(&mut self, at: usize) -> Told {
         let paper = &mut self.papers[at];
-        if paper.hold.take().is_none() {
+        if std::mem::take(&mut paper.holds).is_empty() {
             return Told::No;
         }
         paper.tell();
@@ -462,19 +495,9 @@ impl Paper {
         self.money.iter().any(|money| money.right_token && money.status == TransferStatus::Seen)
     }
 
-    /// The line's price is owed again, less its part of what was forgiven or kept.
+    /// Nobody delivers the line.
     fn refuse(&mut self, line: usize) {
-        let part = i128::from(self.short_by) * i128::from(self.price()) / i128::from(self.due());
-        self.owed += self.price() - part as i64;
         self.lines[line].at = Station::Refused;
-    }
-
-    /// A hold of this line alone has ended with it.
-    fn let_go(&mut self, line: usize) {
-        if matches!(self.hold, Some((_, Some(held))) if held == line) {
-            self.hold = None;
-        }
-        self.tell();
     }
 }
 

@@ -158,6 +158,10 @@ impl Run {
             if self.lost_addresses.contains(&order.address) {
                 return Err(format!("order {} got an address that another payer knows", order.no));
             }
+            let basket = &place.basket;
+            let recipients =
+                basket.lines.iter().filter_map(|line| line.beneficiary.clone()).chain(basket.buyer_email.clone());
+            self.mirror.recipients.insert(order.id, recipients.collect());
             self.known.push(Known {
                 id: order.id,
                 no: order.no,

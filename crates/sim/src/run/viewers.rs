@@ -3,23 +3,27 @@
 
 use super::Run;
 use crate::check::{self, Broken, WORDS};
+use crate::shop::poll_once;
 use domain::ids::OrderId;
 use domain::project::{self, OrderState};
 use server::http::stream::{Frame, Next, Stream};
+use server::store::orders;
+use std::task::Poll;
 
 /// Pages open at once.
 const VIEWERS: usize = 8;
 
 /// One page.
 pub(super) struct Viewer {
-    order: OrderId,
+    pub(super) order: OrderId,
     no: i64,
-    stream: Stream,
-    /// The life of the process that it is connected to.
+    /// None while its connection is lost.
+    stream: Option<Stream>,
+    /// The life of the process that it was connected to.
     life: u32,
-    /// The last version that it was sent.
-    version: i64,
-    seen: OrderState,
+    /// The id of the last message that it was sent.
+    id: i64,
+    pub(super) seen: OrderState,
     /// The stream said that nothing will change any more.
     stopped: bool,
 }
@@ -28,13 +32,13 @@ impl Run {
     pub(super) fn page_acts(&mut self) -> Result<String, Broken> {
         self.hang_up();
         let at = self.rng.below(VIEWERS as u64) as usize;
-        match (self.rng.below(4), at < self.viewers.len()) {
-            (_, false) => self.open_page(),
-            (0, true) => {
+        let Some(viewer) = self.viewers.get(at) else { return self.open_page() };
+        match (self.rng.below(4), viewer.stream.is_some()) {
+            (0, _) => {
                 let gone = self.viewers.swap_remove(at);
                 Ok(format!("a page of {} is closed", gone.no))
             }
-            (1, true) => self.reconnect(at),
+            (1, _) | (_, false) => self.connect(at),
             (_, true) => self.read_page(at),
         }
     }
@@ -42,42 +46,51 @@ impl Run {
     /// Streams end with the process that they came from.
     fn hang_up(&mut self) {
         let life = self.shop().crashes;
-        self.viewers.retain(|viewer| viewer.life == life);
+        self.viewers.iter_mut().filter(|viewer| viewer.life != life).for_each(|viewer| viewer.stream = None);
     }
 
     fn open_page(&mut self) -> Result<String, Broken> {
         let Some(known) = self.rng.pick(&self.known) else { return Ok("nobody opens a page".to_owned()) };
-        let (order, no) = (known.id, known.no);
-        self.connect(order, no, 0, known.seen)
+        let (order, no, seen) = (known.id, known.no, known.seen);
+        self.viewers.push(Viewer { order, no, stream: None, life: 0, id: 0, seen, stopped: false });
+        self.connect(self.viewers.len() - 1)
     }
 
-    fn reconnect(&mut self, at: usize) -> Result<String, Broken> {
-        let before = self.viewers.swap_remove(at);
-        self.connect(before.order, before.no, before.version, before.seen)
-    }
-
-    fn connect(&mut self, order: OrderId, no: i64, version: i64, seen: OrderState) -> Result<String, Broken> {
-        let process = self.rng.below(2) as usize;
-        let stream = self.shop().subscribe(process, order, version).ok_or(format!("order {no} has no stream"))?;
+    /// Connects with the last id, as a browser does, or as a page that was loaded again.
+    fn connect(&mut self, at: usize) -> Result<String, Broken> {
+        let (process, anew) = (self.rng.below(2) as usize, self.rng.happens(300));
         let life = self.shop().crashes;
-        self.viewers.push(Viewer { order, no, stream, life, version, seen, stopped: false });
-        let read = self.read_page(self.viewers.len() - 1)?;
+        let viewer = &mut self.viewers[at];
+        viewer.id = if anew { 0 } else { viewer.id };
+        viewer.life = life;
+        let (order, no, known) = (viewer.order, viewer.no, viewer.id);
+        let stream = self.shop().subscribe(process, order, known).ok_or(format!("order {no} has no stream"))?;
+        self.viewers[at].stream = Some(stream);
+        let read = self.read_page(at)?;
         // A new stream begins with what is true now, whatever the process had rendered before.
-        let (viewer, mirrored) = (self.viewers.last(), self.mirror.orders.get(&order));
-        if viewer.map(|viewer| viewer.version) < mirrored.map(|order| order.version) {
+        if self.viewers[at].id != self.newest_id(order) {
             return Err(format!("a new stream of order {no} begins with an older version"));
         }
         Ok(format!("{read} by a new stream"))
+    }
+
+    fn newest_id(&self, order: OrderId) -> i64 {
+        self.shop().read(|tx| orders::stream_id(tx, order)).unwrap_or(0)
     }
 
     /// Reads what has come.
     fn read_page(&mut self, at: usize) -> Result<String, Broken> {
         let viewer = &mut self.viewers[at];
         let mut count = 0;
+        let Some(mut stream) = viewer.stream.take() else { return Ok("nothing to read".to_owned()) };
         loop {
-            match viewer.stream.next() {
+            match stream.next() {
                 Next::Send(frame) => viewer.take(&frame)?,
-                Next::Wait => break,
+                // Waits as the task of a connection does.
+                Next::Wait => match poll_once(stream.changed()) {
+                    Poll::Ready(true) => continue,
+                    Poll::Ready(false) | Poll::Pending => break,
+                },
                 Next::Stop => {
                     let is_over = self.mirror.orders.get(&viewer.order).is_some_and(project::is_over);
                     if !is_over {
@@ -89,11 +102,12 @@ impl Run {
             }
             count += 1;
         }
-        let (no, version, seen) = (viewer.no, viewer.version, viewer.seen);
+        viewer.stream = Some(stream);
+        let (no, id, seen) = (viewer.no, viewer.id, viewer.seen);
         for known in self.known.iter_mut().filter(|known| known.no == no) {
             known.seen = known.seen.max(seen);
         }
-        Ok(format!("{count} messages of {no}, now version {version}, {seen:?}"))
+        Ok(format!("{count} messages of {no}, now number {id}, {seen:?}"))
     }
 
     /// Once everything is at rest, every page that is still open has seen the last version.
@@ -102,10 +116,10 @@ impl Run {
         for at in 0..self.viewers.len() {
             self.read_page(at)?;
             let viewer = &self.viewers[at];
-            let last = self.mirror.orders.get(&viewer.order).map_or(0, |order| order.version);
-            if !viewer.stopped && viewer.version != last {
-                let (no, version) = (viewer.no, viewer.version);
-                return Err(format!("a stream of order {no} saw version {version} and never version {last}"));
+            let last = self.newest_id(viewer.order);
+            if viewer.stream.is_some() && !viewer.stopped && viewer.id != last {
+                let (no, id) = (viewer.no, viewer.id);
+                return Err(format!("a stream of order {no} sent message {id} and never message {last}"));
             }
         }
         Ok(())
@@ -118,14 +132,17 @@ impl Viewer {
         let text = String::from_utf8_lossy(frame.message());
         let parts = text.strip_prefix("id: ").and_then(|rest| rest.split_once("\ndata: "));
         let Some((id, data)) = parts else { return Err(format!("a message of order {} cannot be read", self.no)) };
-        let version: i64 = id.parse().map_err(|_| format!("the id {id:?} is not a version"))?;
-        if version <= self.version {
-            return Err(format!("a stream of order {} went from version {} to {version}", self.no, self.version));
+        let id: i64 = id.parse().map_err(|_| format!("the id {id:?} is no number"))?;
+        if id <= self.id {
+            return Err(format!("a stream of order {} went from message {} to {id}", self.no, self.id));
+        }
+        if !data.contains(&self.order.expose()) {
+            return Err(format!("a stream of order {} shows another order", self.no));
         }
         let words = |word: &&OrderState| data.contains(&format!("\"order_state\":\"{}\"", word.word()));
         let word = WORDS.iter().find(words).ok_or(format!("a message of order {} has no state", self.no))?;
         check::not_back(self.no, self.seen, *word)?;
-        (self.version, self.seen) = (version, *word);
+        (self.id, self.seen) = (id, *word);
         Ok(())
     }
 }

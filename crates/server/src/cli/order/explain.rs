@@ -44,7 +44,7 @@ pub(super) fn summary(order: &Order) -> String {
         order.quote.network,
         order.lines.len()
     );
-    if let Some(hold) = &order.hold {
+    if let Some(hold) = order.hold() {
         text.push_str(&format!("  on hold: {}", clean(order, &hold.note)));
     }
     if is_claim(order) && order.credit_units > 0 {
@@ -178,8 +178,7 @@ fn goods(order: &Order, log: &[LoggedEvent], same: &str) -> Vec<String> {
             quoted.label,
             standing(order, log, number, line)
         ));
-        let hold = order.hold.as_ref().filter(|hold| hold.line == Some(number));
-        if let Some(hold) = hold {
+        for hold in order.holds.iter().filter(|hold| hold.line == Some(number)) {
             text.push(format!("    On hold since {}: {}", hold.since.rfc3339(), clean(order, &hold.note)));
             text.push(format!("    {}", why(hold.reason)));
         }
@@ -199,7 +198,7 @@ fn standing(order: &Order, log: &[LoggedEvent], number: u32, line: &Line) -> Str
         Line::Planned { supplier: at, .. } if order.payment.settled_at.is_none() => {
             format!("{} is to deliver it once the order is paid.", supplier(*at))
         }
-        Line::Planned { supplier: at, .. } if stops_line(order, number) => {
+        Line::Planned { supplier: at, .. } if order.is_held(number) => {
             format!("{} is to deliver it once the hold has ended.", supplier(*at))
         }
         Line::Planned { supplier: at, .. } => format!("{} is to deliver it now.", supplier(*at)),
@@ -214,13 +213,14 @@ fn standing(order: &Order, log: &[LoggedEvent], number: u32, line: &Line) -> Str
             let next = next_lookup.rfc3339();
             format!("{said} from {} under our reference {reference}; it is looked up again {next}.", supplier(*at))
         }
-        Line::Delivered { at, code, .. } => {
+        Line::Delivered { at, code, reversed, .. } => {
             let by = match last_purchase(log, number) {
                 Some((name, reference)) => format!(" by {name}, our reference {reference}"),
                 None if code.is_some() => " from your own stock".to_owned(),
                 None => ", as a person decided".to_owned(),
             };
-            format!("delivered {}{by}.", at.rfc3339())
+            let back = reversed.map_or(String::new(), |at| format!("; taken back by the supplier {}", at.rfc3339()));
+            format!("delivered {}{by}{back}.", at.rfc3339())
         }
         Line::Refused { at, reason } => {
             let owed = amount(order, order.quote.lines[number as usize].coin_units);
@@ -243,14 +243,10 @@ fn supplier_name(supplier: &str) -> &str {
     if supplier == OWN_STOCK { "your own stock" } else { supplier }
 }
 
-fn stops_line(order: &Order, number: u32) -> bool {
-    order.hold.as_ref().is_some_and(|hold| hold.line.is_none() || hold.line == Some(number))
-}
-
 /// Whether a person may know better than the program how a line ended.
 fn is_a_persons(order: &Order, number: u32, line: &Line) -> bool {
     let is_unclear = matches!(line, Line::Asking { unknown: true, .. });
-    order.payment.settled_at.is_some() && !line.is_ended() && (is_unclear || stops_line(order, number))
+    order.payment.settled_at.is_some() && !line.is_ended() && (is_unclear || order.is_held(number))
 }
 
 fn line_commands(order: &Order, number: u32, line: &Line, same: &str) -> Vec<String> {
@@ -266,8 +262,10 @@ fn line_commands(order: &Order, number: u32, line: &Line, same: &str) -> Vec<Str
 
 fn for_a_person(order: &Order, same: &str) -> Vec<String> {
     let mut text = Vec::new();
-    if let Some(hold) = order.hold.as_ref().filter(|_| !is_over_without_money(order)) {
-        text.extend(about_hold(order, hold, same));
+    if !order.holds.is_empty() && !is_over_without_money(order) {
+        order.holds.iter().for_each(|hold| text.extend(about_hold(order, hold)));
+        text.push("  To let it go on by itself, once all of that is looked at:".to_owned());
+        text.push(format!("    kiosk order resolve {} --note 'what was found'{same}", order.no));
     }
     let is_open = order.lines.iter().zip(0..).any(|(line, number)| is_a_persons(order, number, line));
     if is_open {
@@ -293,13 +291,11 @@ fn for_a_person(order: &Order, same: &str) -> Vec<String> {
     text
 }
 
-fn about_hold(order: &Order, hold: &Hold, same: &str) -> Vec<String> {
+fn about_hold(order: &Order, hold: &Hold) -> Vec<String> {
     let what = hold.line.map_or("The order is".to_owned(), |line| format!("Line {line} is"));
     vec![
         format!("  {what} on hold since {}: {}", hold.since.rfc3339(), clean(order, &hold.note)),
         format!("  {}", why(hold.reason)),
-        "  To let it go on by itself:".to_owned(),
-        format!("    kiosk order resolve {} --note 'what was found'{same}", order.no),
     ]
 }
 
@@ -313,7 +309,7 @@ fn why(reason: HoldReason) -> &'static str {
         }
         HoldReason::Undeliverable => "Nobody could deliver a line that is paid for.",
         HoldReason::DeliveryReversed => {
-            "The supplier took back what it had delivered: the code may be dead, and its price is the payer's to claim."
+            "The supplier took back what it had delivered: the code may be dead. A refund is yours to decide and to pay."
         }
         HoldReason::Operator => "An operator asked for it.",
         HoldReason::InvariantBroken => {
@@ -348,7 +344,7 @@ fn sentence(order: &Order, event: &Event) -> String {
             let what = line.map_or("on hold".to_owned(), |line| format!("line {line} on hold"));
             format!("{what}: {}", clean(order, note))
         }
-        Event::HoldReleased { note } => format!("the hold ended: {}", clean(order, note)),
+        Event::HoldReleased { note, .. } => format!("the hold ended: {}", clean(order, note)),
     }
 }
 

@@ -90,7 +90,7 @@ fn the_order_of_a_culprit_waits_for_a_person() {
         assert_eq!(culprits(&answers), [0]);
         assert_eq!(shop.order(other.id).state, OrderState::Done);
         let held = shop.order(poisoned.id);
-        let hold = held.hold.as_ref().expect("a person must look");
+        let hold = held.hold().expect("a person must look");
         assert_eq!((hold.reason, hold.line), (HoldReason::InvariantBroken, None));
         assert_eq!((held.state, held.version), (OrderState::WaitingForManualAction, poisoned.version + 1));
         assert!(read(shop.conn, |tx| orders::steps_of(tx, poisoned.id)).is_empty(), "nobody tries it again");

@@ -259,7 +259,7 @@ fn money_that_vanishes_before_delivery_stops_the_order_until_it_is_back() {
 
         shop.scan_reverted(&order, &transfer);
         let held = shop.credit(&transfer).expect("the order must know");
-        assert_eq!(held.hold.as_ref().map(|hold| hold.reason), Some(HoldReason::PaymentReverted));
+        assert_eq!(held.hold().map(|hold| hold.reason), Some(HoldReason::PaymentReverted));
         assert_eq!((held.state, held.credit_units), (OrderState::WaitingForManualAction, -DUE));
         let stopped = shop.submit(begin(&held, None));
         assert!(matches!(refusal(&stopped), Some(Refusal::Conflict(_))), "{stopped:?}");
@@ -269,7 +269,7 @@ fn money_that_vanishes_before_delivery_stops_the_order_until_it_is_back() {
         shop.scan_seen(&order, &transfer);
         shop.scan_confirmed(&order, &transfer);
         let back = shop.credit(&transfer).expect("it was mined again");
-        assert_eq!((back.hold.clone(), back.credit_units), (None, 0));
+        assert_eq!((back.hold(), back.credit_units), (None, 0));
         shop.submit(begin(&back, None)).expect("it goes on");
         shop.check();
     });
@@ -289,7 +289,7 @@ fn money_that_vanishes_before_it_settled_anything_is_only_noted() {
             shop.credit(&transfer).expect("it is news");
             shop.scan_reverted(&order, &transfer);
             let after = shop.credit(&transfer).expect("so is its end");
-            assert_eq!((after.hold.clone(), after.credit_units), (None, 0));
+            assert_eq!((after.hold(), after.credit_units), (None, 0));
             assert_eq!(after.state, OrderState::PartialPaymentStarted, "the word never moves back");
         }
         let network = format!("network:{}", network_id("Base"));

@@ -4,7 +4,7 @@ use super::databases::{
     Database, for_each_shared_store, for_each_store, is_lasting, lose_patience, now, read, refused, write,
 };
 use crate::harness::Folder;
-use server::store::{Conn, Db, DbError, Place, db, head, settings};
+use server::store::{Conn, Db, DbError, Place, head, settings, signal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -139,7 +139,7 @@ fn a_commit_wakes_whoever_listens() {
         match &database.place {
             Place::Postgres(_) => assert!(wakes(database, &mut conn), "no signal was heard"),
             Place::SqliteFile(_) | Place::SqliteMemory => {
-                db::listen(&database.place, "own", || panic!("a file has no signals"))
+                signal::listen(&database.place, "own", || panic!("a file has no signals"))
                     .expect("there is nothing to wait for");
             }
         }
@@ -151,7 +151,7 @@ fn wakes(database: &Database, conn: &mut Conn) -> bool {
     let others = Arc::new(AtomicBool::new(false));
     let (told, from_others) = (heard.clone(), others.clone());
     let listening = std::thread::spawn(move || {
-        db::listen(&place, "own", || {
+        signal::listen(&place, "own", || {
             assert!(from_others.load(Ordering::SeqCst), "its own signal is no news");
             told.store(true, Ordering::SeqCst);
             false

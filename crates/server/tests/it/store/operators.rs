@@ -29,7 +29,7 @@ fn a_list_is_narrowed_by_state_and_by_hold() {
     for_each_store(|conn| {
         let hold = Hold { reason: HoldReason::Operator, line: None, note: String::new(), since: START };
         let expired = |order: Order| Order { state: OrderState::Expired, ..order };
-        let held = |order: Order| Order { hold: Some(hold.clone()), ..order };
+        let held = |order: Order| Order { holds: vec![hold.clone()], ..order };
         let all = [order(1), expired(order(2)), held(order(3)), held(expired(order(4)))];
         let rows: Vec<Changed<'_>> = all.iter().map(|order| Changed { order, prior_version: 0 }).collect();
         write(conn, |tx| orders::write(tx, &rows));
@@ -98,7 +98,9 @@ fn seen(id: &str, to: &str) -> Change {
 }
 
 fn record(conn: &mut Conn, changes: &[Change]) {
-    write(conn, |tx| transfers::record_scan(tx, &network_id("Base"), &Watched::default(), changes));
+    write(conn, |tx| {
+        transfers::record_scan(tx, &network_id("Base"), &Watched::default(), &Watched::default(), changes)
+    });
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
             claims::add_addresses(tx, ChainKind::Evm, &addresses(ChainKind::Evm, 3))?;
             claims::own_addresses(tx, vec![("evm-00000".to_owned(), order_id(1))])?;
             let watched = Watched { window: Window::default(), scanned_through: now };
-            transfers::record_scan(tx, &base, &watched, &[])
+            transfers::record_scan(tx, &base, &Watched::default(), &watched, &[])
         });
         let begun = write(conn, epoch::begin);
         assert_eq!(begun, Begun { epoch: 2, next_no: 1_001 + JUMP, quarantined: 2, skipped: 2 });
@@ -178,7 +180,8 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
         let both = vec!["evm-00000".to_owned(), "evm-00001".to_owned()];
         let owners = read(conn, |tx| claims::address_owners(tx, both));
         assert_eq!(owners, BTreeMap::from([("evm-00000".to_owned(), order_id(1))]), "a skipped one is no order's");
-        assert_eq!(read(conn, |tx| transfers::watched(tx, &base)), Watched::default());
+        let watched = read(conn, |tx| transfers::watched(tx, &base));
+        assert_eq!(watched.scanned_through, now, "the watcher goes on from where the copy's stood");
 
         write(conn, |tx| claims::add_addresses(tx, ChainKind::Evm, &["new".to_owned()]));
         assert_eq!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Evm, 10)), ["new"]);

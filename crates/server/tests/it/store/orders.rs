@@ -10,7 +10,7 @@ use domain::ledger::{Account, Transfer};
 use domain::order::Order;
 use domain::time::Span;
 use server::store::orders::{self, Changed, LoggedEvent, Posting};
-use server::store::{Conn, DbError};
+use server::store::{Conn, DbError, epoch};
 
 fn new_rows(orders: &[Order]) -> Vec<Changed<'_>> {
     orders.iter().map(|order| Changed { order, prior_version: 0 }).collect()
@@ -62,6 +62,22 @@ fn orders_are_counted_by_their_word() {
         write(conn, |tx| orders::write(tx, &[Changed { order: &expired, prior_version: 1 }]));
         let expected = [("Expired".to_owned(), 1), ("WaitingForPayment".to_owned(), 2)];
         assert_eq!(read(conn, orders::count_by_state), expected);
+    });
+}
+
+/// A client of before a restore has seen no message of after it, whatever the versions are.
+#[test]
+fn a_stream_is_numbered_by_versions_and_anew_after_a_restore() {
+    for_each_store(|conn| {
+        let made = written(conn, 2);
+        let number = |conn: &mut Conn, at: usize| read(conn, |tx| orders::stream_id(tx, made[at].id));
+        assert_eq!((number(conn, 0), number(conn, 1)), (Some(1), Some(1)));
+        let expired = after(&made[1], &Event::Expired);
+        write(conn, |tx| orders::write(tx, &[Changed { order: &expired, prior_version: 1 }]));
+        assert_eq!((number(conn, 0), number(conn, 1)), (Some(1), Some(2)));
+        write(conn, epoch::begin);
+        assert_eq!(number(conn, 0), Some(1_000_000_001));
+        assert_eq!(read(conn, |tx| orders::stream_id(tx, order_id(99))), None);
     });
 }
 

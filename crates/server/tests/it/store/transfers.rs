@@ -10,7 +10,7 @@ use domain::ids::{AssetId, OrderId, TransferId};
 use domain::payment::TransferStatus;
 use domain::time::{Span, Time};
 use server::store::transfers::{self, Watched};
-use server::store::{Conn, claims};
+use server::store::{Conn, Tx, claims};
 use std::collections::BTreeMap;
 
 /// The address `owned-n` belongs to order n.
@@ -44,7 +44,9 @@ fn fact(transfer: &ChainTransfer, status: TransferStatus, credited: Option<Trans
 }
 
 fn scan(conn: &mut Conn, changes: &[Change]) {
-    write(conn, |tx| transfers::record_scan(tx, &network_id("Base"), &Watched::default(), changes));
+    write(conn, |tx| {
+        transfers::record_scan(tx, &network_id("Base"), &Watched::default(), &Watched::default(), changes)
+    });
 }
 
 fn due(conn: &mut Conn) -> Vec<String> {
@@ -77,7 +79,11 @@ fn the_watcher_goes_on_where_it_stood() {
         for (network, heights, through) in [(&base, 1..=3, 5_000), (&solana, 7..=7, 6_000), (&base, 2..=4, 9_000)] {
             let window = Window { headers: heights.map(header).collect() };
             let watched = Watched { window, scanned_through: Time(through) };
-            write(conn, |tx| transfers::record_scan(tx, network, &watched, &[]));
+            let before = read(conn, |tx| transfers::watched(tx, network));
+            let record = |tx: &mut Tx<'_>| transfers::record_scan(tx, network, &before, &watched, &[]);
+            assert!(write(conn, record));
+            // Whoever looked before that has his scan refused: it would forget blocks.
+            assert!(!write(conn, record));
             assert_eq!(read(conn, |tx| transfers::watched(tx, network)), watched);
         }
         let expected = BTreeMap::from([(base, Time(9_000)), (solana, Time(6_000))]);
