@@ -35,7 +35,8 @@ pub enum Outcome<T> {
     Unknown(String),
 }
 
-/// A chain to watch. Must hand over every transfer to the addresses of our pool, of listed assets only.
+/// A chain to watch. Must hand over every transfer to the addresses of our pool, of listed assets only. A transfer's id
+/// binds its token, its receiver and its amount: what is mined again with another of them is another transfer.
 pub trait Network: Send + Sync {
     fn id(&self) -> &NetworkId;
     /// What came after the newest of `known` (oldest first); `Err` is a text for the log.

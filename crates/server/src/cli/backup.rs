@@ -143,6 +143,9 @@ fn advice(restored: &Restored, key: &Path, same: &str) -> String {
          {skipped} free addresses will not be given out; a sandbox fills its pool by itself, or: kiosk wallet pool make \
          --count 1000{same}\n  \
          The next order gets the number {next_no}. All networks are scanned from where the backup stood.\n\
+         What was undone since the backup is back, and only you know of it: accounts that were disabled, personal data that \
+         was forgotten, code files that were imported (import none of them again before somebody has looked what of it \
+         was sold).\n\
          Check it with: kiosk fsck{same}",
         held = restored.held,
     );

@@ -86,7 +86,7 @@ impl Stream {
     }
 
     /// What is to be done now. Newer versions only: a client that has the newest is told nothing.
-    pub fn next(&mut self) -> Next {
+    pub fn what_next(&mut self) -> Next {
         if self.over {
             return Next::Stop;
         }
@@ -282,7 +282,7 @@ pub async fn serve(
     }
     drop(head);
     loop {
-        match stream.next() {
+        match stream.what_next() {
             Next::Send(frame) => {
                 if write(&mut socket, &frame.chunk[framed(&frame.chunk)]).await.is_err() {
                     return;

@@ -66,7 +66,7 @@ impl Run {
         let (order, no, known) = (viewer.order, viewer.no, viewer.id);
         let stream = self.shop().subscribe(process, order, known).ok_or(format!("order {no} has no stream"))?;
         self.viewers[at].stream = Some(stream);
-        let read = self.read_page(at)?;
+        let read = self.read_messages(at)?;
         // A new stream begins with what is true now, whatever the process had rendered before.
         if self.viewers[at].id != self.newest_id(order) {
             return Err(format!("a new stream of order {no} begins with an older version"));
@@ -78,19 +78,23 @@ impl Run {
         self.shop().read(|tx| orders::stream_id(tx, order)).unwrap_or(0)
     }
 
-    /// Reads what has come.
+    /// Wakes as the task of a connection does, which slept since it had sent everything.
     fn read_page(&mut self, at: usize) -> Result<String, Broken> {
+        match self.viewers[at].stream.as_mut().map(|stream| poll_once(stream.changed())) {
+            Some(Poll::Ready(_)) => self.read_messages(at),
+            Some(Poll::Pending) | None => Ok(format!("nothing new of {}", self.viewers[at].no)),
+        }
+    }
+
+    /// Reads what there is.
+    fn read_messages(&mut self, at: usize) -> Result<String, Broken> {
         let viewer = &mut self.viewers[at];
         let mut count = 0;
         let Some(mut stream) = viewer.stream.take() else { return Ok("nothing to read".to_owned()) };
         loop {
-            match stream.next() {
+            match stream.what_next() {
                 Next::Send(frame) => viewer.take(&frame)?,
-                // Waits as the task of a connection does.
-                Next::Wait => match poll_once(stream.changed()) {
-                    Poll::Ready(true) => continue,
-                    Poll::Ready(false) | Poll::Pending => break,
-                },
+                Next::Wait => break,
                 Next::Stop => {
                     let is_over = self.mirror.orders.get(&viewer.order).is_some_and(project::is_over);
                     if !is_over {
