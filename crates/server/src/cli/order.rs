@@ -282,7 +282,8 @@ pub async fn resolve(kiosk: &Kiosk, order: &str, decision: Decision, note: &str)
 /// and the visitor.
 ///
 /// # Errors
-/// They are still needed: a line is to be delivered, a mail to be sent, money to be given back, or it can still be paid.
+/// They are still needed: a line is to be delivered, a mail to be sent, money to be given back, a person to look into it,
+/// or it can still be paid.
 pub async fn forget(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
     let order = find(kiosk, order).await?;
     let (id, no) = (order.id, order.no);
@@ -293,6 +294,9 @@ pub async fn forget(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
     }
     if paid && !order.lines.iter().all(Line::is_ended) {
         bail!("order {no} has a line that is not delivered yet; see `kiosk order show {no}`");
+    }
+    if !order.holds.is_empty() {
+        bail!("order {no} is on hold, and its payer may have to be asked; see `kiosk order show {no}`");
     }
     if explain::is_claim(&order) {
         bail!("order {no} owes its payer money, and the refund address would be lost; give it back first");

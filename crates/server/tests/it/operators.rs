@@ -154,7 +154,7 @@ async fn listed(shop: &Shop, wanted: Wanted) -> Vec<i64> {
 async fn an_order_forgets_its_people_once_nobody_needs_them() {
     let mut shop = Shop::open().await;
     let mut orders = Vec::new();
-    for how in ["", "{}", r#"{"factor": "1.5"}"#, ""] {
+    for how in ["", "{}", r#"{"factor": "1.5"}"#, "", "{}"] {
         let order = place(&shop, BUYER, &[OWN]).await;
         if !how.is_empty() {
             pay(&shop, &order, how).await;
@@ -163,7 +163,8 @@ async fn an_order_forgets_its_people_once_nobody_needs_them() {
     }
     shop.pump().await;
     order::cancel(&shop.kiosk, &orders[3].0).await.expect("nothing was paid");
-    for (at, why) in [(0, "can still be paid; wait until"), (2, "owes its payer money")] {
+    order::hold(&shop.kiosk, &orders[4].0, "the payer complains").await.expect("it is held");
+    for (at, why) in [(0, "can still be paid; wait until"), (2, "owes its payer money"), (4, "is on hold")] {
         let error = order::forget(&shop.kiosk, &orders[at].0).await.expect_err(why).to_string();
         assert_says(&error, &[why, &orders[at].0]);
         assert!(opened(&shop.kiosk, id(&orders[at].1)).await.personal.email.is_some());
