@@ -197,6 +197,8 @@ impl Draft {
             Standing::EnoughLate if self.rate_held(facts) && self.can_claim_again(facts) => {
                 self.settle(Settlement::Late)
             }
+            // What came in time may be among what is still to be weighed: an expiry would let go of what it needs.
+            Standing::Enough | Standing::EnoughLate | Standing::TooLate if facts.awaits_credit => {}
             // Its block is after the window: the order has expired, whether or not the expiry step came first.
             Standing::Enough | Standing::EnoughLate | Standing::TooLate => self.expire_now(),
         }

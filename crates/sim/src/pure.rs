@@ -346,7 +346,11 @@ impl Desk {
                 let (fact, _) = &self.core.transfers[&transfer_id(at)];
                 let OnChain { order, units, right_token } = self.transfers[at];
                 let (block_at, status) = (fact.block_at, fact.status);
-                let expected = self.model.credit(order, Money { transfer: at, right_token, units, block_at, status });
+                let others = self.core.transfers.iter().any(|(id, (fact, of))| {
+                    *of == self.ids[order] && fact.credited != Some(fact.status) && *id != transfer_id(at)
+                });
+                let money = Money { transfer: at, right_token, units, block_at, status };
+                let expected = self.model.credit(order, money, others);
                 self.submit(op, order, &Command::Credit { transfer: transfer_id(at) }, expected)
             }
             _ => Ok(()),

@@ -126,7 +126,7 @@ pub struct Facts<'a> {
     pub transfer: Option<&'a TransferFact>,
     /// Whether the counters of an order that had expired have room for it again.
     pub has_room: bool,
-    /// A transfer to the order's address is found and not weighed yet.
+    /// Another transfer to the order's address is found and not weighed yet.
     pub awaits_credit: bool,
     /// Units that the order's price would be today; absent while rates are stale.
     pub price_now: Option<i64>,

@@ -32,7 +32,7 @@ pub(super) struct Batch {
     addresses: BTreeMap<ChainKind, VecDeque<String>>,
     codes: BTreeMap<Sku, VecDeque<CodeId>>,
     transfers: BTreeMap<TransferId, (TransferFact, Option<OrderId>)>,
-    awaiting_credit: BTreeSet<OrderId>,
+    awaiting_credit: BTreeMap<OrderId, BTreeSet<TransferId>>,
     events: Vec<LoggedEvent>,
     postings: Vec<Posting>,
     written: Written,
@@ -137,6 +137,9 @@ impl Batch {
             counters: claims::counters(tx, &counters.into_iter().collect::<Vec<_>>())?,
             stock: claims::stock(tx, &skus.into_iter().collect::<Vec<_>>())?,
         };
+        let credited = transfers.values().filter_map(|(_, order)| *order);
+        let weighed: Vec<OrderId> = expiring(commands).into_iter().chain(credited).collect();
+        let awaiting_credit = transfers::awaiting_credit(tx, &weighed)?;
         let codes = claims::free_codes(tx, &wanted_codes(commands), &now.day())?;
         let addresses = free_addresses(tx, market, places().count())?;
         Ok(Batch {
@@ -149,7 +152,7 @@ impl Batch {
             addresses,
             codes,
             transfers,
-            awaiting_credit: transfers::orders_awaiting_credit(tx, &expiring(commands))?,
+            awaiting_credit,
             events: Vec::new(),
             postings: Vec::new(),
             written: Written::default(),
@@ -222,7 +225,7 @@ impl Batch {
             code,
             transfer,
             has_room: terms::has_room(before, &self.market, &self.shared),
-            awaits_credit: self.awaiting_credit.contains(&id),
+            awaits_credit: self.awaits_credit(id, transfer),
             price_now: transfer.and_then(|_| terms::price_now(before, &self.market, self.now)),
         };
         let decision = decide::decide(&facts, before, command, self.now)?;
@@ -233,6 +236,12 @@ impl Batch {
             order.apply(event, self.now);
         }
         Ok((id, decision, order, entries))
+    }
+
+    /// Whether another transfer than that is still to be weighed.
+    fn awaits_credit(&self, id: OrderId, weighed: Option<&TransferFact>) -> bool {
+        let awaiting = self.awaiting_credit.get(&id);
+        awaiting.into_iter().flatten().any(|transfer| weighed.is_none_or(|weighed| weighed.id != *transfer))
     }
 
     /// From here on nothing can fail: the decision becomes part of the batch.
@@ -301,6 +310,9 @@ impl Batch {
             Claim::Credited { transfer, status } => {
                 if let Some((fact, _)) = self.transfers.get_mut(&transfer) {
                     fact.credited = Some(status);
+                }
+                if let Some(awaiting) = self.awaiting_credit.get_mut(&id) {
+                    awaiting.remove(&transfer);
                 }
                 self.written.credited.insert(transfer, status);
             }

@@ -120,15 +120,21 @@ pub fn facts(
     rows.iter().map(|row| read_fact(row).map(|(fact, order)| (fact.id.clone(), (fact, order)))).collect()
 }
 
-/// Which of those orders have transfers whose standing they do not know yet.
-pub fn orders_awaiting_credit(tx: &mut Tx<'_>, orders: &[OrderId]) -> Result<BTreeSet<OrderId>, DbError> {
+/// Transfers to those orders whose standing the order does not know yet.
+pub fn awaiting_credit(
+    tx: &mut Tx<'_>,
+    orders: &[OrderId],
+) -> Result<BTreeMap<OrderId, BTreeSet<TransferId>>, DbError> {
+    let mut awaiting = BTreeMap::<OrderId, BTreeSet<TransferId>>::new();
     if orders.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(awaiting);
     }
     let ids: Vec<String> = orders.iter().map(OrderId::expose).collect();
-    let sql =
-        "select order_id from chain_transfers where order_id = any($1) and (credited is null or credited <> status)";
-    tx.query(sql, &[ids.into()])?.iter().map(|row| read_id(row.text(0))).collect()
+    let sql = "select order_id, id from chain_transfers where order_id = any($1) and (credited is null or credited <> status)";
+    for row in tx.query(sql, &[ids.into()])? {
+        awaiting.entry(read_id(row.text(0))?).or_default().insert(TransferId::new(row.text(1)));
+    }
+    Ok(awaiting)
 }
 
 /// Transfers to the address of one order.

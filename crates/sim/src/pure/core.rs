@@ -111,8 +111,10 @@ impl Core {
             Command::Begin { own: Some(sku), .. } => self.codes.get(sku).and_then(VecDeque::front),
             _ => None,
         };
-        let is_uncredited =
-            |(fact, order): &(TransferFact, OrderId)| *order == id && fact.credited != Some(fact.status);
+        let is_another = |fact: &TransferFact| transfer.is_none_or(|weighed| weighed.id != fact.id);
+        let is_uncredited = |(fact, order): &(TransferFact, OrderId)| {
+            *order == id && fact.credited != Some(fact.status) && is_another(fact)
+        };
         let facts = Facts {
             shared: &self.shared,
             replay: None,

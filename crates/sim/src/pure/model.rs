@@ -299,7 +299,8 @@ impl Model {
     }
 
     /// The order hears of a transfer's standing.
-    pub fn credit(&mut self, at: usize, money: Money) -> Told {
+    /// `others`: there is more money that it has not heard of.
+    pub fn credit(&mut self, at: usize, money: Money, others: bool) -> Told {
         let paper = &mut self.papers[at];
         let known = paper.money.iter().position(|known| known.transfer == money.transfer);
         let mut vanished = false;
@@ -308,7 +309,10 @@ impl Model {
             Some(known) => {
                 let before = &mut paper.money[known];
                 vanished = before.status == TransferStatus::Confirmed;
-                *before = money.clone();
+                // Whatever it is now, it was gone in between.
+                before.status = if vanished { TransferStatus::Reverted } else { before.status };
+                paper.tell();
+                paper.money[known] = money.clone();
             }
             None => {
                 // What came and went was there.
@@ -328,13 +332,13 @@ impl Model {
             paper.holds.insert(missing);
         }
         if confirmed && !paper.paid && !paper.cancelled && !paper.closed && enough {
-            self.settle_or_expire(at);
+            self.settle_or_expire(at, others);
         }
         self.papers[at].tell();
         Told::Done
     }
 
-    fn settle_or_expire(&mut self, at: usize) {
+    fn settle_or_expire(&mut self, at: usize, others: bool) {
         let paper = &self.papers[at];
         let in_time = paper.confirmed_by(Some(paper.expires + GRACE + LATE)) >= paper.needed();
         let has_room = paper.is_open() || self.can_be_had_again(at);
@@ -345,7 +349,7 @@ impl Model {
             // A trifle is kept or forgiven; more is the payer's.
             let kept = if over <= TRIFLE { over } else { 0 };
             paper.forgiven = -kept;
-        } else {
+        } else if !others {
             paper.expired = true;
         }
     }

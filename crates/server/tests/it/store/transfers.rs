@@ -11,7 +11,7 @@ use domain::payment::TransferStatus;
 use domain::time::{Span, Time};
 use server::store::transfers::{self, Watched};
 use server::store::{Conn, Tx, claims};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The address `owned-n` belongs to order n.
 fn own(conn: &mut Conn, count: u64) {
@@ -180,8 +180,8 @@ fn orders_with_money_that_is_not_weighed_yet_are_known() {
         scan(conn, &[seen(&transfer("t1", "owned-1", 5), 1), seen(&transfer("t2", "owned-2", 5), 1)]);
         credited(conn, "t2", TransferStatus::Seen);
         let both = [order_id(1), order_id(2)];
-        let waiting = read(conn, |tx| transfers::orders_awaiting_credit(tx, &both));
-        assert_eq!(waiting.into_iter().collect::<Vec<_>>(), [order_id(1)]);
-        assert!(read(conn, |tx| transfers::orders_awaiting_credit(tx, &[])).is_empty());
+        let waiting = read(conn, |tx| transfers::awaiting_credit(tx, &both));
+        assert_eq!(waiting, BTreeMap::from([(order_id(1), BTreeSet::from([TransferId::new("t1")]))]));
+        assert!(read(conn, |tx| transfers::awaiting_credit(tx, &[])).is_empty());
     });
 }
