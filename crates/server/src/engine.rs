@@ -359,7 +359,7 @@ fn hold_defects(
 
 /// The order that a command is about; a credit names only a transfer.
 fn order_of(conn: &mut Conn, command: &Command) -> Option<OrderId> {
-    let Command::Credit { transfer } = command else { return batch::order_of(command) };
+    let Command::Credit { transfer } = command else { return command.order() };
     let found = conn.tx(Access::Read, |tx| transfers::facts(tx, std::slice::from_ref(transfer)));
     found.ok()?.remove(transfer)?.1
 }

@@ -381,10 +381,7 @@ impl Chain {
         let height = self.blocks.len() as i64 + 1;
         let parent = self.blocks.last().map_or("-".to_owned(), |block| block.hash.clone());
         let mut transfers = std::mem::take(&mut self.waiting);
-        let (due, adrift) = std::mem::take(&mut self.adrift).into_iter().partition(|(later, _)| *later <= now);
-        self.adrift = adrift;
-        let due: Vec<(Time, ChainTransfer)> = due;
-        transfers.extend(due.into_iter().map(|(_, transfer)| transfer));
+        transfers.extend(self.adrift.extract_if(.., |(later, _)| *later <= now).map(|(_, transfer)| transfer));
         transfers.iter_mut().for_each(|transfer| transfer.block_at = now);
         self.times.push(now);
         self.blocks.push(Block { height, hash: format!("{height}/{}", self.branches), parent, transfers });

@@ -66,6 +66,23 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The order that it names by id, if it does.
+    pub fn order(&self) -> Option<OrderId> {
+        match self {
+            Command::Place(_) | Command::Credit { .. } => None,
+            Command::Expire { order, .. }
+            | Command::CloseLateWindow { order, .. }
+            | Command::Begin { order, .. }
+            | Command::Report { order, .. }
+            | Command::Cancel { order }
+            | Command::Hold { order, .. }
+            | Command::Release { order, .. }
+            | Command::Resolve { order, .. } => Some(*order),
+        }
+    }
+}
+
 /// How a person ends the uncertainty about a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {

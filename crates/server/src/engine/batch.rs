@@ -57,21 +57,6 @@ struct Entry {
     loaded_steps: Vec<Step>,
 }
 
-/// The order that a command names by id, if it does.
-pub(super) fn order_of(command: &Command) -> Option<OrderId> {
-    match command {
-        Command::Place(_) | Command::Credit { .. } => None,
-        Command::Expire { order, .. }
-        | Command::CloseLateWindow { order, .. }
-        | Command::Begin { order, .. }
-        | Command::Report { order, .. }
-        | Command::Cancel { order }
-        | Command::Hold { order, .. }
-        | Command::Release { order, .. }
-        | Command::Resolve { order, .. } => Some(*order),
-    }
-}
-
 /// A command's name for the log.
 pub(super) fn name(command: &Command) -> &'static str {
     match command {
@@ -102,14 +87,7 @@ impl Batch {
         let places = || {
             commands.iter().filter_map(|command| if let Command::Place(place) = command { Some(place) } else { None })
         };
-        let wanted_transfers: Vec<TransferId> = commands
-            .iter()
-            .filter_map(
-                |command| {
-                    if let Command::Credit { transfer } = command { Some(transfer.clone()) } else { None }
-                },
-            )
-            .collect();
+        let wanted_transfers: Vec<TransferId> = commands.iter().filter_map(credited_by).cloned().collect();
         let transfers = transfers::facts(tx, &wanted_transfers)?;
         let keys: Vec<(String, String)> = places()
             .filter_map(|place| place.idempotency.as_ref())
@@ -117,8 +95,11 @@ impl Batch {
             .collect();
         let replays = claims::replays(tx, &keys)?;
 
-        let named: BTreeSet<OrderId> =
-            commands.iter().filter_map(order_of).chain(transfers.values().filter_map(|(_, order)| *order)).collect();
+        let named: BTreeSet<OrderId> = commands
+            .iter()
+            .filter_map(Command::order)
+            .chain(transfers.values().filter_map(|(_, order)| *order))
+            .collect();
         let mut loaded = BTreeMap::new();
         for order in orders::by_ids(tx, &named.into_iter().collect::<Vec<_>>())? {
             let entry =
@@ -164,7 +145,7 @@ impl Batch {
         let decided = catch_unwind(AssertUnwindSafe(|| match command {
             Command::Place(place) => self.decide_place(place),
             Command::Credit { transfer } => self.decide_credit(transfer, command),
-            other => self.decide_change(order_of(other).ok_or(Refusal::UnknownOrder)?, other),
+            other => self.decide_change(other.order().ok_or(Refusal::UnknownOrder)?, other),
         }));
         let (id, decision, order, postings) = match decided {
             Ok(result) => result?,
@@ -378,6 +359,10 @@ fn wanted_codes(commands: &[Command]) -> BTreeMap<Sku, i64> {
         }
     }
     wanted
+}
+
+fn credited_by(command: &Command) -> Option<&TransferId> {
+    if let Command::Credit { transfer } = command { Some(transfer) } else { None }
 }
 
 fn expiring(commands: &[Command]) -> Vec<OrderId> {

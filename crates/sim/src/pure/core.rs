@@ -68,14 +68,10 @@ impl Core {
                 let order = self.transfers.get(transfer).map(|(_, order)| *order).ok_or(Refusal::UnknownTransfer)?;
                 self.change(order, command, now)
             }
-            Command::Expire { order, .. }
-            | Command::CloseLateWindow { order, .. }
-            | Command::Begin { order, .. }
-            | Command::Report { order, .. }
-            | Command::Cancel { order }
-            | Command::Hold { order, .. }
-            | Command::Release { order, .. }
-            | Command::Resolve { order, .. } => self.change(*order, command, now),
+            other => {
+                let order = other.order().ok_or(Refusal::UnknownOrder)?;
+                self.change(order, command, now)
+            }
         }
     }
 
