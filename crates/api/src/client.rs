@@ -117,7 +117,7 @@ pub struct PriceQuery<'a> {
 /// A client of one store. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     base: Url,
 }
 
@@ -201,7 +201,7 @@ impl Client {
 
     /// What would happen to an order; creates nothing. Problems come in a successful answer. Contract, section 3.8.
     pub async fn validate(&self, order: &OrderRequest) -> Result<Validation, ClientError> {
-        let request = self.http.post(self.url(&["v5", "orders", "validations"], &[])).json(order);
+        let request = self.http.post(self.url(&["v5", "orders", "validations"], &[])?).json(order);
         self.decoded("validate", request).await
     }
 
@@ -217,7 +217,7 @@ impl Client {
         order: &OrderRequest,
         idempotency_key: Option<&str>,
     ) -> Result<Order, ClientError> {
-        let mut request = self.http.post(self.url(&["v5", "orders"], &[])).json(order);
+        let mut request = self.http.post(self.url(&["v5", "orders"], &[])?).json(order);
         if let Some(key) = idempotency_key {
             request = request.header(IDEMPOTENCY_KEY, key_header(key)?);
         }
@@ -231,7 +231,7 @@ impl Client {
 
     /// The PNG of an order's payment URI. Contract, section 3.12.
     pub async fn qr(&self, order_id: &str) -> Result<Vec<u8>, ClientError> {
-        let request = self.http.get(self.url(&["v3", "qrs", order_id], &[]));
+        let request = self.http.get(self.url(&["v3", "qrs", order_id], &[])?);
         self.bytes(request.header(ACCEPT, HeaderValue::from_static("image/png"))).await
     }
 
@@ -241,13 +241,17 @@ impl Client {
     }
 
     /// A request for the stream of an order, without the time limit of a call. Contract, section 3.11.
-    pub(crate) fn stream_request(&self, order_id: &str) -> RequestBuilder {
-        let url = self.url(&["v5", "orders", order_id, "subscribe"], &[]);
-        self.http.get(url).header(ACCEPT, HeaderValue::from_static("text/event-stream"))
+    pub(crate) fn stream_request(&self, order_id: &str) -> Result<RequestBuilder, ClientError> {
+        let url = self.url(&["v5", "orders", order_id, "subscribe"], &[])?;
+        Ok(self.http.get(url).header(ACCEPT, HeaderValue::from_static("text/event-stream")))
     }
 
-    /// Segments and values are escaped here, so that an id with a slash stays one segment.
-    fn url(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Url {
+    /// Segments and values are escaped here, so that an id with a slash stays one segment. What no segment can be is
+    /// refused: a reader of URLs takes `.` and `..` away, and another call would be made than was meant.
+    pub(crate) fn url(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Result<Url, ClientError> {
+        if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+            return Err(setup("a part of the address is empty or only dots"));
+        }
         let mut url = self.base.clone();
         url.path_segments_mut()
             .expect("read_base lets only http and https through, and both have a path")
@@ -258,11 +262,15 @@ impl Client {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
-        url
+        Ok(url)
     }
 
-    async fn get<T: DeserializeOwned>(&self, call: &'static str, url: Url) -> Result<T, ClientError> {
-        self.decoded(call, self.http.get(url)).await
+    async fn get<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        url: Result<Url, ClientError>,
+    ) -> Result<T, ClientError> {
+        self.decoded(call, self.http.get(url?)).await
     }
 
     async fn decoded<T: DeserializeOwned>(
@@ -288,7 +296,7 @@ impl Client {
     }
 }
 
-async fn bounded_body(response: &mut Response) -> Result<Vec<u8>, ClientError> {
+pub(crate) async fn bounded_body(response: &mut Response) -> Result<Vec<u8>, ClientError> {
     if response.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
         return Err(ClientError::TooLarge);
     }
@@ -365,7 +373,7 @@ fn setup(problem: impl fmt::Display) -> ClientError {
 }
 
 /// Without the address: that of an order opens its codes, and errors are logged.
-fn transport(error: reqwest::Error) -> ClientError {
+pub(crate) fn transport(error: reqwest::Error) -> ClientError {
     ClientError::Transport(error.without_url())
 }
 

@@ -20,6 +20,8 @@ pub mod request;
 pub mod client;
 // Bytes in, server-sent events out.
 pub mod sse;
+// Calls of others that a gateway passes on.
+pub mod pass_on;
 // Following one order until nothing more can happen to it, through as many connections as that takes.
 pub mod track;
 

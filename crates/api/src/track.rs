@@ -16,7 +16,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::IgnoredAny;
 use tokio::time::Sleep;
 
-use crate::client::{CALL_TIMEOUT, Client};
+use crate::client::{CALL_TIMEOUT, Client, ClientError};
 use crate::order::Order;
 use crate::sse::{DEFAULT_EVENT_NAME, Event, Parser};
 
@@ -173,8 +173,10 @@ impl Tracking {
     }
 }
 
-fn connect(request: RequestBuilder) -> Pin<Box<dyn Future<Output = Attempt> + Send>> {
+fn connect(request: Result<RequestBuilder, ClientError>) -> Pin<Box<dyn Future<Output = Attempt> + Send>> {
     Box::pin(async move {
+        // What cannot stand in an address is no order's id.
+        let Ok(request) = request else { return Attempt::UnknownOrder };
         // Only the head has a time limit: the body lasts as long as the order does.
         let response = match tokio::time::timeout(CALL_TIMEOUT, request.send()).await {
             Ok(Ok(response)) => response,
@@ -190,7 +192,8 @@ fn connect(request: RequestBuilder) -> Pin<Box<dyn Future<Output = Attempt> + Se
     })
 }
 
-fn is_event_stream(response: &Response) -> bool {
+/// Whether an answer says that it is a stream of events.
+pub fn is_event_stream(response: &Response) -> bool {
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("text/event-stream")

@@ -3,7 +3,7 @@
 //! Unknown keys are refused, and errors name key and line. The only place that reads the environment.
 
 use crate::adapters::mail::{SmtpSettings, Tls};
-use crate::http::auth::RateLimit;
+use crate::http::visitors::RateLimit;
 use crate::secret::Secret;
 use anyhow::{Context, bail};
 use serde::Deserialize;

@@ -144,6 +144,18 @@ async fn an_answer_cut_short_is_a_transport_error_without_the_address() {
 }
 
 #[tokio::test]
+async fn an_id_stays_in_its_place_in_the_path() {
+    let (mut store, client) = store(vec![answer("404 Not Found", "{}")]).await;
+    for dots in ["", ".", ".."] {
+        let error = client.order(dots).await.expect_err("no such address can be called");
+        assert!(matches!(error, ClientError::Setup { .. }), "{dots}: {error:?}");
+        assert!(client.qr(dots).await.is_err() && client.search(dots, "a", None).await.is_err(), "{dots}");
+    }
+    assert!(client.order("../brands?a=1#b").await.is_err());
+    assert_eq!(request_line(&store.request()), "GET /v5/orders/..%2Fbrands%3Fa=1%23b HTTP/1.1");
+}
+
+#[tokio::test]
 async fn a_picture_comes_as_its_bytes() {
     let (mut store, client) = store(vec![answer("200 OK", "PNG")]).await;
     assert_eq!(client.qr("o-1").await.expect("an answer"), b"PNG");

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod check;
+mod gateway;
 mod import;
 mod sandbox;
 mod serve;
@@ -63,6 +64,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Check that the database holds together; changes nothing.
     Fsck(Installation),
+    /// Stand between a partner's site and a shop: one stream per order, his id on every call, reads kept.
+    Gateway(Box<gateway::GatewayArgs>),
     /// Buy at any shop of the store API.
     Shop(Box<shop::ShopArgs>),
 }
@@ -141,6 +144,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(arguments) => backup::backup(arguments).await,
         Command::Restore(arguments) => backup::restore(arguments).await,
         Command::Fsck(installation) => check::fsck(&installation).await,
+        Command::Gateway(arguments) => gateway::run(*arguments).await,
         Command::Shop(arguments) => shop::run(*arguments).await,
     }
 }

@@ -38,7 +38,7 @@ pub async fn demo(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     let mut config = demo_config()?;
     config.server.listen = arguments.listen;
     config.server.data_dir = arguments.data_dir;
-    log(&config);
+    log(&config.log.format, &config.log.level);
     let kiosk = boot::open(&config).await?;
     if boot::is_new(&kiosk).await? {
         boot::stock_demo(&kiosk).await?;
@@ -49,7 +49,7 @@ pub async fn demo(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
 /// Starts a shop by its configuration.
 pub async fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config::load(Some(&arguments.config))?;
-    log(&config);
+    log(&config.log.format, &config.log.level);
     let kiosk = boot::open(&config).await?;
     if kiosk.engine.shared.market().rails.networks.is_empty() {
         tracing::warn!("no network is configured: orders cannot be paid; for a trial set `[sandbox] enabled = true`");
@@ -65,15 +65,21 @@ async fn run(config: &Config, kiosk: boot::Kiosk, opened: fn(&Config)) -> anyhow
     let mut config = config.clone();
     config.server.listen = running.address.to_string();
     opened(&config);
+    told_to_stop().await?;
+    stop.send_replace(true);
+    running.ended().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the signal that ends a server.
+pub async fn told_to_stop() -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     tracing::info!("stopping: open requests end first");
-    stop.send_replace(true);
-    running.ended().await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// An order that the demo takes as it is.
@@ -95,15 +101,15 @@ fn greet(config: &Config) {
 }
 
 /// Structured logs to standard error (the demo's own lines go to standard output).
-fn log(config: &Config) {
-    let level = match config.log.level.as_str() {
+pub fn log(format: &str, level: &str) {
+    let level = match level {
         "error" => tracing::Level::ERROR,
         "warn" => tracing::Level::WARN,
         "debug" => tracing::Level::DEBUG,
         _ => tracing::Level::INFO,
     };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    match config.log.format.as_str() {
+    match format {
         "json" => builder.json().init(),
         _ => builder.with_ansi(false).init(),
     }

@@ -4,6 +4,7 @@
 
 use super::App;
 use super::error::ApiError;
+use super::visitors::{Bucket, RateLimit, Visitors};
 use crate::store::accounts::{self, Role};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::{HeaderMap, header, request::Parts};
@@ -46,7 +47,7 @@ impl FromRequestParts<App> for Caller {
             client_version: text("x-cr-version")?,
             customer,
             country: text("x-country-iso-code")?,
-            address: visitor(&parts.headers, peer, &app.reads.limiter),
+            address: app.reads.limiter.visitors.address(&parts.headers, peer),
         })
     }
 }
@@ -85,38 +86,12 @@ async fn customer_of(app: &App, token: &str) -> Result<CustomerId, ApiError> {
         .ok_or_else(|| ApiError::unauthorized("this bearer token is not known"))
 }
 
-/// `X-Forwarded-For` counts only from a peer that a partner vouched for, and only its rightmost entry that is not such a
-/// peer itself: everything further left the visitor may have written.
-fn visitor(headers: &HeaderMap, peer: Option<IpAddr>, limiter: &Limiter) -> Option<IpAddr> {
-    let peer = peer?.to_canonical();
-    if !limiter.trusts(peer) {
-        return Some(peer);
-    }
-    let told = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = told.flat_map(|text| text.split(',')).map(str::trim).collect();
-    let read = |hop: &&str| hop.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-    let first_stranger = hops.iter().rev().map_while(read).find(|address| !limiter.trusts(*address));
-    Some(first_stranger.unwrap_or(peer))
-}
-
-/// How often somebody may call, and the burst they may make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    pub per_second: u32,
-    pub burst: u32,
-}
-
-/// Addresses whose recent calls are remembered; beyond it the oldest are forgotten.
-const REMEMBERED: usize = 100_000;
-
-/// Counts calls per visitor and per partner, and knows whose word on a visitor's address is taken.
+/// Counts calls per visitor and per partner.
 pub struct Limiter {
-    of_address: RateLimit,
+    pub visitors: Visitors,
     of_partner: RateLimit,
-    trusted: RwLock<Vec<IpNet>>,
     /// Partners in use: only they are counted, so that nobody fills this with names of his own.
     partners: RwLock<HashMap<String, Calls>>,
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
 /// What is counted of a partner.
@@ -126,42 +101,16 @@ struct Calls {
     of_others: Mutex<Bucket>,
 }
 
-/// A token bucket in thousandths of a call.
-struct Bucket {
-    milli_calls: i64,
-    at: Time,
-}
-
-impl Bucket {
-    fn full(limit: RateLimit, now: Time) -> Bucket {
-        Bucket { milli_calls: i64::from(limit.burst) * 1_000, at: now }
-    }
-
-    /// Takes one call out; `Err` says after how many seconds the next is welcome.
-    fn take(&mut self, limit: RateLimit, now: Time) -> Result<(), u32> {
-        let refilled = now.since(self.at).0.max(0).saturating_mul(i64::from(limit.per_second));
-        self.milli_calls = self.milli_calls.saturating_add(refilled).min(i64::from(limit.burst) * 1_000);
-        self.at = now;
-        if self.milli_calls < 1_000 {
-            let missing = u32::try_from(1_000 - self.milli_calls).unwrap_or(u32::MAX);
-            return Err(missing.div_ceil(limit.per_second.max(1)).div_ceil(1_000));
-        }
-        self.milli_calls -= 1_000;
-        Ok(())
-    }
-}
-
 impl Limiter {
     pub fn new(of_address: RateLimit, of_partner: RateLimit) -> Limiter {
-        let (trusted, partners, buckets) = (RwLock::default(), RwLock::default(), Mutex::default());
-        Limiter { of_address, of_partner, trusted, partners, buckets }
+        Limiter { visitors: Visitors::new(of_address), of_partner, partners: RwLock::default() }
     }
 
     /// Takes over the partners as they are in the database now; one that is disabled is none.
     pub fn set_partners(&self, partners: &[accounts::Account], now: Time) {
         let active = || partners.iter().filter(|partner| partner.active);
         let nets = active().flat_map(|partner| networks(partner.trust_from.as_deref())).collect();
-        *self.trusted.write().expect("nobody panics while setting") = nets;
+        self.visitors.trust(nets);
         let mut known = self.partners.write().expect("nobody panics while setting");
         known.retain(|id, _| active().any(|partner| partner.id == *id));
         for partner in active() {
@@ -172,29 +121,11 @@ impl Limiter {
         }
     }
 
-    fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted.read().expect("nobody panics while setting").iter().any(|net| net.contains(&peer))
-    }
-
     fn knows(&self, partner: &str) -> bool {
         self.partners.read().expect("nobody panics while setting").contains_key(partner)
     }
 
-    /// Counts one call of an address; `Err` says after how many seconds the next is welcome.
-    pub fn count(&self, address: IpAddr, now: Time) -> Result<(), u32> {
-        let mut buckets = self.buckets.lock().expect("nobody panics while counting");
-        if buckets.len() >= REMEMBERED {
-            buckets.retain(|_, bucket| now.since(bucket.at).0 < 10_000);
-        }
-        // So many at once are a flood: forgetting all of them costs less than remembering more.
-        if buckets.len() >= REMEMBERED {
-            buckets.clear();
-        }
-        let bucket = buckets.entry(one_visitor(address)).or_insert_with(|| Bucket::full(self.of_address, now));
-        bucket.take(self.of_address, now)
-    }
-
-    /// The same of a partner, called by that peer; who is none is not counted. A partner's id is no secret: calls of his
+    /// Counts one call of a partner, by that peer; who is none is not counted. A partner's id is no secret: calls of his
     /// own servers are counted apart, so that nobody who copies the id can use them up.
     pub fn count_partner(&self, partner: &str, peer: Option<IpAddr>, now: Time) -> Result<(), u32> {
         let partners = self.partners.read().expect("nobody panics while setting");
@@ -210,14 +141,6 @@ fn networks(list: Option<&str>) -> Vec<IpNet> {
     list.into_iter().flat_map(|list| list.split(',')).filter_map(|net| net.trim().parse().ok()).collect()
 }
 
-/// An IPv6 visitor has a whole /64 to himself.
-pub fn one_visitor(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-    }
-}
-
 /// Runs before every handler: rate limit, strict partner headers, request metrics.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
@@ -225,7 +148,8 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     let for_operators = matches!(path, "/livez" | "/readyz");
     if !for_operators {
         let (limiter, now) = (&app.reads.limiter, app.engine.clock.now());
-        let counted = visitor(request.headers(), peer, limiter).map_or(Ok(()), |address| limiter.count(address, now));
+        let address = limiter.visitors.address(request.headers(), peer);
+        let counted = address.map_or(Ok(()), |address| limiter.visitors.count(address, now));
         let partner = request.headers().get("x-cr-application").and_then(|value| value.to_str().ok()).map(str::trim);
         let counted =
             counted.and_then(|()| partner.map_or(Ok(()), |partner| limiter.count_partner(partner, peer, now)));
@@ -262,32 +186,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_allowed_and_then_the_pace() {
-        let limiter = Limiter::new(RateLimit { per_second: 2, burst: 3 }, RateLimit { per_second: 1, burst: 1 });
-        let address: IpAddr = "192.0.2.1".parse().expect("an address");
-        let other: IpAddr = "192.0.2.2".parse().expect("an address");
-        for _ in 0..3 {
-            assert_eq!(limiter.count(address, Time(0)), Ok(()));
-        }
-        assert_eq!(limiter.count(address, Time(0)), Err(1));
-        assert_eq!(limiter.count(other, Time(0)), Ok(()));
-        assert_eq!(limiter.count(address, Time(499)), Err(1));
-        assert_eq!(limiter.count(address, Time(500)), Ok(()));
-    }
-
-    #[test]
-    fn a_forwarded_address_counts_only_from_a_trusted_peer() {
-        let once = RateLimit { per_second: 1, burst: 1 };
-        let limiter = Limiter::new(once, once);
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", "10.0.0.1, 198.51.100.7, 192.0.2.9".parse().expect("a header"));
-        let peer: Option<IpAddr> = "192.0.2.1".parse().ok();
-        assert_eq!(visitor(&headers, peer, &limiter), peer);
-        *limiter.trusted.write().expect("a lock") = vec!["192.0.2.0/24".parse().expect("a network")];
-        assert_eq!(visitor(&headers, peer, &limiter), "198.51.100.7".parse().ok());
-    }
-
-    #[test]
     fn a_partner_is_counted_whatever_the_addresses_and_a_disabled_one_is_nobody() {
         let limiter = Limiter::new(RateLimit { per_second: 9, burst: 9 }, RateLimit { per_second: 1, burst: 2 });
         let mut partner = accounts::Account {
@@ -310,9 +208,9 @@ mod tests {
         // Whoever copies the id leaves the partner's own servers what is theirs.
         let server: IpAddr = "192.0.2.7".parse().expect("an address");
         assert_eq!(limiter.count_partner("shop", Some(server), Time(0)), Ok(()));
-        assert!(limiter.knows("shop") && limiter.trusts(server));
+        assert!(limiter.knows("shop") && limiter.visitors.trusts(server));
         partner.active = false;
         limiter.set_partners(&[partner], Time(0));
-        assert!(!limiter.knows("shop") && !limiter.trusts(server));
+        assert!(!limiter.knows("shop") && !limiter.visitors.trusts(server));
     }
 }

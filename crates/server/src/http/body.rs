@@ -1,6 +1,5 @@
 //! Parts of a request, with our own error where they are not what they should be: bodies and path segments.
 
-use super::App;
 use super::error::ApiError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -11,11 +10,11 @@ use axum::http::request::Parts;
 /// The bytes of a body that is not too large.
 pub struct Body(pub Bytes);
 
-impl FromRequest<App> for Body {
+impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Body, ApiError> {
-        Bytes::from_request(request, app).await.map(Body).map_err(|error: BytesRejection| {
+    async fn from_request(request: Request, state: &S) -> Result<Body, ApiError> {
+        Bytes::from_request(request, state).await.map(Body).map_err(|error: BytesRejection| {
             if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 let message = format!("the body is larger than {} bytes", super::BODY_LIMIT_BYTES);
                 return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", message);
@@ -28,11 +27,11 @@ impl FromRequest<App> for Body {
 /// The one variable segment of a path; one that is not text names nothing.
 pub struct Segment(pub String);
 
-impl FromRequestParts<App> for Segment {
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Segment, ApiError> {
-        Path::<String>::from_request_parts(parts, app)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Segment, ApiError> {
+        Path::<String>::from_request_parts(parts, state)
             .await
             .map(|Path(text)| Segment(text))
             .map_err(|_| ApiError::not_found())

@@ -8,10 +8,14 @@ pub mod body;
 pub mod convert;
 pub mod docs_page;
 pub mod error;
+pub mod gateway;
+pub mod handover;
 pub mod metrics;
 pub mod openapi;
+pub mod representation;
 pub mod serve;
 pub mod stream;
+pub mod visitors;
 
 pub mod health;
 pub mod pages;

@@ -3,7 +3,7 @@
 //! A stream in the ordinary stack costs 22 KiB; handed over it costs 3. The handler marks its response; here, after all
 //! layers have run, the head is rendered, the socket taken out of hyper's connection, and the rest dropped.
 
-use super::stream::{self, Framing, Handover, Stream};
+use super::handover::{self, Framing, Handover, Live};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -35,7 +35,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// What becomes of a connection whose response was a stream.
 struct Taken {
     head: Vec<u8>,
-    stream: Stream,
+    live: Live,
     framing: Framing,
 }
 
@@ -57,7 +57,7 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
                     if let Some((socket, taken)) = Box::pin(connection(socket, peer, router, stop.clone())).await {
                         // A fresh task: this one's size is that of the whole HTTP future.
                         let streaming = async move {
-                            stream::serve(socket, taken.head, taken.stream, taken.framing, stop).await;
+                            handover::serve(socket, taken.head, taken.live, taken.framing, stop).await;
                             drop(permit);
                         };
                         tokio::spawn(streaming);
@@ -136,13 +136,12 @@ async fn answer(
         }
     };
     let handover = response.extensions().get::<Handover>().cloned();
-    let Some(stream) =
-        handover.and_then(|handover| handover.0.lock().expect("nobody panics while handing over").take())
+    let Some(live) = handover.and_then(|handover| handover.0.lock().expect("nobody panics while handing over").take())
     else {
         return Ok(response);
     };
     let head = render_head(&response, framing);
-    if take.send(Taken { head, stream, framing }).await.is_ok() {
+    if take.send(Taken { head, live, framing }).await.is_ok() {
         std::future::pending::<()>().await;
     }
     Ok(response)

@@ -1,11 +1,12 @@
-//! Live orders over SSE (contract 4.5): one tail of the event log per process, one rendered payload per version, and a
-//! small task per open stream that owns its socket.
+//! Live orders over SSE (contract 4.5): one tail of the event log per process, and one rendered payload per version.
+//! `handover` writes them to the sockets.
 //!
 //! Events only wake; the payload is rendered from the order's row. States may coalesce, and never move back. Must never
 //! hold a history: a stream starts with one snapshot and shows newer versions only.
 
 use super::HttpSettings;
 use super::convert;
+use super::handover::{Chunk, Next};
 use crate::engine::Engine;
 use crate::store::{DbError, Tx, head, orders};
 use crate::vault::{OpenOrder, Vault, VaultError};
@@ -15,16 +16,8 @@ use domain::validate::Market;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// Between comment lines that show a quiet stream is alive.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// A comment line as a chunk.
-const PING: &[u8] = b"8\r\n: ping\n\n\r\n";
-/// A reader who takes longer than this for one message is dropped.
-const SLOW_READER: Duration = Duration::from_secs(10);
 /// How often the log is looked at when nothing wakes us: another process may have written.
 const SLOW_POLL: Duration = Duration::from_millis(500);
 const PAGE: i64 = 2_000;
@@ -35,8 +28,7 @@ const FORGET_EVERY: u32 = 64;
 pub struct Frame {
     /// The order's version, and what makes it greater than any before a restore (`orders::stream_id`).
     pub version: i64,
-    /// The whole SSE message as one chunk of HTTP/1.1.
-    chunk: Box<[u8]>,
+    chunk: Chunk,
     /// Nothing can change by itself any more: `stop` follows.
     pub over: bool,
 }
@@ -58,10 +50,6 @@ struct Watched {
     snapshot: Weak<Frame>,
 }
 
-/// What a handler gives away with its response: the connection then belongs to the stream's task.
-#[derive(Clone)]
-pub struct Handover(pub Arc<Mutex<Option<Stream>>>);
-
 /// One open stream.
 pub struct Stream {
     /// The snapshot, until it was looked at.
@@ -70,14 +58,6 @@ pub struct Stream {
     /// The version that the client has.
     known: i64,
     over: bool,
-}
-
-/// What a stream does next.
-pub enum Next {
-    Send(Arc<Frame>),
-    /// Nothing will change any more, and the client has it all.
-    Stop,
-    Wait,
 }
 
 impl Stream {
@@ -95,7 +75,7 @@ impl Stream {
         self.over = frame.over;
         if frame.version > self.known {
             self.known = frame.version;
-            Next::Send(frame)
+            Next::Send(frame.chunk.clone())
         } else if self.over {
             Next::Stop
         } else {
@@ -108,13 +88,6 @@ impl Stream {
     /// Ends when there may be something to send; false if nothing will come any more.
     pub async fn changed(&mut self) -> bool {
         self.changes.changed().await.is_ok()
-    }
-}
-
-impl Frame {
-    /// The SSE message.
-    pub fn message(&self) -> &[u8] {
-        &self.chunk[message_in(&self.chunk)]
     }
 }
 
@@ -251,125 +224,5 @@ fn frame(opened: &OpenOrder, version: i64, market: &Market, settings: &HttpSetti
     let answer = convert::order(opened, &market.catalogue, &market.rails, settings);
     let json = serde_json::to_string(&answer).expect("an order is JSON");
     let message = format!("id: {version}\ndata: {json}\n\n");
-    let chunk = chunk(message.as_bytes()).into_boxed_slice();
-    Frame { version, chunk, over: project::is_over(&opened.order) }
-}
-
-/// How the answer's body is delimited on this connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    Chunked,
-    /// HTTP/1.0: the body ends with the connection.
-    UntilClose,
-}
-
-/// Writes a stream to its socket until it is over, the reader leaves or is too slow, or the server stops.
-pub async fn serve(
-    mut socket: TcpStream,
-    head: Vec<u8>,
-    mut stream: Stream,
-    framing: Framing,
-    mut stop: watch::Receiver<bool>,
-) {
-    let framed = |chunk: &[u8]| -> std::ops::Range<usize> {
-        match framing {
-            Framing::Chunked => 0..chunk.len(),
-            Framing::UntilClose => message_in(chunk),
-        }
-    };
-    if write(&mut socket, &head).await.is_err() {
-        return;
-    }
-    drop(head);
-    loop {
-        match stream.what_next() {
-            Next::Send(frame) => {
-                if write(&mut socket, &frame.chunk[framed(&frame.chunk)]).await.is_err() {
-                    return;
-                }
-                continue;
-            }
-            Next::Stop => {
-                finish(&mut socket, framing).await;
-                return;
-            }
-            Next::Wait => {}
-        }
-        let beat = tokio::select! {
-            more = stream.changed() => if more { false } else { return },
-            () = tokio::time::sleep(HEARTBEAT) => true,
-            () = peer_left(&socket) => return,
-            _ = stop.changed() => return,
-        };
-        if beat && write(&mut socket, &PING[framed(PING)]).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// `stop` tells the client to close and never reconnect (contract 4.5).
-async fn finish(socket: &mut TcpStream, framing: Framing) {
-    let stop = chunk(b"event: stop\ndata: {}\n\n");
-    let end = match framing {
-        Framing::Chunked => [stop.as_slice(), b"0\r\n\r\n"].concat(),
-        Framing::UntilClose => stop[message_in(&stop)].to_vec(),
-    };
-    if write(socket, &end).await.is_ok() {
-        // The peer may have closed first; then there is nobody left to tell.
-        socket.shutdown().await.unwrap_or(());
-    }
-}
-
-async fn write(socket: &mut TcpStream, bytes: &[u8]) -> Result<(), ()> {
-    // A reader who keeps up takes it at once; no timer is set for him.
-    let written = socket.try_write(bytes).unwrap_or(0);
-    if written == bytes.len() {
-        return Ok(());
-    }
-    match tokio::time::timeout(SLOW_READER, socket.write_all(&bytes[written..])).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(()),
-    }
-}
-
-/// Reads only to notice that the peer went away; whatever it sends is dropped.
-async fn peer_left(socket: &TcpStream) {
-    let mut dropped = [0; 256];
-    loop {
-        if socket.ready(Interest::READABLE).await.is_err() {
-            return;
-        }
-        match socket.try_read(&mut dropped) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
-    }
-}
-
-/// A chunk of HTTP/1.1 (RFC 9112 section 7.1) around a message.
-fn chunk(message: &[u8]) -> Vec<u8> {
-    let mut chunk = format!("{:x}\r\n", message.len()).into_bytes();
-    chunk.reserve_exact(message.len() + 2);
-    chunk.extend_from_slice(message);
-    chunk.extend_from_slice(b"\r\n");
-    chunk
-}
-
-/// Where the message lies in its chunk.
-fn message_in(chunk: &[u8]) -> std::ops::Range<usize> {
-    let begin = chunk.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    begin..chunk.len() - 2
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chunk_holds_its_message_and_its_length() {
-        assert_eq!(chunk(b": ping\n\n"), PING);
-        assert_eq!(&PING[message_in(PING)], b": ping\n\n");
-    }
+    Frame { version, chunk: Chunk::new(message.as_bytes()), over: project::is_over(&opened.order) }
 }

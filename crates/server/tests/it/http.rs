@@ -186,6 +186,17 @@ impl Live {
         }
     }
 
+    /// The next message, with everything before it forgotten: for streams that are too long to keep.
+    pub async fn next_alone(&mut self) -> Option<Message> {
+        let message = self.next().await;
+        // The rest of its chunk, so that the body goes on with another.
+        while !self.raw.ends_with(b"\n\n\r\n") {
+            assert!(read_more(&mut self.socket, &mut self.raw).await, "the connection was closed in a chunk");
+        }
+        (self.raw, self.taken) = (Vec::new(), 0);
+        message
+    }
+
     /// Messages up to the one of that version.
     pub async fn until(&mut self, version: i64) -> Vec<Message> {
         let mut found = Vec::new();

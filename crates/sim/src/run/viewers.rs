@@ -6,7 +6,8 @@ use crate::check::{self, Broken, WORDS};
 use crate::shop::poll_once;
 use domain::ids::OrderId;
 use domain::project::{self, OrderState};
-use server::http::stream::{Frame, Next, Stream};
+use server::http::handover::{Chunk, Next};
+use server::http::stream::Stream;
 use server::store::orders;
 use std::task::Poll;
 
@@ -93,8 +94,9 @@ impl Run {
         let Some(mut stream) = viewer.stream.take() else { return Ok("nothing to read".to_owned()) };
         loop {
             match stream.what_next() {
-                Next::Send(frame) => viewer.take(&frame)?,
-                Next::Wait => break,
+                Next::Send(chunk) => viewer.take(&chunk)?,
+                // An order's stream ends with `stop` alone; what is passed on from elsewhere may end otherwise.
+                Next::Wait | Next::End | Next::Drop => break,
                 Next::Stop => {
                     let is_over = self.mirror.orders.get(&viewer.order).is_some_and(project::is_over);
                     if !is_over {
@@ -132,8 +134,8 @@ impl Run {
 
 impl Viewer {
     /// A message as the contract has it: `id`, one line of `data`, a blank line.
-    fn take(&mut self, frame: &Frame) -> Result<(), Broken> {
-        let text = String::from_utf8_lossy(frame.message());
+    fn take(&mut self, chunk: &Chunk) -> Result<(), Broken> {
+        let text = String::from_utf8_lossy(chunk.message());
         let parts = text.strip_prefix("id: ").and_then(|rest| rest.split_once("\ndata: "));
         let Some((id, data)) = parts else { return Err(format!("a message of order {} cannot be read", self.no)) };
         let id: i64 = id.parse().map_err(|_| format!("the id {id:?} is no number"))?;

@@ -9,19 +9,12 @@ mod tests;
 
 use super::catalogue::{Question, Refused, View};
 use super::reads::Asked;
-use crate::entropy::to_hex;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use crate::http::representation::Representation;
+use axum::http::{HeaderMap, HeaderValue, header};
 use domain::time::{Span, Time};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write;
 use std::sync::{Arc, RwLock};
-use tokio::sync::OnceCell;
 
 /// Bytes that all kept answers may take, their compressed forms included.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -31,10 +24,6 @@ const MOST_ANSWERS: usize = 2_000;
 const MOST_TEXTS: usize = 4_000;
 /// Longer requests are always read in full.
 const LONGEST_TEXT: usize = 1_024;
-/// Most that an answer takes beside its body and the compressed one: headers, question, entries.
-const OVERHEAD_BYTES: usize = 4 * 1024;
-/// Smaller bodies gain nothing from compression.
-const LEAST_COMPRESSED: usize = 1_024;
 /// How long an answer with prices is kept.
 const PRICED_LIFETIME: Span = Span::seconds(30);
 const CACHE_CONTROL: &str = "public, max-age=30";
@@ -64,16 +53,12 @@ struct Text {
     answer: Arc<Answer>,
 }
 
-/// One body with its headers, plain and compressed.
+/// One answer, and how long it may be given.
 pub struct Answer {
     made_at: Time,
     /// `None`: as long as its snapshot.
     lifetime: Option<Span>,
-    body: Bytes,
-    plain: HeaderMap,
-    compressed: HeaderMap,
-    /// Made when somebody first asks for it.
-    compressed_body: OnceCell<Bytes>,
+    pub form: Representation,
 }
 
 impl Answers {
@@ -156,12 +141,11 @@ impl Text {
 /// A price is made quicker than looked after, and so is an empty list.
 fn is_worth_keeping(question: &Question, answer: &Answer) -> bool {
     let is_priced_alone = matches!(question, Question::Price(_));
-    !is_priced_alone && *answer.body != *b"[]" && answer.cost() <= MOST_BYTES
+    !is_priced_alone && **answer.form.body() != *b"[]" && answer.cost() <= MOST_BYTES
 }
 
 impl Answer {
     fn new(body: Vec<u8>, question: &Question, now: Time) -> Answer {
-        let tag = entity_tag(&body);
         let (lifetime, vary) = match question {
             Question::PaymentVias | Question::Currencies | Question::Countries => (None, "Accept-Encoding"),
             Question::Brands { .. } | Question::Homepage { .. } => (None, "Accept-Encoding, X-Country-ISO-Code"),
@@ -169,16 +153,11 @@ impl Answer {
                 (Some(PRICED_LIFETIME), "Accept-Encoding, X-Cr-Application")
             }
         };
-        let mut plain = HeaderMap::new();
-        plain.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        plain.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL));
-        plain.insert(header::VARY, HeaderValue::from_static(vary));
-        plain.insert(header::ETAG, quoted(&tag));
-        let mut compressed = plain.clone();
-        compressed.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        // Other bytes need another strong tag (RFC 9110 section 8.8.3).
-        compressed.insert(header::ETAG, quoted(&format!("{tag}-gzip")));
-        Answer { made_at: now, lifetime, body: body.into(), plain, compressed, compressed_body: OnceCell::new() }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL));
+        headers.insert(header::VARY, HeaderValue::from_static(vary));
+        Answer { made_at: now, lifetime, form: Representation::new(body.into(), headers) }
     }
 
     /// Whether it may still be given. A clock that was set back counts as time that has passed.
@@ -188,110 +167,6 @@ impl Answer {
     }
 
     fn cost(&self) -> usize {
-        2 * self.body.len() + OVERHEAD_BYTES
+        self.form.most_bytes()
     }
-
-    /// The response to a request with these headers: 304 if the asker has it, else the body, compressed if that is
-    /// taken.
-    pub async fn response(&self, asked: &HeaderMap) -> Response {
-        if let Some(known) = already_known(asked, &[&self.plain, &self.compressed]) {
-            return not_modified(known);
-        }
-        if self.body.len() > LEAST_COMPRESSED
-            && accepts_gzip(asked)
-            && let Some(body) = self.compressed_body().await
-        {
-            return full(&self.compressed, body);
-        }
-        full(&self.plain, &self.body)
-    }
-
-    /// Made once, however many ask at the same time; `None` if it cannot be made.
-    async fn compressed_body(&self) -> Option<&Bytes> {
-        let make = || {
-            let body = self.body.clone();
-            async move {
-                // Milliseconds for a large body: not on a thread that serves sockets.
-                let packed = tokio::task::spawn_blocking(move || gzip(&body)).await.map_err(std::io::Error::other)?;
-                packed.map(Bytes::from)
-            }
-        };
-        match self.compressed_body.get_or_try_init(make).await {
-            Ok(body) => Some(body),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an answer could not be compressed");
-                None
-            }
-        }
-    }
-}
-
-/// A strong entity tag without its quotes: half of a SHA-256 is unique enough for what one address ever answers.
-pub(super) fn entity_tag(body: &[u8]) -> String {
-    let digest = Sha256::digest(body);
-    to_hex(&digest[..16])
-}
-
-/// An entity tag as a header.
-pub(super) fn quoted(tag: &str) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{tag}\"")).expect("hexadecimal digits are fit for a header")
-}
-
-/// The whole body under prepared headers.
-pub(super) fn full(headers: &HeaderMap, body: &Bytes) -> Response {
-    let mut response = Response::new(Body::from(body.clone()));
-    *response.headers_mut() = headers.clone();
-    response
-}
-
-/// 304 with the headers that a cache updates (RFC 9110 section 15.4.5).
-pub(super) fn not_modified(headers: &HeaderMap) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    for name in [header::CACHE_CONTROL, header::ETAG, header::VARY] {
-        if let Some(value) = headers.get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    response
-}
-
-/// The form whose entity tag `If-None-Match` names; tags are compared weakly (RFC 9110 section 13.1.2).
-pub(super) fn already_known<'a>(asked: &HeaderMap, forms: &[&'a HeaderMap]) -> Option<&'a HeaderMap> {
-    let lines = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
-    tags.find_map(|tag| {
-        let tag = tag.strip_prefix("W/").unwrap_or(tag);
-        let names = |form: &&&'a HeaderMap| tag == "*" || form.get(header::ETAG).is_some_and(|own| own == tag);
-        forms.iter().find(names).copied()
-    })
-}
-
-/// Whether `Accept-Encoding` takes gzip, by name or by `*`, and not with `q=0` (RFC 9110 section 12.5.3).
-fn accepts_gzip(asked: &HeaderMap) -> bool {
-    let lines = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    let mut any_coding = false;
-    for item in lines.flat_map(|line| line.split(',')) {
-        let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
-        let coding = coding.trim();
-        if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
-            return !is_zero(weight);
-        }
-        if coding == "*" {
-            any_coding = !is_zero(weight);
-        }
-    }
-    any_coding
-}
-
-/// `q=0`, `q=0.000`.
-fn is_zero(weight: &str) -> bool {
-    let value = weight.split_once('=').map(|(_, value)| value.trim());
-    value.is_some_and(|value| value.bytes().all(|digit| matches!(digit, b'0' | b'.')))
-}
-
-fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(6));
-    encoder.write_all(body)?;
-    encoder.finish()
 }

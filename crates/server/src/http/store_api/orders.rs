@@ -1,27 +1,28 @@
 //! Orders of the store API: dry run, create, poll, live stream, QR image (contract 3.8 to 3.12, 4.5).
 
 use super::super::App;
-use super::super::auth::{Caller, one_visitor};
+use super::super::auth::Caller;
 use super::super::body::{Body as RequestBody, Segment};
 use super::super::convert;
 use super::super::error::ApiError;
-use super::super::stream::Handover;
+use super::super::handover::{self, Live};
+use super::super::visitors::one_visitor;
 use crate::engine::{Lane, SubmitError};
 use crate::store::{DbError, claims};
 use crate::vault::{OpenOrder, Personal};
 use api::OrderBody;
+use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, body::Body};
 use domain::decide::{Command, Idempotency, Place, Refusal};
 use domain::event::Origin;
 use domain::ids::OrderId;
 use domain::validate::{self, Basket, Facts};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// `POST /v5/orders/validations`: what would be wrong with this order, and what it would cost. Creates nothing.
 pub async fn validate(
@@ -115,17 +116,7 @@ async fn stream(app: &App, method: &Method, id: &str, headers: &HeaderMap) -> Re
     let id = read_id(id)?;
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let stream = app.tail.subscribe(id, known.unwrap_or(0)).await?.ok_or_else(ApiError::not_found)?;
-    let head = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache, no-transform"),
-        (header::HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    let mut response = (StatusCode::OK, head, Body::empty()).into_response();
-    // The answer to HEAD has no body, and so no stream.
-    if method == Method::GET {
-        response.extensions_mut().insert(Handover(Arc::new(Mutex::new(Some(stream)))));
-    }
-    Ok(response)
+    Ok(handover::response(method, Live::Order(stream)))
 }
 
 /// Which of an order's QR images.

@@ -63,7 +63,7 @@ pub async fn available_countries(State(app): State<App>, request: Request) -> Re
 async fn respond(app: &App, endpoint: Endpoint, request: Request) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     let answer = find(app, endpoint, &parts)?;
-    Ok(answer.response(&parts.headers).await)
+    Ok(answer.form.response(&parts.headers).await)
 }
 
 fn find(app: &App, endpoint: Endpoint, parts: &Parts) -> Result<Arc<Answer>, ApiError> {

@@ -1,12 +1,10 @@
-//! What is kept and for how long, and the three forms in which an answer leaves: whole, compressed, not at all.
+//! What is kept and for how long, and with which headers it leaves.
 
 use super::super::catalogue::{PriceQuestion, ProductsQuestion, Terms};
 use super::super::reads::Endpoint;
 use super::super::testing::{self, NOW};
 use super::*;
 use crate::engine::Snapshot;
-use flate2::read::GzDecoder;
-use std::io::Read;
 
 const SECOND: Span = Span::seconds(1);
 
@@ -26,14 +24,6 @@ fn products(brand: &str) -> Question {
     let terms = Terms { coin: Some("USDC".to_owned()), ..Terms::default() };
     let (country, language) = ("US".to_owned(), "en".to_owned());
     Question::Products(ProductsQuestion { country, family: None, brand: Some(brand.to_owned()), language, terms })
-}
-
-fn headers(fields: &[(header::HeaderName, &str)]) -> HeaderMap {
-    fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).expect("a value"))).collect()
-}
-
-async fn bytes(response: Response) -> Bytes {
-    axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body in memory")
 }
 
 #[test]
@@ -114,7 +104,7 @@ fn what_is_quicker_made_anew_is_not_kept() {
 fn what_is_kept_has_an_end() {
     let answer = |bytes: usize| {
         let small = Answer::new(Vec::new(), &brands(), NOW);
-        Arc::new(Answer { body: vec![b' '; bytes].into(), ..small })
+        Arc::new(Answer { form: Representation::new(vec![b' '; bytes].into(), HeaderMap::new()), ..small })
     };
     let question = |number: usize| Question::Brands { country: number.to_string() };
     let mut kept = Kept::default();
@@ -143,74 +133,15 @@ fn what_is_kept_has_an_end() {
 async fn a_body_leaves_whole_with_its_headers() {
     let snapshot = testing::snapshot();
     let body = view(&snapshot, NOW).answer(&brands()).expect("an answer");
-    let answer = Answer::new(body.clone(), &brands(), NOW);
-    let response = answer.response(&HeaderMap::new()).await;
-    assert_eq!(response.status(), StatusCode::OK);
+    let whole = |answer: Answer| async move { answer.form.response(&HeaderMap::new()).await };
+    let response = whole(Answer::new(body.clone(), &brands(), NOW)).await;
     let head = response.headers().clone();
     assert_eq!(head[header::CONTENT_TYPE], "application/json");
     assert_eq!(head[header::CACHE_CONTROL], CACHE_CONTROL);
     assert_eq!(head[header::VARY], "Accept-Encoding, X-Country-ISO-Code");
-    assert!(head.get(header::CONTENT_ENCODING).is_none());
-    assert_eq!(bytes(response).await, body);
-    let tag = head[header::ETAG].to_str().expect("ASCII");
-    assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() == 34, "{tag}");
-    let same = Answer::new(body.clone(), &brands(), NOW + SECOND);
-    assert_eq!(same.plain[header::ETAG], head[header::ETAG], "the tag is that of the bytes");
-    let other = Answer::new([&body[..], b" "].concat(), &brands(), NOW);
-    assert_ne!(other.plain[header::ETAG], head[header::ETAG]);
-    let priced = Answer::new(body, &products("Steam"), NOW);
-    assert_eq!(priced.plain[header::VARY], "Accept-Encoding, X-Cr-Application");
-}
-
-#[tokio::test]
-async fn a_body_is_compressed_for_whoever_takes_it() {
-    let snapshot = testing::snapshot();
-    let body = view(&snapshot, NOW).answer(&brands()).expect("an answer");
-    assert!(body.len() > LEAST_COMPRESSED);
-    let answer = Answer::new(body.clone(), &brands(), NOW);
-    for accepted in ["gzip", "br, GZIP;q=0.5", "deflate, *", "x-gzip"] {
-        let response = answer.response(&headers(&[(header::ACCEPT_ENCODING, accepted)])).await;
-        assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip", "{accepted}");
-        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
-        assert_ne!(response.headers()[header::ETAG], answer.plain[header::ETAG]);
-        let packed = bytes(response).await;
-        assert!(packed.len() < body.len());
-        let mut unpacked = Vec::new();
-        GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).expect("gzip");
-        assert_eq!(unpacked, body);
-    }
-    for refused in ["", "br", "gzip;q=0", "gzip; q=0.000, *", "*;q=0", "identity"] {
-        let response = answer.response(&headers(&[(header::ACCEPT_ENCODING, refused)])).await;
-        assert!(response.headers().get(header::CONTENT_ENCODING).is_none(), "{refused}");
-    }
-    let small = Answer::new(b"{}".to_vec(), &brands(), NOW);
-    let response = small.response(&headers(&[(header::ACCEPT_ENCODING, "gzip")])).await;
-    assert!(response.headers().get(header::CONTENT_ENCODING).is_none(), "too small to gain");
-}
-
-#[tokio::test]
-async fn whoever_has_it_is_not_sent_it_again() {
-    let snapshot = testing::snapshot();
-    let body = view(&snapshot, NOW).answer(&brands()).expect("an answer");
-    let answer = Answer::new(body, &brands(), NOW);
-    let tag = answer.plain[header::ETAG].to_str().expect("ASCII").to_owned();
-    let packed_tag = answer.compressed[header::ETAG].to_str().expect("ASCII").to_owned();
-    let weak = format!("W/{tag}");
-    let among = format!("\"x\" , {tag}");
-    let (plain, packed) = (tag.as_str(), packed_tag.as_str());
-    for (known, named) in
-        [(plain, plain), (weak.as_str(), plain), (among.as_str(), plain), (packed, packed), ("*", plain)]
-    {
-        let response = answer.response(&headers(&[(header::IF_NONE_MATCH, known)])).await;
-        assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known}");
-        assert_eq!(response.headers()[header::ETAG], named);
-        assert!(
-            response.headers().contains_key(header::CACHE_CONTROL) && response.headers().contains_key(header::VARY)
-        );
-        assert!(bytes(response).await.is_empty());
-    }
-    for unknown in ["\"x\"", "", plain.trim_matches('"')] {
-        let response = answer.response(&headers(&[(header::IF_NONE_MATCH, unknown)])).await;
-        assert_eq!(response.status(), StatusCode::OK, "{unknown}");
-    }
+    assert_eq!(axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body in memory"), body);
+    let same = whole(Answer::new(body.clone(), &brands(), NOW + SECOND)).await;
+    assert_eq!(same.headers()[header::ETAG], head[header::ETAG], "the tag is that of the bytes");
+    let priced = whole(Answer::new(body, &products("Steam"), NOW)).await;
+    assert_eq!(priced.headers()[header::VARY], "Accept-Encoding, X-Cr-Application");
 }

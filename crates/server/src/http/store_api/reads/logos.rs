@@ -6,7 +6,7 @@
 use crate::entropy::from_base64url;
 use crate::http::App;
 use crate::http::error::ApiError;
-use crate::http::store_api::answers::{already_known, entity_tag, full, not_modified, quoted};
+use crate::http::representation::{already_known, entity_tag, full, not_modified, quoted};
 use crate::http::store_api::catalogue::sign_slug;
 use crate::logos::{LogoError, Source, Variant, parse_color, render, split_name};
 use crate::store::catalogue;

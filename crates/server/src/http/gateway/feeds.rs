@@ -1,0 +1,328 @@
+//! One stream of the shop per order, for all who watch it (contract 4.5).
+//!
+//! A feed reads the shop's stream and gives each of its viewers the same bytes, whole events at a time. Who comes later
+//! begins with the newest message. A feed ends with the shop's stream, or a moment after its last viewer has left; it
+//! never connects again by itself, because its viewers do. A customer with a token of his own has a feed of his own.
+
+use super::splitter::Splitter;
+use crate::http::error::ApiError;
+use crate::http::handover::{Chunk, Next};
+use api::sse::{DEFAULT_EVENT_NAME, Parser};
+use api::track::is_event_stream;
+use axum::http::{HeaderMap, StatusCode, header};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Notify, broadcast, watch};
+
+/// Reads of the shop's stream that a viewer may be behind; each holds whole events, one as a rule.
+const MOST_UNREAD: usize = 64;
+
+/// How long a feed waits, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the head of the shop's answer.
+    pub head: Duration,
+    /// For the rest of an event that has begun.
+    pub rest_of_event: Duration,
+    /// For another viewer, once the last one has left.
+    pub viewer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        let rest_of_event = Duration::from_secs(10);
+        Patience { head: api::client::CALL_TIMEOUT, rest_of_event, viewer: Duration::from_millis(500) }
+    }
+}
+
+/// The open feeds.
+pub struct Feeds {
+    client: api::Client,
+    patience: Patience,
+    /// Those that anybody may join, by order.
+    shared: Mutex<HashMap<String, Arc<Feed>>>,
+}
+
+/// One stream of the shop.
+struct Feed {
+    order_id: String,
+    state: Mutex<State>,
+    /// What the shop answered, once it has.
+    opened: watch::Sender<Option<Result<(), Refused>>>,
+    /// A viewer has left.
+    left: Notify,
+}
+
+struct State {
+    /// The last message of an order that went out: who comes later begins with it.
+    newest: Option<Chunk>,
+    /// `None` once the feed is over.
+    events: Option<broadcast::Sender<Chunk>>,
+}
+
+/// Why a viewer gets no stream: the status and text of contract 4.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    pub status: StatusCode,
+    pub error: &'static str,
+}
+
+const NO_CONNECTION: Refused =
+    Refused { status: StatusCode::BAD_GATEWAY, error: "Failed to connect to upstream stream" };
+
+impl Refused {
+    fn by_the_shop(status: StatusCode) -> Refused {
+        Refused { status, error: "Upstream returned an error" }
+    }
+}
+
+impl From<ApiError> for Refused {
+    /// An address that cannot be an order's is not asked for.
+    fn from(_: ApiError) -> Refused {
+        Refused { status: StatusCode::NOT_FOUND, error: "No such order" }
+    }
+}
+
+/// One who watches a feed.
+pub struct Viewer {
+    feed: Arc<Feed>,
+    events: broadcast::Receiver<Chunk>,
+    /// Taken out of `events`, or the message to begin with, and not yet sent.
+    waiting: Option<Chunk>,
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    OfFeed,
+    TooFarBehind,
+}
+
+impl Feeds {
+    pub fn new(client: api::Client, patience: Patience) -> Feeds {
+        Feeds { client, patience, shared: Mutex::default() }
+    }
+
+    /// How many are open that anybody may join.
+    pub fn open(&self) -> usize {
+        self.shared.lock().expect("nobody panics while registering").len()
+    }
+
+    /// Joins the order's feed; the first viewer's `headers` open it.
+    pub async fn open_shared(self: &Arc<Self>, order_id: &str, headers: HeaderMap) -> Result<Viewer, Refused> {
+        let viewer = {
+            let mut shared = self.shared.lock().expect("nobody panics while registering");
+            match shared.get(order_id).and_then(Feed::join) {
+                Some(viewer) => viewer,
+                None => {
+                    let (feed, viewer) = Feed::begin(order_id);
+                    shared.insert(order_id.to_owned(), feed.clone());
+                    tokio::spawn(self.clone().run(feed, headers));
+                    viewer
+                }
+            }
+        };
+        viewer.opened().await
+    }
+
+    /// A feed for one viewer, whose headers name him to the shop.
+    pub async fn open_own(self: &Arc<Self>, order_id: &str, headers: HeaderMap) -> Result<Viewer, Refused> {
+        let (feed, viewer) = Feed::begin(order_id);
+        tokio::spawn(self.clone().run(feed, headers));
+        viewer.opened().await
+    }
+
+    /// The life of a feed. However it ends, its viewers' streams end with it.
+    async fn run(self: Arc<Self>, feed: Arc<Feed>, headers: HeaderMap) {
+        let open = Open { feeds: self.clone(), feed };
+        let reading = async {
+            match self.connect(&open.feed.order_id, headers).await {
+                Ok(response) => {
+                    open.feed.opened.send_replace(Some(Ok(())));
+                    self.read(&open.feed, response).await;
+                }
+                Err(refused) => {
+                    open.feed.opened.send_replace(Some(Err(refused)));
+                }
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = self.deserted(&open.feed) => {}
+        }
+    }
+
+    /// The shop's stream, as soon as its head says that it is one.
+    async fn connect(&self, order_id: &str, headers: HeaderMap) -> Result<reqwest::Response, Refused> {
+        let opening = tokio::time::timeout(self.patience.head, self.client.open_stream(order_id, headers));
+        let response = match opening.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no stream from the shop");
+                return Err(NO_CONNECTION);
+            }
+            Err(_) => {
+                tracing::warn!("no stream from the shop: it did not answer in time");
+                return Err(NO_CONNECTION);
+            }
+        };
+        let status = response.status();
+        let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        let is_foreign = response.headers().contains_key(header::CONTENT_TYPE) && !is_event_stream(&response);
+        if status.is_success() && !has_no_body && !is_foreign {
+            return Ok(response);
+        }
+        tracing::warn!(status = status.as_u16(), "the shop's answer is no stream");
+        let is_error = status.is_client_error() || status.is_server_error();
+        Err(Refused::by_the_shop(if is_error { status } else { StatusCode::BAD_GATEWAY }))
+    }
+
+    /// Passes on what comes until the shop's stream ends or is no longer one.
+    async fn read(&self, feed: &Feed, mut response: reqwest::Response) {
+        let mut splitter = Splitter::default();
+        loop {
+            let piece = if splitter.is_midway() {
+                tokio::time::timeout(self.patience.rest_of_event, response.chunk()).await.unwrap_or(Ok(None))
+            } else {
+                response.chunk().await
+            };
+            let Ok(Some(bytes)) = piece else { break };
+            let Ok(events) = splitter.feed(&bytes) else {
+                tracing::warn!("the shop sent an event of more than 1 MiB; its stream was closed");
+                return;
+            };
+            if !events.is_empty() {
+                feed.publish(&events);
+            }
+        }
+        if splitter.is_midway() {
+            tracing::warn!("the shop's stream ended or stood still in the middle of an event");
+        }
+    }
+
+    /// Ends when nobody has watched for a moment; nobody can join the feed any more then.
+    async fn deserted(&self, feed: &Arc<Feed>) {
+        loop {
+            feed.left.notified().await;
+            tokio::time::sleep(self.patience.viewer).await;
+            // Joining takes the same lock.
+            let mut shared = self.shared.lock().expect("nobody panics while registering");
+            if !feed.is_watched() {
+                forget(&mut shared, feed);
+                return;
+            }
+        }
+    }
+}
+
+fn forget(shared: &mut HashMap<String, Arc<Feed>>, feed: &Arc<Feed>) {
+    if shared.get(&feed.order_id).is_some_and(|known| Arc::ptr_eq(known, feed)) {
+        shared.remove(&feed.order_id);
+    }
+}
+
+/// A feed whose task runs; dropped with the task.
+struct Open {
+    feeds: Arc<Feeds>,
+    feed: Arc<Feed>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        forget(&mut self.feeds.shared.lock().expect("nobody panics while registering"), &self.feed);
+        self.feed.state.lock().expect("nobody panics while publishing").events = None;
+        // Who still waits for an answer gets one.
+        self.feed
+            .opened
+            .send_if_modified(|opened| opened.is_none().then(|| *opened = Some(Err(NO_CONNECTION))).is_some());
+    }
+}
+
+impl Feed {
+    fn begin(order_id: &str) -> (Arc<Feed>, Viewer) {
+        let (sender, events) = broadcast::channel(MOST_UNREAD);
+        let state = Mutex::new(State { newest: None, events: Some(sender) });
+        let (opened, left) = (watch::Sender::new(None), Notify::new());
+        let feed = Arc::new(Feed { order_id: order_id.to_owned(), state, opened, left });
+        (feed.clone(), Viewer { feed, events, waiting: None, end: None })
+    }
+
+    /// Another viewer; none can join a feed that is over.
+    fn join(self: &Arc<Feed>) -> Option<Viewer> {
+        let state = self.state.lock().expect("nobody panics while publishing");
+        let events = state.events.as_ref()?.subscribe();
+        Some(Viewer { feed: self.clone(), events, waiting: state.newest.clone(), end: None })
+    }
+
+    fn is_watched(&self) -> bool {
+        let state = self.state.lock().expect("nobody panics while publishing");
+        state.events.as_ref().is_some_and(|events| events.receiver_count() > 0)
+    }
+
+    fn publish(&self, events: &[Vec<u8>]) {
+        let all = Chunk::new(&events.concat());
+        let newest = events.iter().rev().find(|event| is_message(event));
+        let newest = newest.map(|event| if events.len() == 1 { all.clone() } else { Chunk::new(event) });
+        let mut state = self.state.lock().expect("nobody panics while publishing");
+        if newest.is_some() {
+            state.newest = newest;
+        }
+        if let Some(sender) = &state.events {
+            // An error means that nobody watches: the next to come begins with the newest.
+            sender.send(all).unwrap_or(0);
+        }
+    }
+}
+
+/// Whether an event shows an order: not a comment, and not `stop`.
+fn is_message(event: &[u8]) -> bool {
+    let mut parser = Parser::new();
+    parser.feed(event);
+    matches!(parser.next_event(), Some(Ok(event)) if event.name == DEFAULT_EVENT_NAME)
+}
+
+impl Viewer {
+    /// Waits for the shop's answer.
+    async fn opened(self) -> Result<Viewer, Refused> {
+        let mut opened = self.feed.opened.subscribe();
+        let answer = opened.wait_for(Option::is_some).await.map_or(Some(Err(NO_CONNECTION)), |answer| *answer);
+        answer.unwrap_or(Err(NO_CONNECTION)).map(|()| self)
+    }
+
+    /// What is to be done now.
+    pub fn what_next(&mut self) -> Next {
+        if let Some(chunk) = self.waiting.take() {
+            return Next::Send(chunk);
+        }
+        match self.end {
+            Some(End::OfFeed) => return Next::End,
+            Some(End::TooFarBehind) => return Next::Drop,
+            None => {}
+        }
+        match self.events.try_recv() {
+            Ok(chunk) => Next::Send(chunk),
+            Err(TryRecvError::Empty) => Next::Wait,
+            Err(TryRecvError::Closed) => Next::End,
+            Err(TryRecvError::Lagged(_)) => Next::Drop,
+        }
+    }
+
+    /// Ends when there is something to do.
+    pub async fn changed(&mut self) -> bool {
+        match self.events.recv().await {
+            Ok(chunk) => self.waiting = Some(chunk),
+            Err(RecvError::Closed) => self.end = Some(End::OfFeed),
+            Err(RecvError::Lagged(_)) => self.end = Some(End::TooFarBehind),
+        }
+        true
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        // `events` is dropped right after; the feed looks a moment later.
+        self.feed.left.notify_one();
+    }
+}

@@ -1,0 +1,382 @@
+//! The calls beside the stream: reads that are kept, orders that never are, and who may call at all.
+
+use super::stub::{Front, PARTNER, Reply, Setting, Stub, answer, json};
+use super::{ID, has_line};
+use crate::harness::Shop;
+use crate::http::{get, request};
+use crate::raw;
+use api::OrderState;
+use axum::http::HeaderValue;
+use domain::time::Span;
+use server::http::visitors::RateLimit;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const BRANDS: &str = "/v2/brands?country_code=US";
+/// How the shop's answers hold unless a story says otherwise.
+const HALF_A_MINUTE: &str = "cache-control: public, max-age=30\r\netag: \"shop-1\"\r\n";
+
+fn brands(text: &str) -> Reply {
+    json("200 OK", HALF_A_MINUTE, &format!(r#"{{"all_brands":["{text}"]}}"#))
+}
+
+/// A shop that counts its brands: `n0`, `n1`, ..
+async fn counting_shop() -> Stub {
+    let count = AtomicUsize::new(0);
+    Stub::start(move |_| brands(&format!("n{}", count.fetch_add(1, Ordering::SeqCst)))).await
+}
+
+async fn text(front: &Front, path: &str) -> String {
+    let answer = get(&front.url, path).await;
+    assert_eq!(answer.head.status, 200, "{path}: {}", answer.text());
+    answer.text()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_goes_up_once_with_the_partner_and_is_kept() {
+    let shop = counting_shop().await;
+    let front = Front::start(&shop.url).await;
+    let asking: Vec<_> = (0..100)
+        .map(|_| {
+            let url = front.url.clone();
+            tokio::spawn(async move { get(&url, BRANDS).await })
+        })
+        .collect();
+    for asked in asking {
+        let answer = asked.await.expect("an answer");
+        assert_eq!((answer.head.status, answer.text().contains("n0")), (200, true));
+        assert_eq!(answer.head.header("cache-control"), Some("public, max-age=30"));
+        assert_eq!(answer.head.header("warning"), None);
+    }
+    let seen = shop.seen();
+    assert_eq!(seen.len(), 1, "a hundred asked, one question went up");
+    assert!(seen[0].starts_with(&format!("GET {BRANDS} HTTP/1.1")), "{}", seen[0]);
+    for line in [format!("x-cr-application: {PARTNER}"), "x-cr-version: 4.2.0".to_owned()] {
+        assert!(has_line(&seen[0], &line), "{}", seen[0]);
+    }
+    // Whoever has it is not sent it again; other questions and countries are others.
+    let tag = get(&front.url, BRANDS).await.head.header("etag").expect("a tag").to_owned();
+    let known = raw::request(&front.url, "GET", BRANDS, &[("if-none-match", &tag)], b"").await;
+    assert_eq!((known.status, known.body.is_empty(), known.header("etag")), (304, true, Some(tag.as_str())));
+    assert!(text(&front, "/v2/brands?country_code=DE").await.contains("n1"));
+    let abroad = raw::request(&front.url, "GET", BRANDS, &[("cf-ipcountry", "FR")], b"").await;
+    assert!(abroad.text().contains("n2"));
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_read_is_shown_while_the_shop_is_asked_again() {
+    let shop = counting_shop().await;
+    let front = Front::start(&shop.url).await;
+    assert!(text(&front, BRANDS).await.contains("n0"));
+    front.clock.advance(Span::seconds(29));
+    assert!(text(&front, BRANDS).await.contains("n0"));
+    assert_eq!(shop.seen().len(), 1);
+    front.clock.advance(Span::seconds(2));
+    let stale = get(&front.url, BRANDS).await;
+    assert!(stale.text().contains("n0"));
+    assert_eq!(stale.head.header("age"), Some("31"));
+    assert_eq!(stale.head.header("cache-status"), Some("kiosk-gateway; hit; ttl=-1"));
+    assert!(stale.head.header("warning").is_some_and(|warning| warning.starts_with("110 ")));
+    // Asked behind that answer, with the shop's own tag.
+    while !text(&front, BRANDS).await.contains("n1") {
+        tokio::task::yield_now().await;
+    }
+    let seen = shop.seen();
+    assert_eq!(seen.len(), 2);
+    assert!(has_line(&seen[1], "if-none-match: \"shop-1\""), "{}", seen[1]);
+    // Too old to be shown unasked.
+    front.clock.advance(Span::seconds(61));
+    assert!(text(&front, BRANDS).await.contains("n2"));
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_still_holds_is_not_sent_again_by_the_shop() {
+    let count = AtomicUsize::new(0);
+    let shop = Stub::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => brands("first"),
+        _ => answer("304 Not Modified", HALF_A_MINUTE, ""),
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    assert!(text(&front, BRANDS).await.contains("first"));
+    front.clock.advance(Span::seconds(61));
+    let renewed = get(&front.url, BRANDS).await;
+    assert!(renewed.text().contains("first"));
+    assert_eq!((renewed.head.header("age"), renewed.head.header("warning")), (Some("0"), None));
+    assert_eq!(shop.seen().len(), 2);
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_is_away_still_has_a_catalogue() {
+    let shop = counting_shop().await;
+    let front = Front::start(&shop.url).await;
+    let fresh = get(&front.url, BRANDS).await;
+    shop.die().await;
+    front.clock.advance(Span::hours(23));
+    for _ in 0..2 {
+        let stale = get(&front.url, BRANDS).await;
+        assert_eq!((stale.head.status, stale.text()), (200, fresh.text()));
+        assert!(stale.head.header("warning").is_some_and(|warning| warning.starts_with("110 ")));
+        assert_eq!(stale.head.header("age"), Some("82800"));
+    }
+    // What nobody had asked for, and what is older than a day, is not there.
+    front.clock.advance(Span::hours(2));
+    for path in ["/v2/homepage?country_code=US", BRANDS] {
+        let missing = raw::get(&front.url, path).await;
+        missing.assert_error(502, "UPSTREAM_UNREACHABLE", path);
+    }
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_shop_that_has_just_failed() {
+    let count = AtomicUsize::new(0);
+    let shop = Stub::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => brands("good"),
+        1 => Reply::Whole(String::new()),
+        _ => Reply::Silence,
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    for _ in 0..3 {
+        // A call to the shop may take ten seconds.
+        let shown = timeout(Duration::from_secs(5), text(&front, BRANDS)).await;
+        assert!(shown.expect("an answer at once").contains("good"));
+        if shop.seen().len() == 1 {
+            front.clock.advance(Span::hours(1));
+        }
+    }
+    shop.open_streams(1).await;
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_the_shop_do_not_push_out_what_is_kept_and_are_not_kept() {
+    let count = AtomicUsize::new(0);
+    let shop = Stub::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => json("400 Bad Request", "retry-after: 7\r\nset-cookie: a=b\r\n", r#"{"detail":"BAD_REQUEST"}"#),
+        1 => brands("good"),
+        2 => json("503 Service Unavailable", "", "{}"),
+        3 => answer("200 OK", "content-type: text/html\r\n", "<h1>Maintenance</h1>"),
+        _ => json("429 Too Many Requests", "", "{}"),
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    let refused = raw::get(&front.url, BRANDS).await;
+    assert_eq!((refused.status, refused.header("retry-after"), refused.header("set-cookie")), (400, Some("7"), None));
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+    assert!(text(&front, BRANDS).await.contains("good"));
+    for _ in 0..3 {
+        front.clock.advance(Span::minutes(10));
+        let stale = get(&front.url, BRANDS).await;
+        assert!(stale.head.status == 200 && stale.text().contains("good") && stale.head.header("warning").is_some());
+    }
+    assert_eq!(shop.seen().len(), 5);
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_shop_wants_kept_nowhere_and_what_a_customer_asks_goes_up_each_time() {
+    let shop = Stub::start(|path| {
+        let lifetime = if path.contains("homepage") { "cache-control: private\r\n" } else { HALF_A_MINUTE };
+        json("200 OK", lifetime, "{}")
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    for _ in 0..2 {
+        let private = get(&front.url, "/v2/homepage?country_code=US").await;
+        assert_eq!(private.head.header("cache-control"), Some("no-store"));
+    }
+    assert_eq!(shop.seen().len(), 2);
+    text(&front, BRANDS).await;
+    for _ in 0..2 {
+        let own = [("authorization", "Bearer customer-token")];
+        assert_eq!(raw::request(&front.url, "GET", BRANDS, &own, b"").await.header("cache-control"), Some("no-store"));
+    }
+    let seen = shop.seen();
+    assert_eq!(seen.len(), 5);
+    assert!(has_line(&seen[4], "authorization: Bearer customer-token"));
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_passed_on_in_the_visitors_name_and_never_kept() {
+    let shop = Stub::start(|path| match path {
+        "/v5/orders" => json("422 Unprocessable Entity", "", r#"{"detail":"OUT_OF_STOCK"}"#),
+        "/v3/qrs/3c0d9a52-6e41-4b7f-8a1d-5f2e7b90c411" => answer("200 OK", "content-type: image/png\r\n", "PNG"),
+        _ => json("200 OK", HALF_A_MINUTE, r#"{"order_state":"Done"}"#),
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    let headers = [
+        ("idempotency-key", "\"k-1\""),
+        ("user-agent", "Phone/9"),
+        ("authorization", "Bearer customer-token"),
+        ("cookie", "session=1"),
+    ];
+    let body = br#"{"user":{"email":"ann@example.com"},"odd":1.50}"#;
+    let refused = raw::request(&front.url, "POST", "/v5/orders", &headers, body).await;
+    assert_eq!((refused.status, refused.text().as_str()), (422, r#"{"detail":"OUT_OF_STOCK"}"#));
+    let sent = &shop.seen()[0];
+    assert!(sent.ends_with(std::str::from_utf8(body).expect("text")), "the body goes up as it is: {sent}");
+    for line in [
+        "idempotency-key: \"k-1\"",
+        "user-agent: Phone/9",
+        "authorization: Bearer customer-token",
+        "x-forwarded-for: 127.0.0.1",
+        "content-type: application/json",
+    ] {
+        assert!(has_line(sent, line), "{line} is missing in {sent}");
+    }
+    assert!(has_line(sent, &format!("x-cr-application: {PARTNER}")) && !sent.contains("cookie"), "{sent}");
+    let paths = [format!("/v5/orders/{ID}"), format!("/v3/orders/{ID}"), format!("/v3/qrs/{ID}?line=0")];
+    for path in &paths {
+        for _ in 0..2 {
+            let shown = raw::get(&front.url, path).await;
+            assert_eq!((shown.status, shown.header("cache-control")), (200, Some("no-store")), "{path}");
+            assert_eq!(shown.header("etag"), None, "{path}");
+        }
+    }
+    let lines: Vec<String> =
+        shop.seen()[1..].iter().filter_map(|seen| seen.lines().next().map(str::to_owned)).collect();
+    let expected: Vec<String> =
+        paths.iter().flat_map(|path| [path, path]).map(|path| format!("GET {path} HTTP/1.1")).collect();
+    assert_eq!(lines, expected);
+    shop.die().await;
+    let lost = raw::request(&front.url, "POST", "/v5/orders", &[], body).await;
+    lost.assert_error(502, "UPSTREAM_UNREACHABLE", "an order");
+    assert!(lost.text().contains("same Idempotency-Key"), "{}", lost.text());
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_listed_paths_go_up_and_ids_stay_in_their_place() {
+    let shop = Stub::start(|_| json("200 OK", "", "{}")).await;
+    let front = Front::start(&shop.url).await;
+    let long = "a".repeat(129);
+    for id in ["..%2f..%2fadmin", "%2e%2e", ".", "a%2fb", "a%00b", "a%0d%0ab", "a%3fb", "a%23b", "%ff", "a%5cb", &long]
+    {
+        for path in [
+            format!("/v5/orders/{id}"),
+            format!("/v5/orders/{id}/subscribe"),
+            format!("/api/orders/{id}/subscribe"),
+            format!("/v3/qrs/{id}"),
+            format!("/v2/search/{id}?q=a"),
+            format!("/logos/{id}"),
+        ] {
+            assert_eq!(raw::get(&front.url, &path).await.status, 404, "{path}");
+        }
+    }
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/v5/orders"),
+        ("GET", "/v6/partner/orders/1"),
+        ("POST", "/v6/partner/orders"),
+        ("DELETE", "/v5/orders/o-1"),
+        ("POST", "/v2/brands"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("POST", "/sandbox/orders/o-1/pay"),
+        ("GET", "/v5/orders/../../admin"),
+    ] {
+        raw::request(&front.url, method, path, &[], b"{}").await.assert_error(404, "NOT_FOUND", path);
+    }
+    assert_eq!(shop.seen(), [""; 0], "something went up");
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_and_what_they_send_are_bounded() {
+    let shop = Stub::start(|_| json("200 OK", "", "{}")).await;
+    let setting = Setting {
+        limit: RateLimit { per_second: 1, burst: 3 },
+        proxies: vec!["127.0.0.1/32".parse().expect("a network")],
+        ..Setting::default()
+    };
+    let front = Front::with(&shop.url, setting).await;
+    let call = |from: &'static str| {
+        let url = front.url.clone();
+        async move { raw::request(&url, "GET", BRANDS, &[("x-forwarded-for", from)], b"").await }
+    };
+    for _ in 0..3 {
+        assert_eq!(call("192.0.2.1").await.status, 200);
+    }
+    let refused = call("198.51.100.1, 192.0.2.1").await;
+    refused.assert_error(429, "TOO_MANY_REQUESTS", "a fourth call");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(call("192.0.2.2").await.status, 200, "another visitor");
+    assert!(has_line(&shop.seen()[0], "x-forwarded-for: 192.0.2.1"), "the proxy's word goes up");
+    front.clock.advance(Span::seconds(10));
+    let large = vec![b'x'; 256 * 1_024 + 1];
+    let refused = raw::request(&front.url, "POST", "/v5/orders", &[], &large).await;
+    refused.assert_error(413, "BODY_TOO_LARGE", "a large body");
+    let long = format!("{BRANDS}&q={}", "x".repeat(4_096));
+    raw::get(&front.url, &long).await.assert_error(414, "URI_TOO_LONG", "a long query");
+    assert_eq!(shop.seen().len(), 1);
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_may_call_only_if_they_are_named() {
+    let shop = Stub::start(|_| json("200 OK", "", "{}")).await;
+    let origins = vec![HeaderValue::from_static("https://partner.example")];
+    let front = Front::with(&shop.url, Setting { origins, ..Setting::default() }).await;
+    let closed = Front::start(&shop.url).await;
+    for (front, origin, allowed) in [
+        (&front, "https://partner.example", Some("https://partner.example")),
+        (&front, "https://other.example", None),
+        (&closed, "https://partner.example", None),
+    ] {
+        let asked = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "content-type, idempotency-key"),
+        ];
+        let preflight = raw::request(&front.url, "OPTIONS", "/v5/orders", &asked, b"").await;
+        assert_eq!(preflight.header("access-control-allow-origin"), allowed, "{origin}");
+        if allowed.is_some() {
+            assert_eq!(preflight.status, 200);
+            let headers = preflight.header("access-control-allow-headers").unwrap_or_default();
+            assert!(headers.contains("idempotency-key") && headers.contains("content-type"), "{headers}");
+        }
+        let answer = raw::request(&front.url, "GET", BRANDS, &[("origin", origin)], b"").await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, allowed), "{origin}");
+    }
+    assert!(shop.seen().iter().all(|request| request.starts_with("GET ")), "a preflight went up");
+    front.close().await;
+    closed.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_the_store_api_buys_through_the_gateway_as_it_does_without() {
+    let mut shop = Shop::open().await;
+    let front = Front::start(&shop.url).await;
+    let client = api::Client::new(&front.url, api::Identity::default()).expect("a client");
+    let direct = shop.client.brands("US", None).await.expect("an answer");
+    let through = client.brands("US", None).await.expect("an answer");
+    assert_eq!(serde_json::to_value(through).expect("JSON"), serde_json::to_value(direct).expect("JSON"));
+    let wanted = request("ann@example.com", &[("Airbnb", "100 USD", "ann@example.com")]);
+    let order = client.create_order(&wanted, Some("k-1")).await.expect("the order is taken");
+    let again = client.create_order(&wanted, Some("k-1")).await.expect("the same order");
+    assert_eq!(order.order_id, again.order_id);
+    let mut tracking = client.subscribe(&order.order_id);
+    let first = tracking.next().await.expect("a message").expect("an order");
+    assert_eq!(first.order_state, OrderState::WaitingForPayment);
+    crate::http::pay(&shop, &order, "{}").await;
+    shop.pump().await;
+    let mut last = first;
+    while let Some(next) = tracking.next().await {
+        last = next.expect("an order");
+    }
+    assert_eq!(last.order_state, OrderState::Done);
+    let shown = client.order(&order.order_id).await.expect("the order is shown");
+    assert!(shown.deliveries[0].deliverable.pin_code.is_some());
+    let partner = crate::http::row(&shop, &order).await.origin.partner;
+    assert_eq!(partner, Some(PARTNER.to_owned()));
+    front.close().await;
+    shop.close().await;
+}
