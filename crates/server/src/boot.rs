@@ -23,7 +23,6 @@ use domain::fulfil::Patience;
 use domain::time::Span;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -177,7 +176,7 @@ async fn open_doors(
     mut workers: JoinSet<()>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Running> {
-    let listener = TcpListener::bind(&config.server.listen)
+    let listener = crate::http::serve::listen(&config.server.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is another kiosk running there?", config.server.listen))?;
     let address = listener.local_addr()?;

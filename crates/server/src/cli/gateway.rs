@@ -9,7 +9,6 @@ use axum::http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 #[derive(clap::Args)]
@@ -59,7 +58,7 @@ pub async fn run(arguments: GatewayArgs) -> anyhow::Result<ExitCode> {
     let door = Door { visitors, clock: Arc::new(SystemClock), country_header: arguments.country_header };
     let gateway = Gateway::new(client, arguments.user_agent, door, Patience::default());
 
-    let listener = TcpListener::bind(&arguments.listen).await;
+    let listener = serve::listen(&arguments.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
     let (stop, stopping) = watch::channel(false);

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tower_service::Service;
@@ -32,11 +32,29 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Open requests get this long when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Connections that wait to be accepted; the kernel allows fewer. After a restart all viewers come back within a second.
+const WAITING: u32 = 20_000;
+
 /// What becomes of a connection whose response was a stream.
 struct Taken {
     head: Vec<u8>,
     live: Live,
     framing: Framing,
+}
+
+/// Listens on an address such as `127.0.0.1:8080`.
+pub async fn listen(address: &str) -> std::io::Result<TcpListener> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the address names no host and port");
+    for address in tokio::net::lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As soon as the last server on this port is gone.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(WAITING)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Serves until `stop` turns true, then lets open requests end.

@@ -4,9 +4,11 @@ use super::stub::{Front, Reply, Setting, Stub, snapshot, stream};
 use super::{ID, no_feeds, stream_path};
 use crate::http::{Live, PATIENCE, get};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,11 +84,14 @@ async fn after_a_restart_under_five_thousand_viewers_there_is_one_stream_per_ord
     rlimit::increase_nofile_limit(u64::MAX).expect("more files may be opened");
     let shop = Stub::start(|_| Reply::Open(stream(&snapshot(1)))).await;
     let front = Front::start(&shop.url).await;
+    // More at the same moment than the kernel queues for a listener would wait for its repetitions.
+    let turns = Arc::new(Semaphore::new(500));
     for round in 1..=2 {
         let mut opening = tokio::task::JoinSet::new();
         for viewer in 0..VIEWERS {
-            let url = front.url.clone();
+            let (url, turn) = (front.url.clone(), turns.clone());
             opening.spawn(async move {
+                let _turn = turn.acquire_owned().await.expect("turns are given for ever");
                 let mut live = Live::open(&url, &stream_path(&format!("order-{}", viewer % ORDERS)), "").await;
                 assert_eq!(live.next().await.and_then(|message| message.id), Some(1));
                 live

@@ -215,7 +215,7 @@ impl Front {
         let door = Door { visitors, clock: clock.clone(), country_header };
         let agent = HeaderValue::from_static("partner-site/1");
         let gateway = Gateway::new(client, agent, door, setting.patience);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = serve::listen("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let (stop, stopping) = watch::channel(false);
         let serving = tokio::spawn(serve::run(listener, router(gateway.clone(), &setting.origins), stopping));
