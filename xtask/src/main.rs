@@ -18,7 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
 tasks:
-  test               install what the tests need (PostgreSQL, Python) and run all of them
+  test               install what the tests need (PostgreSQL, Python, Node, Chromium) and run all of them
   fuzz [SECONDS]     look for input that a door cannot bear, for so long at each (60)
   bench [FIGURE..]   install what measuring needs (nginx, nchan, wrk, strace, PostgreSQL) and measure:
 ";

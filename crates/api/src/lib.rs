@@ -18,6 +18,8 @@ pub mod order;
 pub mod request;
 // One call per endpoint, with bounded answers and errors that say what to do.
 pub mod client;
+// Asking for one order again and again, for those who cannot hold a stream.
+pub mod poll;
 // Bytes in, server-sent events out.
 pub mod sse;
 // Calls of others that a gateway passes on.
@@ -39,6 +41,7 @@ pub use order::{
     Deliverable, Delivery, ErrorBody, Order, OrderState, OrderUser, PaymentState, Problem, Refund, Validation,
     ValidationSummary, delivery_state,
 };
+pub use poll::Polling;
 pub use request::{
     Acquisition, BodyDelivery, BodyError, OrderBody, OrderRequest, PaymentChoice, PaymentKind, RequestDelivery,
     RequestUser,

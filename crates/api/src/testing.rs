@@ -95,3 +95,15 @@ pub(crate) fn answer(status: &str, body: &str) -> String {
 pub(crate) fn stream(events: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nconnection: close\r\n\r\n{events}")
 }
+
+/// An order without lines, in that state.
+pub(crate) fn order_text(state: &str) -> String {
+    format!(
+        r#"{{"order_id":"o-1","order_state":"{state}","payment_state":"WalletCreated","created_at":"1790000000",
+            "coin":"USDC","network":"Base","coin_amount":"25.38","original_price":"25.38","sent_coin_amount":"0",
+            "payment_via":"USER_WALLET","payment_method":"USDC-BASE","payment_method_protocol":"ETHEREUM_LIKE",
+            "payment_id":"p-1","payment_value":21.5,"is_payment_processor_external":false,
+            "user":{{"email":"user@shop.example"}},"deliveries":[]}}"#
+    )
+    .replace('\n', "")
+}

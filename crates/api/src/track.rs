@@ -242,20 +242,9 @@ mod tests {
     use super::*;
     use crate::client::Identity;
     use crate::order::OrderState;
-    use crate::testing::{Scripted, answer, stream};
+    use crate::testing::{Scripted, answer, order_text, stream};
 
     const STOP: &str = "event: stop\ndata: {}\n\n";
-
-    fn order_text(state: &str) -> String {
-        format!(
-            r#"{{"order_id":"o-1","order_state":"{state}","payment_state":"WalletCreated","created_at":"1790000000",
-                "coin":"USDC","network":"Base","coin_amount":"25.38","original_price":"25.38","sent_coin_amount":"0",
-                "payment_via":"USER_WALLET","payment_method":"USDC-BASE","payment_method_protocol":"ETHEREUM_LIKE",
-                "payment_id":"p-1","payment_value":21.5,"is_payment_processor_external":false,
-                "user":{{"email":"user@shop.example"}},"deliveries":[]}}"#
-        )
-        .replace('\n', "")
-    }
 
     fn message(state: &str) -> String {
         format!("data: {}\n\n", order_text(state))

@@ -16,6 +16,7 @@ mod orders;
 mod payments;
 mod problems;
 mod rates;
+mod readme;
 mod snapshots;
 mod store;
 mod tidy;
