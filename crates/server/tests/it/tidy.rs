@@ -147,6 +147,7 @@ const BANS: &[Ban] = &[
     Ban {
         calls: &["println", "eprintln"],
         only_in: &[
+            "crates/api/examples/",
             "crates/server/src/cli/",
             "crates/server/src/main.rs",
             "crates/server/benches/",
