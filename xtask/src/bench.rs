@@ -20,6 +20,7 @@ mod wrk;
 
 mod orders;
 
+mod gateway;
 mod latency;
 mod reads;
 mod rest;
@@ -72,6 +73,12 @@ const GROUPS: &[Group] = &[
         what: "memory per open stream, time to the last of many watchers",
         needs: &[Tool::Nginx],
         measure: streams::measure,
+    },
+    Group {
+        name: "gateway",
+        what: "what the gateway adds to an event, and what a viewer of it weighs",
+        needs: &[Tool::Nginx],
+        measure: gateway::measure,
     },
     Group { name: "settle", what: "from the payment to the goods", needs: &[], measure: settle::measure },
 ];
@@ -129,7 +136,7 @@ mod tests {
 
     #[test]
     fn without_a_name_everything_but_the_build_is_measured() {
-        assert_eq!(names(&[]), ["orders", "postgres", "latency", "reads", "rest", "streams", "settle"]);
+        assert_eq!(names(&[]), ["orders", "postgres", "latency", "reads", "rest", "streams", "gateway", "settle"]);
         assert_eq!(names(&["settle", "reads"]), ["reads", "settle"]);
         assert!(names(&["build"]).is_empty());
     }

@@ -7,11 +7,11 @@ use super::nginx::Nginx;
 use super::programs::{Bench, Disk, Reading};
 use super::report::{Figure, Goal, Number, Peer, Report};
 
-const STREAMS: &str = "8000";
-const WATCHERS: &str = "1000";
+pub const STREAMS: &str = "8000";
+pub const WATCHERS: &str = "1000";
 /// Each time is the median of so many changes.
 const ROUNDS: &str = "9";
-const PEER: &str = "nginx with nchan";
+pub const PEER: &str = "nginx with nchan";
 
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     for (watching, words) in [("one", "all of one order"), ("each", "of an order each")] {
@@ -42,13 +42,13 @@ fn weigh_nchan(bench: &Bench, watching: &str) -> Result<Number> {
     per_stream(&reading.with_context(|| format!("nginx said: {}", nginx.server.last_words()))?)
 }
 
-fn weigh(bench: &Bench, address: &str, server: &str, processes: &str, watching: &str) -> Result<Reading> {
+pub fn weigh(bench: &Bench, address: &str, server: &str, processes: &str, watching: &str) -> Result<Reading> {
     let mut arguments = vec!["streams", "--address", address, "--server", server, "--pids", processes];
     arguments.extend(["--streams", STREAMS, "--watching", watching]);
     bench.load(&arguments)
 }
 
-fn per_stream(reading: &Reading) -> Result<Number> {
+pub fn per_stream(reading: &Reading) -> Result<Number> {
     let (before, after) = (reading.number("before_kib")?, reading.number("after_kib")?);
     Ok(Number::quotient(after.saturating_sub(before), reading.number("streams")?))
 }
@@ -58,12 +58,12 @@ fn per_stream(reading: &Reading) -> Result<Number> {
 fn fan_out(bench: &Bench, report: &mut Report) -> Result<()> {
     let shop = bench.shop("fanout")?;
     let server = shop.serve(bench, Disk::Real)?;
-    let one = publish(bench, &shop.address, "kiosk", "1", "0")?;
-    let many = publish(bench, &shop.address, "kiosk", WATCHERS, "0")?;
+    let one = publish(bench, &shop.address, "kiosk", "1", "0", &[])?;
+    let many = publish(bench, &shop.address, "kiosk", WATCHERS, "0", &[])?;
     let message_bytes = one.number("message_bytes")?.to_string();
     drop(server);
     let nginx = Nginx::start(bench, "nginx-fanout", &[])?;
-    let peer = publish(bench, &nginx.address, "nchan", WATCHERS, &message_bytes)?;
+    let peer = publish(bench, &nginx.address, "nchan", WATCHERS, &message_bytes, &[])?;
 
     let milliseconds = |reading: &Reading, name: &str| reading.number(name).map(Number::milliseconds);
     let alone = milliseconds(&one, "last_us")?;
@@ -84,8 +84,16 @@ fn fan_out(bench: &Bench, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn publish(bench: &Bench, address: &str, server: &str, watchers: &str, message_bytes: &str) -> Result<Reading> {
+pub fn publish(
+    bench: &Bench,
+    address: &str,
+    server: &str,
+    watchers: &str,
+    message_bytes: &str,
+    more: &[&str],
+) -> Result<Reading> {
     let mut arguments = vec!["fanout", "--address", address, "--server", server, "--watchers", watchers];
     arguments.extend(["--rounds", ROUNDS, "--message-bytes", message_bytes]);
+    arguments.extend(more);
     bench.load(&arguments)
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 /// Everybody waits before the change is made.
 const REST: Duration = Duration::from_millis(300);
 /// In every message of an order from the first one on that shows its money confirmed.
-const PAID: &str = "\"payment_state\":\"PaymentReceived\"";
+pub const PAID: &str = "\"payment_state\":\"PaymentReceived\"";
 
 #[derive(clap::Args)]
 pub struct FanoutArgs {
@@ -21,6 +21,9 @@ pub struct FanoutArgs {
     address: SocketAddr,
     #[arg(long)]
     server: Server,
+    /// Where orders are placed and paid, if not at that address: the shop behind a gateway.
+    #[arg(long)]
+    shop: Option<SocketAddr>,
     #[arg(long)]
     watchers: usize,
     /// How often; the answer is the median.
@@ -41,7 +44,7 @@ struct Change {
 
 pub async fn run(arguments: &FanoutArgs) -> anyhow::Result<Value> {
     ensure!(arguments.watchers > 0 && arguments.rounds > 0, "--watchers and --rounds must be 1 or more");
-    let mut connection = Connection::open(arguments.address).await?;
+    let mut connection = Connection::open(arguments.shop.unwrap_or(arguments.address)).await?;
     let (mut last_us, mut first_us, mut message_bytes) = (Vec::new(), Vec::new(), 0);
     for round in 0..arguments.rounds {
         let change = change(arguments, &mut connection, round).await?;

@@ -12,6 +12,7 @@ mod timing;
 // Over HTTP.
 mod create;
 mod fanout;
+mod passed;
 mod settle;
 mod streams;
 
@@ -52,6 +53,8 @@ enum Measurement {
     Streams(streams::StreamsArgs),
     /// Time a change until the last of many watchers has it.
     Fanout(fanout::FanoutArgs),
+    /// Time what a gateway adds to an event.
+    Passed(passed::PassedArgs),
     /// Time orders from their payment to their goods, one after the other.
     Settle(settle::SettleArgs),
 }
@@ -87,6 +90,7 @@ fn measure(measurement: &Measurement) -> anyhow::Result<Value> {
         Measurement::Disk(arguments) => disk::run(arguments),
         Measurement::Streams(arguments) => on_one_thread(streams::run(arguments)),
         Measurement::Fanout(arguments) => on_one_thread(fanout::run(arguments)),
+        Measurement::Passed(arguments) => on_one_thread(passed::run(arguments)),
         Measurement::Settle(arguments) => on_one_thread(settle::run(arguments)),
     }
 }

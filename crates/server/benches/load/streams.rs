@@ -42,6 +42,8 @@ pub enum Server {
 pub enum Watching {
     /// All the same order.
     One,
+    /// One of a hundred orders.
+    Hundred,
     /// An order each.
     Each,
 }
@@ -62,6 +64,7 @@ pub async fn run(arguments: &StreamsArgs) -> anyhow::Result<Value> {
 async fn paths(arguments: &StreamsArgs) -> anyhow::Result<Vec<String>> {
     let different = match arguments.watching {
         Watching::One => 1,
+        Watching::Hundred => 100.min(arguments.streams),
         Watching::Each => arguments.streams,
     };
     let names: Vec<String> = match arguments.server {
