@@ -97,6 +97,7 @@ fn fan_out(bench: &Bench, report: &mut Report) -> Result<()> {
     let server = shop.serve(bench, Disk::Real)?;
     let gateway = Gateway::start(bench, &shop.address, "fanout-gateway")?;
     let alone = streams::publish(bench, &shop.address, "kiosk", "1", "0", &[])?;
+    let at_the_shop = streams::publish(bench, &shop.address, "kiosk", streams::WATCHERS, "0", &[])?;
     let behind = ["--shop", shop.address.as_str()];
     let many = streams::publish(bench, &gateway.address, "kiosk", streams::WATCHERS, "0", &behind);
     let many = many.with_context(|| format!("the gateway said: {}", gateway.server.last_words()))?;
@@ -105,6 +106,13 @@ fn fan_out(bench: &Bench, report: &mut Report) -> Result<()> {
     let nginx = Nginx::start(bench, "nginx-passed-fanout", &[])?;
     let peer = streams::publish(bench, &nginx.address, "nchan", streams::WATCHERS, &message_bytes, &[])?;
     let milliseconds = |reading: &Reading| reading.number("last_us").map(Number::milliseconds);
+    report.add(Figure {
+        name: format!("added to the last of {} viewers of one order", streams::WATCHERS),
+        value: milliseconds(&many)?.minus(milliseconds(&at_the_shop)?),
+        unit: "ms",
+        peer: None,
+        goal: Goal::Below(Number::whole(5)),
+    });
     report.add(Figure {
         name: format!("change to the last of {} viewers of one order, through the gateway", streams::WATCHERS),
         value: milliseconds(&many)?.minus(milliseconds(&alone)?),
