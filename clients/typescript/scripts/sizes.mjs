@@ -8,6 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 
+// The bundler under tsdown, at the version that tsdown uses: they move together.
 import { rolldown } from 'rolldown';
 
 const STREAM_LIMIT_BYTES = 2_048;

@@ -43,6 +43,8 @@ export interface ClientOptions {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+  /** More headers of this call, such as the `X-Forwarded-For` of the visitor that a server calls for. Never the client's own. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface CreateOrderOptions extends CallOptions {
@@ -204,6 +206,7 @@ async function send(
     url: setup.base + path,
     // The content type only beside a body: on GET it would cost a browser a second request to ask for permission.
     headers: {
+      ...lowerCased(wanted.options?.headers ?? {}),
       ...setup.headers,
       accept: wanted.accept ?? 'application/json',
       ...('body' in body ? { 'content-type': 'application/json' } : {}),
@@ -271,6 +274,11 @@ function readBase(baseUrl: string): string | undefined {
   }
   const usable = /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && !/[?#]/.test(baseUrl);
   return usable ? url.href.replace(/\/+$/, '') : undefined;
+}
+
+/** Else a name in other letters would stand beside the client's own. */
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 function readPath({ segments, query }: Wanted): string | undefined {

@@ -38,6 +38,9 @@ export class FetchSource implements EventSourceLike {
 
   async #run(url: string, send: typeof fetch): Promise<void> {
     try {
+      // Nobody listens before the constructor has returned, and what throws at once must be heard too.
+      await undefined;
+      if (this.#closed) return;
       this.#listenForSilence();
       const response = await send(url, {
         headers: { accept: 'text/event-stream' },

@@ -57,6 +57,11 @@ export const httpErrorCodes = [
   'BUSY',
   'RATE_UNAVAILABLE',
   'NO_DEPOSIT_ADDRESS',
+  // Of a gateway in front of the store.
+  'URI_TOO_LONG',
+  'UPSTREAM_UNREACHABLE',
+  'UPSTREAM_TIMEOUT',
+  'UPSTREAM_ERROR',
 ] as const;
 
 export type OrderProblemCode = (typeof orderProblemCodes)[number];

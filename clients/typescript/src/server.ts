@@ -53,11 +53,14 @@ export function orderStreamProxy(options: OrderStreamProxyOptions): OrderStreamH
     if (!isOrderId(orderId)) return refusal(404, 'No such order');
     const upstream = await connect(options, request, orderId);
     if (upstream === undefined) return refusal(502, 'Failed to connect to upstream stream');
-    if (!upstream.ok || upstream.body === null || !mayBeEventStream(upstream)) {
-      // Else the connection to upstream stays taken until its body has been collected.
-      upstream.body?.cancel().catch(() => undefined);
-      return refusal(upstream.status >= 400 ? upstream.status : 502, 'Upstream returned an error');
+    const isStream = upstream.ok && upstream.body !== null && mayBeEventStream(upstream);
+    // Without it the connection to upstream stays taken until its body has been collected. Frameworks answer HEAD by GET.
+    if (!isStream || request.method === 'HEAD') upstream.body?.cancel().catch(() => undefined);
+    if (!isStream) {
+      const isError = upstream.status >= 400 && upstream.status <= 599;
+      return refusal(isError ? upstream.status : 502, 'Upstream returned an error');
     }
+    if (request.method === 'HEAD') return new Response(null, { status: 200, headers: STREAM_HEADERS });
     // The body itself: it is read no faster than the visitor reads, and ends upstream when the visitor goes.
     return new Response(upstream.body, { status: 200, headers: STREAM_HEADERS });
   };

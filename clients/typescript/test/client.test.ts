@@ -74,6 +74,14 @@ describe('what is sent', () => {
     expect(Object.fromEntries(anonymous.requests[0]?.headers ?? [])).toEqual({ accept: 'application/json' });
   });
 
+  test('a server names its visitor, and nobody replaces the identity', async () => {
+    const { client, requests } = storeThatAnswers('[]', {}, { partner: 'acme' });
+    await client.currencies({ headers: { 'X-Forwarded-For': '192.0.2.1', 'X-Cr-Application': 'other' } });
+    expect(Object.fromEntries(requests[0]?.headers ?? [])).toEqual({
+      accept: 'application/json', 'x-cr-application': 'acme', 'x-forwarded-for': '192.0.2.1',
+    });
+  });
+
   test('an order is JSON, and its amounts are strings', async () => {
     const { client, requests } = storeThatAnswers(JSON.stringify(orderBody()));
     await client.createOrder(ORDER);

@@ -70,6 +70,21 @@ test('a redirect is an error and not followed', async () => {
   expect(paths).toEqual(['/stream']);
 });
 
+test('a fetch that throws at once is a lost connection like any other', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const fetch = vi.fn(() => {
+    throw new Error('no fetch here');
+  });
+  const stop = subscribeToOrder(ORDER_ID, { baseUrl: 'https://shop.example', onOrder: () => undefined, fetch });
+  onTestFinished(stop);
+  for (const [calls, waitMs] of [[1, 1_000], [2, 2_000], [3, 4_000]] as const) {
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
+    expect(fetch).toHaveBeenCalledTimes(calls);
+    await vi.advanceTimersByTimeAsync(waitMs);
+  }
+});
+
 test('an order is followed over real sockets until the server says stop', async () => {
   const { reached, reach } = signpost();
   const requests: string[] = [];

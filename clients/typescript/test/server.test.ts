@@ -237,6 +237,11 @@ describe('an upstream that refuses', () => {
     await expectRefusal(await proxy(...visit()), 502, REFUSED);
   });
 
+  test('with a status that no response can have is a 502', async () => {
+    const odd = { status: 999, ok: false, body: null, headers: new Headers() } as Response;
+    await expectRefusal(await proxyTo('https://shop.example', { fetch: async () => odd })(...visit()), 502, REFUSED);
+  });
+
   test('with an endless body is let go of', async () => {
     const { reached, reach } = signpost();
     const proxy = await proxyOf((_request, response) => {
@@ -261,6 +266,17 @@ describe('a visitor who leaves', () => {
     await reader?.read();
     if (way === 'the request') controller.abort();
     else await reader?.cancel();
+    await reached;
+  });
+
+  test('with the head alone, as HEAD asks for, holds no stream upstream', async () => {
+    const { reached, reach } = signpost();
+    const proxy = await proxyOf((_request, response) => {
+      response.on('close', () => reach());
+      response.writeHead(200, STREAM).write('data: a\n\n');
+    });
+    const response = await proxy(...visit(ORDER_ID, { method: 'HEAD' }));
+    expect([response.status, response.headers.get('content-type'), response.body]).toEqual([200, 'text/event-stream', null]);
     await reached;
   });
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
@@ -64,12 +64,17 @@ pub enum ClientError {
     Setup { problem: String },
     /// The store refused, with a body that says why.
     #[error("the store refused with status {status}: {}", .body.code())]
-    Refused { status: u16, body: Box<ErrorBody> },
+    Refused {
+        status: u16,
+        body: Box<ErrorBody>,
+        /// `Retry-After`, if it is a count of seconds.
+        retry_after_s: Option<u32>,
+    },
     /// The store answered neither 2xx nor with a body that says why. Redirects are here too: they are not followed.
     #[error(
         "the store answered with status {status} and no reason; check the base URL, or try later if it is 429 or 5xx"
     )]
-    Status { status: u16 },
+    Status { status: u16, retry_after_s: Option<u32> },
     /// No answer, or only a part of one. An order may have been placed: ask again with the same idempotency key.
     #[error("the store could not be reached, or did not finish its answer in time; check the base URL and the network")]
     Transport(#[source] reqwest::Error),
@@ -85,6 +90,16 @@ pub enum ClientError {
     /// The answer is larger than [`MAX_ANSWER_BYTES`].
     #[error("the answer is larger than 8 MiB, which no answer of the contract is; check the base URL")]
     TooLarge,
+}
+
+impl ClientError {
+    /// After how many seconds the store asks to be called again.
+    pub fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::Refused { retry_after_s, .. } | Self::Status { retry_after_s, .. } => *retry_after_s,
+            Self::Setup { .. } | Self::Transport(_) | Self::Decode { .. } | Self::TooLarge => None,
+        }
+    }
 }
 
 /// The filters of [`Client::products`]. One of `family_name` and `brand_name` is needed. Contract, section 3.6.
@@ -289,9 +304,13 @@ impl Client {
             return Ok(body);
         }
         let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after_s = retry_after.and_then(|text| text.trim().parse().ok());
         match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(body) if !body.code().is_empty() => Err(ClientError::Refused { status, body: Box::new(body) }),
-            Ok(_) | Err(_) => Err(ClientError::Status { status }),
+            Ok(body) if !body.code().is_empty() => {
+                Err(ClientError::Refused { status, body: Box::new(body), retry_after_s })
+            }
+            Ok(_) | Err(_) => Err(ClientError::Status { status, retry_after_s }),
         }
     }
 }
@@ -339,6 +358,8 @@ fn headers(identity: &Identity) -> Result<HeaderMap, ClientError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, json.clone());
     headers.insert(CONTENT_TYPE, json);
+    // Nothing here unpacks; without this line, any coding would be welcome (RFC 9110 section 12.5.3).
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(application) = &identity.application {
         headers.insert(APPLICATION, header_value("application", application)?);
     }

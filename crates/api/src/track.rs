@@ -27,7 +27,7 @@ pub const FIRST_WAIT: Duration = Duration::from_millis(1_000);
 pub const LONGEST_WAIT: Duration = Duration::from_millis(30_000);
 
 /// The event that ends a stream for ever.
-const STOP_EVENT_NAME: &str = "stop";
+pub const STOP_EVENT_NAME: &str = "stop";
 
 /// How long to wait before each new connection: 1, 2, 4, 8, 16, 30, 30 s.
 #[derive(Clone, Debug, PartialEq, Eq)]

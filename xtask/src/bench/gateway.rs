@@ -31,8 +31,9 @@ impl Gateway {
         let upstream = format!("http://{shop}");
         let mut command: Vec<OsString> = words(&[bench.kiosk.as_os_str(), OsStr::new("gateway")]);
         let arguments = ["--upstream", &upstream, "--partner", "bench", "--listen", &address];
-        let limits = ["--calls-per-second", NO_LIMIT, "--calls-burst", NO_LIMIT];
-        command.extend(arguments.iter().chain(&limits).map(OsString::from));
+        let limits = ["--calls-per-second", "--calls-burst", "--shop-calls-per-second", "--shop-calls-burst"];
+        let limits = limits.iter().flat_map(|limit| [limit, NO_LIMIT]);
+        command.extend(arguments.into_iter().chain(limits).map(OsString::from));
         let server = Server::start(&command, &bench.folder().join(name))?;
         wait_for(&address, "/livez", &server)?;
         Ok(Self { address, server })

@@ -81,7 +81,7 @@ async fn an_order_is_posted_with_its_key_as_a_quoted_string() {
         r#"{"status":422,"detail":"OUT_OF_STOCK","message":"OUT_OF_STOCK","problems":[{"problem":"OUT_OF_STOCK"}]}"#;
     let (mut store, client) = store(vec![answer("422 Unprocessable Entity", refusal)]).await;
     let error = client.create_order(&some_order(), Some(r#"a"b\c"#)).await.expect_err("the store refuses");
-    let ClientError::Refused { status, body } = &error else { panic!("another error: {error:?}") };
+    let ClientError::Refused { status, body, .. } = &error else { panic!("another error: {error:?}") };
     assert_eq!((*status, body.code(), body.problems.len()), (422, "OUT_OF_STOCK", 1));
     let request = store.request();
     assert_eq!(request_line(&request), "POST /v5/orders HTTP/1.1");
@@ -107,7 +107,7 @@ async fn answers_without_a_reason_give_their_status() {
     let (_store, client) = store(answers).await;
     for expected in [302, 502, 400] {
         let error = client.currencies().await.expect_err("no answer is 2xx");
-        assert!(matches!(error, ClientError::Status { status } if status == expected), "{error:?}");
+        assert!(matches!(error, ClientError::Status { status, .. } if status == expected), "{error:?}");
     }
 }
 
@@ -141,6 +141,18 @@ async fn an_answer_cut_short_is_a_transport_error_without_the_address() {
     let error = client.order("3c0d9a52").await.expect_err("the answer is cut short");
     assert!(matches!(error, ClientError::Transport(_)), "{error:?}");
     assert!(!format!("{error:?}").contains("3c0d9a52"));
+}
+
+#[tokio::test]
+async fn an_error_says_when_to_come_back() {
+    let busy =
+        |body: &str| format!("HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\nconnection: close\r\n\r\n{body}");
+    let dated = busy("{}").replace("after: 7", "after: Fri, 20 Nov 2026 11:35:00 GMT");
+    let (_store, client) = store(vec![busy("{}"), busy(r#"{"detail":"TOO_MANY_REQUESTS"}"#), dated]).await;
+    for expected in [Some(7), Some(7), None] {
+        let error = client.order("o-1").await.expect_err("the store is busy");
+        assert_eq!(error.retry_after_s(), expected, "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 #[derive(clap::Args)]
@@ -37,12 +38,18 @@ pub struct GatewayArgs {
     /// The `User-Agent` of calls that are not one visitor's alone.
     #[arg(long, value_name = "TEXT", default_value = concat!("kiosk-gateway/", env!("CARGO_PKG_VERSION")))]
     user_agent: HeaderValue,
-    /// Calls of one visitor per second, in the long run.
+    /// Calls of one visitor per second, in the long run: many may sit behind one address.
     #[arg(long, value_name = "N", default_value_t = 100)]
     calls_per_second: u32,
     /// Calls that a visitor may make at once before that.
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     calls_burst: u32,
+    /// Of those, calls that go up to the shop and so count as yours there.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    shop_calls_per_second: u32,
+    /// The same at once.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    shop_calls_burst: u32,
 }
 
 /// Serves until it is told to stop.
@@ -51,15 +58,20 @@ pub async fn run(arguments: GatewayArgs) -> anyhow::Result<ExitCode> {
     rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
     let identity =
         api::Identity { application: Some(arguments.partner), version: Some(arguments.version), bearer: None };
-    let client = api::Client::new(&arguments.upstream, identity).context("--upstream or --partner cannot be used")?;
+    let client =
+        api::Client::new(&arguments.upstream, identity).context("--upstream, --partner or --version cannot be used")?;
     let limit = RateLimit { per_second: arguments.calls_per_second, burst: arguments.calls_burst };
-    let visitors = Visitors::new(limit);
+    let up = RateLimit { per_second: arguments.shop_calls_per_second, burst: arguments.shop_calls_burst };
+    let (visitors, goes_up) = (Visitors::new(limit), Visitors::new(up));
     visitors.trust(arguments.trust_proxy);
-    let door = Door { visitors, clock: Arc::new(SystemClock), country_header: arguments.country_header };
+    let (clock, country_header) = (Arc::new(SystemClock), arguments.country_header);
+    let door = Door { visitors, goes_up, clock, country_header, warned: AtomicBool::new(false) };
     let gateway = Gateway::new(client, arguments.user_agent, door, Patience::default());
 
     let listener = serve::listen(&arguments.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let listener = listener.with_context(|| {
+        format!("cannot listen on {}; is something else listening there? --listen chooses another", arguments.listen)
+    })?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
     let (stop, stopping) = watch::channel(false);
     let serving = tokio::spawn(serve::run(listener, router(gateway, &arguments.allow_origin), stopping));

@@ -324,7 +324,7 @@ async fn leave_one_code(shop: &mut Shop) {
 /// The code with which an order is refused.
 async fn refusal(shop: &Shop, wanted: &OrderRequest) -> (u16, String) {
     match shop.client.create_order(wanted, None).await {
-        Err(ClientError::Refused { status, body }) => (status, body.code().to_owned()),
+        Err(ClientError::Refused { status, body, .. }) => (status, body.code().to_owned()),
         other => panic!("the shop answered {other:?}"),
     }
 }

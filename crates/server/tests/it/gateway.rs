@@ -22,7 +22,7 @@ fn has_line(request: &str, line: &str) -> bool {
     request.lines().any(|known| known.eq_ignore_ascii_case(line))
 }
 
-/// Waits until nothing of an order's stream is left in the gateway.
+/// Waits until no stream to the shop is left in the gateway, nor anybody who holds one.
 async fn no_feeds(front: &Front) {
     let emptied = async {
         while front.gateway.open_feeds() > 0 {
@@ -35,7 +35,8 @@ async fn no_feeds(front: &Front) {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_paths_are_the_proxy_route_of_the_contract() {
     let shop = Stub::start(|_| Reply::Open(stream(&snapshot(1)))).await;
-    let front = Front::start(&shop.url).await;
+    let proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    let front = Front::with(&shop.url, Setting { proxies, ..Setting::default() }).await;
     for path in [stream_path(ID), format!("/api/orders/{ID}/subscribe")] {
         let mut live = Live::open(&front.url, &path, "CF-IPCountry: de\r\nX-Cr-Application: me\r\n").await;
         assert_eq!(live.head.status, 200, "{path}");
@@ -81,13 +82,15 @@ async fn what_is_no_stream_is_told_as_the_contract_says() {
         "elsewhere" => answer("302 Found", "location: /v5/orders/other/subscribe\r\n", ""),
         "empty" => Reply::Whole("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned()),
         "page" => answer("200 OK", "content-type: text/html\r\n", "<h1>Maintenance</h1>"),
+        "packed" => answer("200 OK", "content-type: text/event-stream\r\ncontent-encoding: gzip\r\n", "x"),
         "nonsense" => Reply::Whole("220 smtp.example ESMTP\r\n".to_owned()),
         _ => Reply::Silence,
     })
     .await;
+    let front = Front::start(&shop.url).await;
     let mut setting = Setting::default();
     setting.patience.head = Duration::from_millis(50);
-    let front = Front::with(&shop.url, setting).await;
+    let hasty = Front::with(&shop.url, setting).await;
     let (refused, cut) = ("Upstream returned an error", "Failed to connect to upstream stream");
     for (id, status, error) in [
         ("gone", 404, refused),
@@ -95,18 +98,30 @@ async fn what_is_no_stream_is_told_as_the_contract_says() {
         ("elsewhere", 502, refused),
         ("empty", 502, refused),
         ("page", 502, refused),
+        ("packed", 502, refused),
         ("nonsense", 502, cut),
         ("silent", 502, cut),
     ] {
+        let front = if id == "silent" { &hasty } else { &front };
         let answer = get(&front.url, &stream_path(id)).await;
         assert_eq!(answer.head.status, status, "{id}");
         assert_eq!(answer.json(), serde_json::json!({ "error": error }), "{id}");
     }
-    assert_eq!(shop.seen().len(), 7, "the redirect was not followed, nothing was asked twice");
+    assert_eq!(shop.seen().len(), 8, "the redirect was not followed, nothing was asked twice");
     shop.die().await;
     let answer = get(&front.url, &stream_path(ID)).await;
     assert_eq!((answer.head.status, answer.text()), (502, format!("{{\"error\":\"{cut}\"}}")));
     no_feeds(&front).await;
+    front.close().await;
+    hasty.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_pass_as_they_came() {
+    let sent = "\u{feff}: hello\r\n\r\nid: 1\r\ndata: {\"price\":\r\ndata: \"5 €\"}\r\n\r\nretry: 7\rdata: x\r\r";
+    let shop = Stub::start(move |_| Reply::Whole(stream(sent))).await;
+    let front = Front::start(&shop.url).await;
+    assert_eq!(get(&front.url, &stream_path(ID)).await.text(), sent);
     front.close().await;
 }
 
@@ -118,9 +133,11 @@ async fn viewers_of_one_order_share_one_stream_and_each_begins_with_the_newest()
     assert_eq!(first.next().await.and_then(|message| message.id), Some(1));
     shop.send(snapshot(2).as_bytes());
     assert_eq!(first.next().await.and_then(|message| message.id), Some(2));
-    // A comment and an event of another name are no state of the order.
-    shop.send(b": ping\n\nevent: note\ndata: {}\n\n");
-    assert_eq!(first.next().await.map(|message| message.event), Some("note".to_owned()));
+    // Comments, events of another name and messages that are no order are nothing to begin with.
+    shop.send(b": ping\n\nevent: note\ndata: {}\n\ndata: {}\n\ndata: ping\n\n");
+    for expected in ["note", "message", "message"] {
+        assert_eq!(first.next().await.map(|message| message.event), Some(expected.to_owned()));
+    }
     let mut second = Live::open(&front.url, &stream_path(ID), "").await;
     assert_eq!(second.next().await.and_then(|message| message.id), Some(2));
     shop.send([snapshot(3), STOP.to_owned()].concat().as_bytes());
@@ -129,7 +146,19 @@ async fn viewers_of_one_order_share_one_stream_and_each_begins_with_the_newest()
         assert_eq!(live.next().await, Some(Message::stop()));
     }
     assert_eq!(shop.seen().len(), 1);
-    // Another order is another stream, and so is a customer's own.
+    // The shop has said `stop` and leaves its connection open: nobody waits for more.
+    for live in [&mut first, &mut second] {
+        assert_eq!(live.rest().await, []);
+    }
+    no_feeds(&front).await;
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_with_a_token_has_a_stream_of_his_own() {
+    let shop = Stub::start(|_| Reply::Open(stream(&snapshot(1)))).await;
+    let front = Front::start(&shop.url).await;
+    let first = Live::open(&front.url, &stream_path(ID), "").await;
     let other = Live::open(&front.url, &stream_path("other"), "").await;
     let own = Live::open(&front.url, &stream_path(ID), "Authorization: Bearer customer-token\r\n").await;
     shop.open_streams(3).await;
@@ -138,7 +167,7 @@ async fn viewers_of_one_order_share_one_stream_and_each_begins_with_the_newest()
     assert!(!seen[1].to_lowercase().contains("authorization"), "{}", seen[1]);
     // The shop's end is everybody's end.
     shop.cut();
-    for mut live in [first, second, other, own] {
+    for mut live in [first, other, own] {
         live.rest().await;
     }
     no_feeds(&front).await;

@@ -186,6 +186,17 @@ impl Live {
         }
     }
 
+    /// The body so far, once it holds that word.
+    pub async fn text_until(&mut self, word: &str) -> String {
+        loop {
+            let text = String::from_utf8_lossy(&dechunked(&self.raw)).into_owned();
+            if text.contains(word) {
+                return text;
+            }
+            assert!(read_more(&mut self.socket, &mut self.raw).await, "the stream ended before {word:?}");
+        }
+    }
+
     /// The next message, with everything before it forgotten: for streams that are too long to keep.
     pub async fn next_alone(&mut self) -> Option<Message> {
         let message = self.next().await;

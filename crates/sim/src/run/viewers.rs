@@ -95,8 +95,8 @@ impl Run {
         loop {
             match stream.what_next() {
                 Next::Send(chunk) => viewer.take(&chunk)?,
-                // An order's stream ends with `stop` alone; what is passed on from elsewhere may end otherwise.
-                Next::Wait | Next::End | Next::Drop => break,
+                Next::Wait => break,
+                Next::End | Next::Drop => return Err(format!("the stream of order {} ended without stop", viewer.no)),
                 Next::Stop => {
                     let is_over = self.mirror.orders.get(&viewer.order).is_some_and(project::is_over);
                     if !is_over {

@@ -86,7 +86,7 @@ impl Failure {
         match self {
             Self::Call { error, retry_key } => {
                 let report = match error {
-                    ClientError::Refused { status, body } => FailureReport::of_refusal(*status, body),
+                    ClientError::Refused { status, body, .. } => FailureReport::of_refusal(*status, body),
                     other => FailureReport::of_call(other),
                 };
                 FailureReport { retry_key: retry_key.clone(), ..report }
@@ -112,7 +112,7 @@ impl Failure {
 fn may_have_happened(error: &ClientError) -> bool {
     match error {
         ClientError::Setup { .. } => false,
-        ClientError::Refused { status, .. } | ClientError::Status { status } => *status >= 500,
+        ClientError::Refused { status, .. } | ClientError::Status { status, .. } => *status >= 500,
         // Without a connection nothing was sent.
         ClientError::Transport(source) => !source.is_connect(),
         ClientError::Decode { .. } | ClientError::TooLarge => true,
@@ -177,7 +177,7 @@ impl FailureReport {
     fn of_call(error: &ClientError) -> Self {
         let message = with_causes(error);
         let (status, advice) = match error {
-            ClientError::Refused { status, .. } | ClientError::Status { status } => {
+            ClientError::Refused { status, .. } | ClientError::Status { status, .. } => {
                 (Some(*status), status_advice(*status))
             }
             ClientError::Setup { .. } => (None, "Correct the argument that the message names."),
@@ -255,7 +255,7 @@ mod tests {
 
     fn refusal(status: u16, body: Value) -> Failure {
         let body: ErrorBody = serde_json::from_value(body).expect("every field of an error body is optional");
-        Failure::from(ClientError::Refused { status, body: Box::new(body) })
+        Failure::from(ClientError::Refused { status, body: Box::new(body), retry_after_s: None })
     }
 
     #[test]
@@ -310,14 +310,15 @@ mod tests {
         };
         let refused = |status: u16| ClientError::Refused {
             status,
+            retry_after_s: None,
             body: Box::new(
                 serde_json::from_value(json!({"detail": "X"})).expect("every field of an error body is optional"),
             ),
         };
         assert!(!keeps_key(refused(422)));
         assert!(keeps_key(refused(500)));
-        assert!(!keeps_key(ClientError::Status { status: 404 }));
-        assert!(keeps_key(ClientError::Status { status: 502 }));
+        assert!(!keeps_key(ClientError::Status { status: 404, retry_after_s: None }));
+        assert!(keeps_key(ClientError::Status { status: 502, retry_after_s: None }));
         assert!(keeps_key(ClientError::TooLarge));
         assert!(!keeps_key(ClientError::Setup { problem: String::new() }));
         let text = Failure::of_purchase(ClientError::TooLarge, "key-1").report().text();
@@ -327,7 +328,7 @@ mod tests {
     #[test]
     fn what_is_not_a_refusal_ends_as_unreached() {
         let failures = [
-            Failure::from(ClientError::Status { status: 404 }),
+            Failure::from(ClientError::Status { status: 404, retry_after_s: None }),
             Failure::from(ClientError::TooLarge),
             Failure::Lost { reason: "x".to_owned() },
             Failure::Usage { problem: "x".to_owned() },

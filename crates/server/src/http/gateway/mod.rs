@@ -2,11 +2,12 @@
 //!
 //! It stands between a partner's visitors and a shop, this program or any other that speaks the store API. It adds the
 //! partner's id to what goes up, keeps what everybody may read, and holds one stream per order however many watch. Must
-//! never keep anything of an order, follow a redirect, show the partner's id, or let a path up that is not on this page.
-//! `cli/gateway.rs` starts it.
+//! never keep anything of an order once nobody watches it, and until then only its newest message, what a slow viewer has
+//! not read, and an event that has not ended. Must never follow a redirect, show the partner's id, or let a path up that
+//! is not on this page. `cli/gateway.rs` starts it.
 
-// Who calls, and what of it goes up.
-mod visitor;
+// A visitor's call, and what of it goes up.
+mod call;
 // Calls to the shop, and what of its answers comes down.
 mod upstream;
 // What everybody may read, kept and asked for again.
@@ -24,18 +25,18 @@ use super::visitors::Visitors;
 use crate::ports::Clock;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use std::net::SocketAddr;
+use call::Visitor;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tower_http::cors::CorsLayer;
 use upstream::Upstream;
 
-/// Largest request body, as in the shop.
-const BODY_LIMIT_BYTES: usize = super::BODY_LIMIT_BYTES;
 /// Longest query.
 const MOST_QUERY_BYTES: usize = 4 * 1024;
 /// How long a browser may remember what another origin's pages are allowed.
@@ -52,21 +53,46 @@ pub struct Gateway {
 
 /// What is known of visitors before they are let in.
 pub struct Door {
+    /// Counts every call.
     pub visitors: Visitors,
+    /// Counts the calls that go up to the shop: what is kept or shared costs it nothing.
+    pub goes_up: Visitors,
     pub clock: Arc<dyn Clock>,
     /// The header in which a proxy tells the visitor's country.
     pub country_header: HeaderName,
+    /// Somebody was told already that a proxy in front is not trusted.
+    pub warned: AtomicBool,
+}
+
+impl Door {
+    /// Counts a call that goes up.
+    fn count_up(&self, visitor: &Visitor) -> Result<(), u32> {
+        visitor.address.map_or(Ok(()), |address| self.goes_up.count(address, self.clock.now()))
+    }
+
+    /// An operator who has forgotten `--trust-proxy` would wonder why all his visitors are one.
+    fn warn_of_proxy(&self, headers: &HeaderMap, peer: IpAddr) {
+        let names_others = headers.contains_key("x-forwarded-for") && !self.visitors.trusts(peer.to_canonical());
+        if names_others && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a call names another visitor in X-Forwarded-For and is not believed; if that peer is your proxy, add \
+                 --trust-proxy with its address: without it all its visitors count as one"
+            );
+        }
+    }
 }
 
 impl Gateway {
     /// A gateway to the shop of that client, whose identity is the partner's.
     pub fn new(client: api::Client, user_agent: HeaderValue, door: Door, patience: feeds::Patience) -> Gateway {
-        let upstream = Upstream { client, user_agent };
+        let upstream = Upstream::new(client, user_agent);
         let feeds = Arc::new(feeds::Feeds::new(upstream.client.clone(), patience));
-        Gateway { upstream, feeds, kept: Arc::default(), door: Arc::new(door) }
+        let kept = Arc::new(reads::Kept::new(&door.country_header));
+        Gateway { upstream, feeds, kept, door: Arc::new(door) }
     }
 
-    /// How many streams are open to the shop.
+    /// How many streams to the shop are open or held.
     pub fn open_feeds(&self) -> usize {
         self.feeds.open()
     }
@@ -98,7 +124,7 @@ pub fn router(gateway: Gateway, origins: &[HeaderValue]) -> Router {
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_route)
         .layer(middleware::from_fn_with_state(gateway.clone(), guard))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES));
+        .layer(DefaultBodyLimit::max(super::BODY_LIMIT_BYTES));
     let routes = if origins.is_empty() { routes } else { routes.layer(allowances(origins)) };
     routes.with_state(gateway)
 }
@@ -125,6 +151,9 @@ async fn guard(State(gateway): State<Gateway>, request: Request, next: Next) -> 
     if request.uri().path() != "/livez" {
         let door = &gateway.door;
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        if let Some(peer) = peer {
+            door.warn_of_proxy(request.headers(), peer);
+        }
         let address = door.visitors.address(request.headers(), peer);
         if let Some(Err(seconds)) = address.map(|address| door.visitors.count(address, door.clock.now())) {
             return ApiError::too_many(seconds).into_response();

@@ -2,9 +2,9 @@
 //! proxy route of contract 4.5.
 
 use super::Gateway;
+use super::call::{Listed, Visitor};
 use super::feeds::Refused;
 use super::upstream::private;
-use super::visitor::{Listed, Visitor};
 use crate::http::body::Body as RequestBody;
 use crate::http::error::ApiError;
 use crate::http::handover::{self, Live};
@@ -26,6 +26,7 @@ pub async fn pass_on(
     asked: HeaderMap,
     RequestBody(body): RequestBody,
 ) -> Result<Response, ApiError> {
+    gateway.door.count_up(&visitor).map_err(ApiError::too_many)?;
     let mut headers = visitor.headers();
     let agent = visitor.user_agent.unwrap_or_else(|| gateway.upstream.user_agent.clone());
     headers.insert(header::USER_AGENT, agent);
@@ -33,10 +34,11 @@ pub async fn pass_on(
         headers.insert(IDEMPOTENCY_KEY, key.clone());
     }
     let posts = method == Method::POST;
+    let places = posts && listed.parts.len() == 2;
     let path = listed.parts.iter().map(String::as_str).collect();
     let call = PassOn { path, query: listed.query.as_deref(), headers, body: posts.then_some(body) };
     let answer = gateway.upstream.ask(call).await;
-    let answer = answer.map_err(|failure| if posts { failure.of_order() } else { failure.of_read() })?;
+    let answer = answer.map_err(|failure| if places { failure.of_order() } else { failure.of_read() })?;
     Ok(private(&answer))
 }
 
@@ -47,12 +49,17 @@ pub async fn subscribe(
     listed: Listed,
     visitor: Visitor,
 ) -> Result<Response, Refused> {
+    let is_shared = visitor.token.is_none();
+    if !(is_shared && gateway.feeds.has(listed.order_id())) {
+        gateway.door.count_up(&visitor).map_err(Refused::too_many)?;
+    }
     let mut headers = visitor.headers();
     headers.insert(header::USER_AGENT, gateway.upstream.user_agent.clone());
     headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
-    let viewer = match visitor.token {
-        Some(_) => gateway.feeds.open_own(listed.order_id(), headers).await?,
-        None => gateway.feeds.open_shared(listed.order_id(), headers).await?,
+    let viewer = if is_shared {
+        gateway.feeds.open_shared(listed.order_id(), headers).await?
+    } else {
+        gateway.feeds.open_own(listed.order_id(), headers).await?
     };
     let mut response = handover::response(&method, Live::PassedOn(viewer));
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));

@@ -5,8 +5,8 @@
 //! his answer kept. Must never keep what the shop wants kept nowhere, nor more than [`MOST_BYTES`].
 
 use super::Gateway;
+use super::call::{COUNTRY, Listed, Visitor};
 use super::upstream::{Failure, Upstream, headers_down, private};
-use super::visitor::{Listed, Visitor};
 use crate::http::error::ApiError;
 use crate::http::representation::Representation;
 use api::pass_on::{PassOn, PassedOn};
@@ -19,6 +19,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Bytes that all that is kept may take, compressed forms included.
@@ -34,6 +35,12 @@ const WHILE_ASKING: Span = Span::seconds(30);
 const WHILE_AWAY: Span = Span::seconds(24 * 3_600);
 /// After a failure nobody waits for the shop for so long, if there is something to show.
 const REST: Span = Span::seconds(2);
+/// And never longer than this.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// An answer that depends on one of these is one visitor's; all else that goes up is the same in every call, or part of the
+/// question.
+const OF_ONE_VISITOR: [&str; 2] = ["*", "x-forwarded-for"];
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -43,6 +50,8 @@ pub struct Kept {
     flights: Mutex<HashMap<Question, watch::Receiver<Option<Outcome>>>>,
     /// When the shop last failed to answer, in milliseconds.
     failed_at: AtomicI64,
+    /// What an answer depends on, for caches on its way.
+    vary: HeaderValue,
 }
 
 /// A path with its query, and the country that the shop may answer for.
@@ -55,11 +64,13 @@ struct Question {
 
 /// An answer that is kept.
 struct Answer {
-    form: Arc<Representation>,
-    /// The shop's own tag: it is asked with it whether the answer still holds.
-    tag: Option<HeaderValue>,
+    form: Representation,
+    /// What the shop sent with it.
+    told: HeaderMap,
     asked_at: Time,
     fresh_for: Span,
+    /// The shop does not forbid it.
+    shown_stale: bool,
 }
 
 /// Where an answer was when somebody asked for it.
@@ -82,13 +93,15 @@ enum Outcome {
 struct BySize;
 
 impl Weighter<Question, Arc<Answer>> for BySize {
-    fn weight(&self, _: &Question, answer: &Arc<Answer>) -> u64 {
-        answer.form.most_bytes() as u64
+    fn weight(&self, question: &Question, answer: &Arc<Answer>) -> u64 {
+        let asked = question.query.as_ref().map_or(0, String::len);
+        (answer.form.most_bytes() + asked) as u64
     }
 }
 
-impl Default for Kept {
-    fn default() -> Kept {
+impl Kept {
+    /// Answers depend on the country that a proxy tells in that header.
+    pub fn new(country_header: &HeaderName) -> Kept {
         let options = OptionsBuilder::new()
             .estimated_items_capacity(ANSWERS)
             .weight_capacity(MOST_BYTES)
@@ -97,7 +110,9 @@ impl Default for Kept {
             .build()
             .expect("every option is set");
         let answers = Cache::with_options(options, BySize, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Kept { answers, flights: Mutex::default(), failed_at: AtomicI64::new(i64::MIN) }
+        let own = if country_header == COUNTRY { String::new() } else { format!(", {country_header}") };
+        let vary = HeaderValue::try_from(format!("Accept-Encoding, X-Country-ISO-Code{own}")).expect("names are ASCII");
+        Kept { answers, flights: Mutex::default(), failed_at: AtomicI64::new(i64::MIN), vary }
     }
 }
 
@@ -108,76 +123,71 @@ pub async fn show(
     visitor: Visitor,
     asked: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let mut headers = visitor.headers();
-    headers.insert(header::USER_AGENT, gateway.upstream.user_agent.clone());
-    let is_own = visitor.token.is_some();
-    let question = Question { parts, query, country: visitor.country };
-    if is_own {
+    let question = Question { parts, query, country: visitor.country.clone() };
+    if visitor.token.is_some() {
+        gateway.door.count_up(&visitor).map_err(ApiError::too_many)?;
+        let mut headers = visitor.headers();
+        headers.insert(header::USER_AGENT, gateway.upstream.user_agent.clone());
         let answer = gateway.upstream.ask(question.call(headers)).await.map_err(Failure::of_read)?;
         return Ok(private(&answer));
     }
     let now = gateway.door.clock.now();
     let known = gateway.kept.answers.get(&question);
-    if let Some(answer) = &known {
-        let is_fresh = answer.is_fresh(now);
-        let is_soon_enough =
-            answer.left(now).0 > -WHILE_ASKING.0 || gateway.kept.rests(now) && answer.age(now) < WHILE_AWAY;
-        if !is_fresh && is_soon_enough {
-            gateway.set_out(&question, headers.clone(), known.clone());
-        }
-        if is_fresh || is_soon_enough {
-            return Ok(answer.response(&asked, now, How::Kept).await);
-        }
+    if let Some(answer) = known.as_ref().filter(|answer| answer.is_fresh(now)) {
+        return Ok(answer.response(&asked, now, How::Kept).await);
     }
-    let stale = known.clone().filter(|answer| answer.age(now) < WHILE_AWAY);
-    match gateway.fetch(question, headers, known).await {
-        Outcome::Answer(answer) => Ok(answer.response(&asked, gateway.door.clock.now(), How::Asked).await),
-        Outcome::Passed(answer) if is_final(answer.status) => Ok(private(&answer)),
-        Outcome::Passed(answer) => match stale {
-            Some(stale) => Ok(stale.response(&asked, now, How::Kept).await),
-            None => Ok(private(&answer)),
-        },
-        Outcome::Failed(failure) => match stale {
-            Some(stale) => Ok(stale.response(&asked, now, How::Kept).await),
-            None => Err(failure.of_read()),
-        },
+    let stale = known.clone().filter(|answer| answer.may_be_shown_stale(&question, now));
+    if let Some(stale) = stale.as_ref().filter(|stale| stale.left(now).0 > -WHILE_ASKING.0 || gateway.kept.rests(now)) {
+        gateway.set_out(&question, known.clone());
+        return Ok(stale.response(&asked, now, How::Kept).await);
     }
-}
-
-/// Nothing that is kept is a better answer.
-fn is_final(status: StatusCode) -> bool {
-    !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
+    gateway.door.count_up(&visitor).map_err(ApiError::too_many)?;
+    let flight = gateway.fetch(&question, known);
+    let outcome = match &stale {
+        // Nobody waits long for what may not come, if there is something to show.
+        Some(_) => tokio::time::timeout(PATIENCE, flight).await.unwrap_or(Outcome::Failed(Failure::TimedOut)),
+        None => flight.await,
+    };
+    match (outcome, stale) {
+        (Outcome::Answer(answer), _) => Ok(answer.response(&asked, gateway.door.clock.now(), How::Asked).await),
+        (Outcome::Passed(answer), _) if question.is_final(answer.status) => Ok(private(&answer)),
+        (Outcome::Passed(_) | Outcome::Failed(_), Some(stale)) => Ok(stale.response(&asked, now, How::Kept).await),
+        (Outcome::Passed(answer), None) => Ok(private(&answer)),
+        (Outcome::Failed(failure), None) => Err(failure.of_read()),
+    }
 }
 
 impl Gateway {
     /// Asks the shop, together with whoever asks the same at the same time.
-    async fn fetch(&self, question: Question, headers: HeaderMap, known: Option<Arc<Answer>>) -> Outcome {
-        let mut flight = self.set_out(&question, headers, known);
+    async fn fetch(&self, question: &Question, known: Option<Arc<Answer>>) -> Outcome {
+        let mut flight = self.set_out(question, known);
         let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         // No outcome: the task that asked is gone.
         outcome.unwrap_or(Outcome::Failed(Failure::Unreachable))
     }
 
-    /// The question on its way; it goes up once.
-    fn set_out(
-        &self,
-        question: &Question,
-        headers: HeaderMap,
-        known: Option<Arc<Answer>>,
-    ) -> watch::Receiver<Option<Outcome>> {
+    /// The question on its way; it goes up once, and in nobody's name, because the answer is everybody's.
+    fn set_out(&self, question: &Question, known: Option<Arc<Answer>>) -> watch::Receiver<Option<Outcome>> {
         let mut flights = self.kept.flights.lock().expect("nobody panics while setting out");
         if let Some(flight) = flights.get(question)
             && flight.has_changed().is_ok()
         {
             return flight.clone();
         }
+        // It may have landed since the caller looked: what is kept is kept before its flight is forgotten.
+        let now = self.door.clock.now();
+        if let Some(answer) = self.kept.answers.get(question).filter(|answer| answer.is_fresh(now)) {
+            return watch::channel(Some(Outcome::Answer(answer))).1;
+        }
         let (landing, flight) = watch::channel(None);
         flights.insert(question.clone(), flight.clone());
         let (gateway, question) = (self.clone(), question.clone());
         // A task of its own: who asked first may leave.
         tokio::spawn(async move {
-            let now = gateway.door.clock.now();
-            let outcome = gateway.kept.ask(&gateway.upstream, &question, headers, known, now).await;
+            let outcome = gateway.kept.ask(&gateway.upstream, &question, known, now).await;
+            if outcome.is_failure() {
+                gateway.kept.failed_at.store(gateway.door.clock.now().0, Ordering::Relaxed);
+            }
             gateway.kept.flights.lock().expect("nobody panics while setting out").remove(&question);
             landing.send_replace(Some(outcome));
         });
@@ -188,44 +198,42 @@ impl Gateway {
 impl Kept {
     /// Nobody should wait for the shop just now.
     fn rests(&self, now: Time) -> bool {
-        now.0.saturating_sub(self.failed_at.load(Ordering::Relaxed)) < REST.0
+        let since = now.0.saturating_sub(self.failed_at.load(Ordering::Relaxed));
+        // A clock that was set back ends the rest.
+        (0..REST.0).contains(&since)
     }
 
-    async fn ask(
-        &self,
-        upstream: &Upstream,
-        question: &Question,
-        mut headers: HeaderMap,
-        known: Option<Arc<Answer>>,
-        now: Time,
-    ) -> Outcome {
-        if let Some(tag) = known.as_ref().and_then(|known| known.tag.clone()) {
-            headers.insert(header::IF_NONE_MATCH, tag);
-        }
-        let answer = match upstream.ask(question.call(headers)).await {
+    async fn ask(&self, upstream: &Upstream, question: &Question, known: Option<Arc<Answer>>, now: Time) -> Outcome {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, upstream.user_agent.clone());
+        headers.extend(question.country.clone().map(|country| (COUNTRY, country)));
+        let known = known.and_then(|known| Some((known.told.get(header::ETAG).cloned()?, known)));
+        headers.extend(known.as_ref().map(|(tag, _)| (header::IF_NONE_MATCH, tag.clone())));
+        let mut answer = match upstream.ask(question.call(headers)).await {
             Ok(answer) => answer,
-            Err(failure) => {
-                self.failed_at.store(now.0, Ordering::Relaxed);
-                return Outcome::Failed(failure);
-            }
+            Err(failure) => return Outcome::Failed(failure),
         };
-        let kept = match known {
-            Some(known) if answer.status == StatusCode::NOT_MODIFIED => Some(known.renewed(&answer, now)),
-            _ if answer.status == StatusCode::OK => Answer::new(&answer, now),
-            _ => None,
-        };
-        if let Some(kept) = kept {
-            let kept = Arc::new(kept);
-            self.answers.insert(question.clone(), kept.clone());
-            return Outcome::Answer(kept);
-        }
         if answer.status == StatusCode::NOT_MODIFIED {
-            return Outcome::Failed(Failure::Foreign(None));
+            let Some((_, known)) = known else { return Outcome::Failed(Failure::Foreign(None)) };
+            answer = known.renewed(answer);
         }
-        if answer.status.is_server_error() {
-            self.failed_at.store(now.0, Ordering::Relaxed);
+        if answer.status != StatusCode::OK {
+            if question.is_final(answer.status) {
+                self.answers.remove(question);
+            }
+            return Outcome::Passed(Arc::new(answer));
         }
-        Outcome::Passed(Arc::new(answer))
+        match Answer::new(&answer, &self.vary, now) {
+            Some(kept) => {
+                let kept = Arc::new(kept);
+                self.answers.insert(question.clone(), kept.clone());
+                Outcome::Answer(kept)
+            }
+            None => {
+                self.answers.remove(question);
+                Outcome::Passed(Arc::new(answer))
+            }
+        }
     }
 }
 
@@ -234,24 +242,57 @@ impl Question {
         let path = self.parts.iter().map(String::as_str).collect();
         PassOn { path, query: self.query.as_deref(), headers, body: None }
     }
+
+    /// Whether the answer is a price and nothing else: it is worth nothing without a shop that sells for it.
+    fn is_price(&self) -> bool {
+        self.parts.first().is_some_and(|part| part == "v4")
+    }
+
+    /// Whether nothing that is kept is a better answer than one of this status. A shop that refuses to name a price
+    /// (contract 5.4, the rate is too old) is not overruled.
+    fn is_final(&self, status: StatusCode) -> bool {
+        self.is_price() || !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
+    }
+}
+
+impl Outcome {
+    /// Whether the shop is away, as far as this tells.
+    fn is_failure(&self) -> bool {
+        match self {
+            Outcome::Failed(Failure::Unreachable | Failure::TimedOut) => true,
+            Outcome::Failed(Failure::Foreign(status)) => status.is_some_and(|status| status.is_server_error()),
+            Outcome::Passed(answer) => answer.status.is_server_error(),
+            Outcome::Answer(_) | Outcome::Failed(Failure::Busy) => false,
+        }
+    }
 }
 
 impl Answer {
     /// `None` if the shop wants it kept nowhere, or by nobody but one visitor.
-    fn new(answer: &PassedOn, now: Time) -> Option<Answer> {
-        let fresh_for = freshness(&answer.headers)?;
+    fn new(answer: &PassedOn, vary: &HeaderValue, now: Time) -> Option<Answer> {
+        let (fresh_for, shown_stale) = freshness(&answer.headers)?;
         let mut headers = headers_down(answer);
         let lifetime = format!("public, max-age={}", fresh_for.0 / 1_000);
         headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(lifetime).expect("ASCII"));
-        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, X-Country-ISO-Code"));
-        let form = Arc::new(Representation::new(answer.body.clone(), headers));
-        Some(Answer { form, tag: answer.headers.get(header::ETAG).cloned(), asked_at: now, fresh_for })
+        headers.insert(header::VARY, vary.clone());
+        let form = Representation::new(answer.body.clone(), headers);
+        Some(Answer { form, told: answer.headers.clone(), asked_at: now, fresh_for, shown_stale })
     }
 
-    /// The shop said that it still holds.
-    fn renewed(&self, answer: &PassedOn, now: Time) -> Answer {
-        let fresh_for = freshness(&answer.headers).unwrap_or(Span(0));
-        Answer { form: self.form.clone(), tag: self.tag.clone(), asked_at: now, fresh_for }
+    /// The shop said that it still holds: the body with the headers of then, but where it says something new
+    /// (RFC 9111 section 3.2).
+    fn renewed(&self, answer: PassedOn) -> PassedOn {
+        let mut headers = self.told.clone();
+        for name in answer.headers.keys() {
+            headers.remove(name);
+        }
+        headers.extend(answer.headers);
+        PassedOn { status: StatusCode::OK, headers, body: self.form.body().clone() }
+    }
+
+    fn may_be_shown_stale(&self, question: &Question, now: Time) -> bool {
+        let longest = if question.is_price() { Span(self.fresh_for.0 + WHILE_ASKING.0) } else { WHILE_AWAY };
+        self.shown_stale && self.age(now) < longest
     }
 
     /// A clock that was set back makes nothing fresh for ever.
@@ -288,9 +329,12 @@ impl Answer {
     }
 }
 
-/// For how long the shop says that an answer is fresh, or the usual; `None` if it must not be kept.
-fn freshness(headers: &HeaderMap) -> Option<Span> {
-    let varies_by_all = headers.get(header::VARY).is_some_and(|value| value == "*");
+/// For how long the shop says that an answer is fresh, or the usual, and whether it may be shown after that; `None` if it must
+/// not be kept.
+fn freshness(headers: &HeaderMap) -> Option<(Span, bool)> {
+    let words = |value: &HeaderValue| value.to_str().map(str::to_ascii_lowercase).unwrap_or_else(|_| "*".to_owned());
+    let varied: Vec<String> = headers.get_all(header::VARY).iter().map(words).collect();
+    let is_of_one = varied.iter().flat_map(|line| line.split(',')).any(|name| OF_ONE_VISITOR.contains(&name.trim()));
     let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let directives: Vec<String> =
         lines.flat_map(|line| line.split(',')).map(|word| word.trim().to_ascii_lowercase()).collect();
@@ -298,7 +342,7 @@ fn freshness(headers: &HeaderMap) -> Option<Span> {
         let name = word.split('=').next().unwrap_or_default();
         matches!(name, "no-store" | "private" | "no-cache")
     };
-    if varies_by_all || directives.iter().any(is_kept_from_others) {
+    if is_of_one || directives.iter().any(is_kept_from_others) {
         return None;
     }
     let seconds = |name: &str| {
@@ -306,5 +350,6 @@ fn freshness(headers: &HeaderMap) -> Option<Span> {
         told.and_then(|text| text.trim_matches('"').parse::<u32>().ok())
     };
     let told = seconds("s-maxage").or_else(|| seconds("max-age")).map(|told| Span::seconds(i64::from(told)));
-    Some(told.map_or(USUAL_FRESHNESS, |told| told.min(MOST_FRESHNESS)))
+    let forbids_stale = directives.iter().any(|word| matches!(word.as_str(), "must-revalidate" | "proxy-revalidate"));
+    Some((told.map_or(USUAL_FRESHNESS, |told| told.min(MOST_FRESHNESS)), !forbids_stale))
 }

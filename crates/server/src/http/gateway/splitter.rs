@@ -10,11 +10,27 @@ use api::sse::MAX_EVENT_BYTES;
 pub struct Splitter {
     /// What came since the last event's end.
     rest: Vec<u8>,
-    /// `rest` is more than line ends.
-    has_text: bool,
-    line_has_text: bool,
+    /// A line of the event has come that is no comment.
+    has_field: bool,
+    /// One of them is data: without it an event is nothing to anybody.
+    has_data: bool,
+    line: Line,
     /// An LF that follows belongs to the CR before it.
     after_return: bool,
+}
+
+/// What the line holds that has not ended.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    #[default]
+    Empty,
+    Comment,
+    /// A field whose name may be `data`: so many bytes of it have come.
+    Data(usize),
+    /// Of `data`.
+    Value,
+    /// Another.
+    Field,
 }
 
 /// An event has more than [`MAX_EVENT_BYTES`].
@@ -22,39 +38,74 @@ pub struct Splitter {
 pub struct TooLarge;
 
 impl Splitter {
-    /// Takes the next bytes and answers with the events that they end. Empty lines that end nothing go with the event
-    /// after them.
+    /// Takes the next bytes and answers with the events that they end, and with comments that stand alone. Empty lines that
+    /// end nothing go with what they stand beside.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLarge> {
         let mut events: Vec<Vec<u8>> = Vec::new();
         let mut begin = 0;
         for (at, byte) in bytes.iter().enumerate() {
             let is_rest_of_line_end = std::mem::replace(&mut self.after_return, *byte == b'\r') && *byte == b'\n';
-            if is_rest_of_line_end {
+            let is_empty_line = matches!(byte, b'\n' | b'\r') && self.line == Line::Empty && !self.has_field;
+            if is_rest_of_line_end || is_empty_line {
+                // It says nothing, and goes with what came right before it.
                 if let (true, Some(event)) = (begin == at, events.last_mut()) {
                     event.push(*byte);
                     begin = at + 1;
                 }
                 continue;
             }
-            let ends_line = matches!(byte, b'\n' | b'\r');
-            if ends_line && !self.line_has_text && self.has_text {
+            if !matches!(byte, b'\n' | b'\r') {
+                self.line = self.line.with(*byte);
+                continue;
+            }
+            if self.end_line() {
                 let mut event = std::mem::take(&mut self.rest);
                 event.extend_from_slice(&bytes[begin..=at]);
                 events.push(event);
                 begin = at + 1;
-                self.has_text = false;
             }
-            self.line_has_text = !ends_line;
-            self.has_text |= !ends_line;
         }
         self.rest.extend_from_slice(&bytes[begin..]);
         let sizes = events.iter().map(Vec::len).chain([self.rest.len()]);
         if sizes.max() > Some(MAX_EVENT_BYTES) { Err(TooLarge) } else { Ok(events) }
     }
 
-    /// Whether an event has begun that has not ended.
+    /// Ends a line; true if what came so far is whole now.
+    fn end_line(&mut self) -> bool {
+        match std::mem::take(&mut self.line) {
+            Line::Empty => {
+                self.has_data = false;
+                std::mem::take(&mut self.has_field)
+            }
+            // A comment is whole by itself, unless it stands in an event: some servers send them without an empty line.
+            Line::Comment => !self.has_field,
+            line @ (Line::Data(_) | Line::Value | Line::Field) => {
+                self.has_field = true;
+                self.has_data |= line == Line::Value || line == Line::Data(DATA.len());
+                false
+            }
+        }
+    }
+
+    /// Whether an event has begun that says something, or a line, and has not ended.
     pub fn is_midway(&self) -> bool {
-        self.has_text
+        self.has_data || self.line != Line::Empty
+    }
+}
+
+const DATA: &[u8] = b"data";
+
+impl Line {
+    /// With one more byte that is no line end.
+    fn with(self, byte: u8) -> Line {
+        match self {
+            Line::Empty if byte == b':' => Line::Comment,
+            Line::Empty if byte == DATA[0] => Line::Data(1),
+            Line::Data(count) if DATA.get(count) == Some(&byte) => Line::Data(count + 1),
+            Line::Data(count) if count == DATA.len() && byte == b':' => Line::Value,
+            Line::Empty | Line::Data(_) => Line::Field,
+            Line::Comment | Line::Field | Line::Value => self,
+        }
     }
 }
 
@@ -79,8 +130,10 @@ mod tests {
             ("data: a\r\n\r\nb\r\n\r\n", vec!["data: a\r\n\r\n", "b\r\n\r\n", ""]),
             ("data: a\r\rb\r", vec!["data: a\r\r", "b\r"]),
             ("data: a\r\n\nb\n\r\n", vec!["data: a\r\n\n", "b\n\r\n", ""]),
-            ("\n\n\ndata: a\n\n\n", vec!["\n\n\ndata: a\n\n", "\n"]),
+            ("\n\n\ndata: a\n\n\n", vec!["\n\n\ndata: a\n\n\n", ""]),
             ("data: a\n", vec!["data: a\n"]),
+            (": ping\n:\r\ndata: a\n: in it\n\n", vec![": ping\n", ":\r\n", "data: a\n: in it\n\n", ""]),
+            ("retry: 3000\n: ping\n\ndata: a\n\n", vec!["retry: 3000\n: ping\n\n", "data: a\n\n", ""]),
         ] {
             assert_eq!(split(&[stream.as_bytes()]), parts, "{stream:?}");
         }
@@ -120,7 +173,20 @@ mod tests {
     #[test]
     fn only_an_event_that_has_begun_is_midway() {
         let mut splitter = Splitter::default();
-        for (bytes, is_midway) in [("", false), ("d", true), ("ata: a\r\n\r", false), ("\n", false), ("\n:", true)] {
+        for (bytes, is_midway) in [
+            ("", false),
+            ("d", true),
+            ("ata: a\r\n", true),
+            ("\r", false),
+            ("\n", false),
+            (":", true),
+            ("\n", false),
+            ("retry: 3000\nid: 7\n", false),
+            ("data", true),
+            ("\n", true),
+            ("\n", false),
+            ("dataset: 7\nevent: x\n", false),
+        ] {
             splitter.feed(bytes.as_bytes()).expect("no event is too large");
             assert_eq!(splitter.is_midway(), is_midway, "{bytes:?}");
         }

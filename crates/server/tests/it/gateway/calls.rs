@@ -3,7 +3,7 @@
 use super::stub::{Front, PARTNER, Reply, Setting, Stub, answer, json};
 use super::{ID, has_line};
 use crate::harness::Shop;
-use crate::http::{get, request};
+use crate::http::{Live, PATIENCE, get, request};
 use crate::raw;
 use api::OrderState;
 use axum::http::HeaderValue;
@@ -55,12 +55,16 @@ async fn a_read_goes_up_once_with_the_partner_and_is_kept() {
     for line in [format!("x-cr-application: {PARTNER}"), "x-cr-version: 4.2.0".to_owned()] {
         assert!(has_line(&seen[0], &line), "{}", seen[0]);
     }
+    assert!(!seen[0].contains("x-forwarded-for"), "the answer is everybody's, so nobody's name goes up: {}", seen[0]);
     // Whoever has it is not sent it again; other questions and countries are others.
     let tag = get(&front.url, BRANDS).await.head.header("etag").expect("a tag").to_owned();
     let known = raw::request(&front.url, "GET", BRANDS, &[("if-none-match", &tag)], b"").await;
     assert_eq!((known.status, known.body.is_empty(), known.header("etag")), (304, true, Some(tag.as_str())));
     assert!(text(&front, "/v2/brands?country_code=DE").await.contains("n1"));
-    let abroad = raw::request(&front.url, "GET", BRANDS, &[("cf-ipcountry", "FR")], b"").await;
+    // Nobody put a proxy in front: what only a proxy says is not believed, what a client may say is.
+    let claimed = raw::request(&front.url, "GET", BRANDS, &[("cf-ipcountry", "FR")], b"").await;
+    assert!(claimed.text().contains("n0"));
+    let abroad = raw::request(&front.url, "GET", BRANDS, &[("x-country-iso-code", "FR")], b"").await;
     assert!(abroad.text().contains("n2"));
     front.close().await;
 }
@@ -80,9 +84,12 @@ async fn a_stale_read_is_shown_while_the_shop_is_asked_again() {
     assert_eq!(stale.head.header("cache-status"), Some("kiosk-gateway; hit; ttl=-1"));
     assert!(stale.head.header("warning").is_some_and(|warning| warning.starts_with("110 ")));
     // Asked behind that answer, with the shop's own tag.
-    while !text(&front, BRANDS).await.contains("n1") {
-        tokio::task::yield_now().await;
-    }
+    let asked_again = async {
+        while !text(&front, BRANDS).await.contains("n1") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, asked_again).await.expect("the shop is asked again");
     let seen = shop.seen();
     assert_eq!(seen.len(), 2);
     assert!(has_line(&seen[1], "if-none-match: \"shop-1\""), "{}", seen[1]);
@@ -155,6 +162,79 @@ async fn nobody_waits_for_a_shop_that_has_just_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_long_for_a_shop_that_says_nothing() {
+    let count = AtomicUsize::new(0);
+    let shop = Stub::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => brands("good"),
+        _ => Reply::Silence,
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    assert!(text(&front, BRANDS).await.contains("good"));
+    for _ in 0..2 {
+        front.clock.advance(Span::hours(1));
+        let shown = timeout(Duration::from_secs(5), text(&front, BRANDS)).await;
+        assert!(shown.expect("an answer soon").contains("good"));
+    }
+    // The question of the first is still on its way: the second asked the same.
+    assert_eq!(shop.seen().len(), 2);
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_refuses_to_name_a_price_is_not_overruled() {
+    let count = AtomicUsize::new(0);
+    let shop = Stub::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => json("200 OK", HALF_A_MINUTE, r#"{"price":"10.15"}"#),
+        _ => json("503 Service Unavailable", "", r#"{"detail":"RATE_UNAVAILABLE"}"#),
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    let price = "/v4/products/price?brand_name=Airbnb&country_code=US&face_value=50&coin=USDC";
+    assert!(text(&front, price).await.contains("10.15"));
+    front.clock.advance(Span::minutes(10));
+    for _ in 0..2 {
+        let refused = raw::get(&front.url, price).await;
+        assert_eq!((refused.status, refused.json()["detail"].as_str()), (503, Some("RATE_UNAVAILABLE")));
+    }
+    shop.die().await;
+    raw::get(&front.url, price).await.assert_error(502, "UPSTREAM_UNREACHABLE", "a price of a shop that is away");
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_shop_says_of_keeping_holds_also_when_it_says_it_later() {
+    let count = AtomicUsize::new(0);
+    let shop = Stub::start(move |path| match (path, count.fetch_add(1, Ordering::SeqCst)) {
+        ("/v3/currencies", _) => json("200 OK", "cache-control: max-age=0, must-revalidate\r\n", "[]"),
+        (_, 0) => brands("first"),
+        (_, 1) => answer("304 Not Modified", "cache-control: max-age=5\r\n", ""),
+        (_, 2) => answer("304 Not Modified", "cache-control: private\r\n", ""),
+        _ => json("404 Not Found", "", r#"{"detail":"NOT_FOUND"}"#),
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    assert!(text(&front, BRANDS).await.contains("first"));
+    front.clock.advance(Span::minutes(10));
+    let renewed = get(&front.url, BRANDS).await;
+    assert_eq!(renewed.head.header("cache-control"), Some("public, max-age=5"));
+    front.clock.advance(Span::minutes(10));
+    let withdrawn = get(&front.url, BRANDS).await;
+    assert_eq!(withdrawn.head.header("cache-control"), Some("no-store"));
+    assert!(withdrawn.text().contains("first"), "it is still the answer of this once");
+    // It is kept no longer: the next answer is the shop's, whatever it is.
+    assert_eq!(get(&front.url, BRANDS).await.head.status, 404);
+    assert!(shop.seen().pop().is_some_and(|request| !request.contains("if-none-match")));
+    for _ in 0..2 {
+        assert_eq!(text(&front, "/v3/currencies").await, "[]");
+    }
+    assert_eq!(shop.seen().len(), 6);
+    shop.die().await;
+    assert_eq!(get(&front.url, "/v3/currencies").await.head.status, 502, "the shop forbids to show it stale");
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_of_the_shop_do_not_push_out_what_is_kept_and_are_not_kept() {
     let count = AtomicUsize::new(0);
     let shop = Stub::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
@@ -181,25 +261,28 @@ async fn errors_of_the_shop_do_not_push_out_what_is_kept_and_are_not_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_shop_wants_kept_nowhere_and_what_a_customer_asks_goes_up_each_time() {
-    let shop = Stub::start(|path| {
-        let lifetime = if path.contains("homepage") { "cache-control: private\r\n" } else { HALF_A_MINUTE };
-        json("200 OK", lifetime, "{}")
+    let shop = Stub::start(|path| match path {
+        "/v2/homepage?country_code=US" => json("200 OK", "cache-control: private\r\n", "{}"),
+        "/v2/homepage?country_code=DE" => json("200 OK", "vary: accept, x-forwarded-for\r\n", "{}"),
+        _ => json("200 OK", &format!("{HALF_A_MINUTE}x-ratelimit-remaining: 3\r\nset-cookie: a=b\r\n"), "{}"),
     })
     .await;
     let front = Front::start(&shop.url).await;
-    for _ in 0..2 {
-        let private = get(&front.url, "/v2/homepage?country_code=US").await;
+    for country in ["US", "US", "DE", "DE"] {
+        let private = get(&front.url, &format!("/v2/homepage?country_code={country}")).await;
         assert_eq!(private.head.header("cache-control"), Some("no-store"));
     }
-    assert_eq!(shop.seen().len(), 2);
-    text(&front, BRANDS).await;
+    assert_eq!(shop.seen().len(), 4);
+    // What one caller is told of his limits is not kept for others.
+    let kept = get(&front.url, BRANDS).await;
+    assert_eq!((kept.head.header("x-ratelimit-remaining"), kept.head.header("set-cookie")), (None, None));
     for _ in 0..2 {
         let own = [("authorization", "Bearer customer-token")];
         assert_eq!(raw::request(&front.url, "GET", BRANDS, &own, b"").await.header("cache-control"), Some("no-store"));
     }
     let seen = shop.seen();
-    assert_eq!(seen.len(), 5);
-    assert!(has_line(&seen[4], "authorization: Bearer customer-token"));
+    assert_eq!(seen.len(), 7);
+    assert!(has_line(&seen[6], "authorization: Bearer customer-token"));
     front.close().await;
 }
 
@@ -250,6 +333,77 @@ async fn orders_are_passed_on_in_the_visitors_name_and_never_kept() {
     let lost = raw::request(&front.url, "POST", "/v5/orders", &[], body).await;
     lost.assert_error(502, "UPSTREAM_UNREACHABLE", "an order");
     assert!(lost.text().contains("same Idempotency-Key"), "{}", lost.text());
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_answer_of_the_store_api_does_not_come_down() {
+    let shop = Stub::start(|path| match path.split('/').nth(3).unwrap_or_default() {
+        "moved" => answer("302 Found", "location: /v5/orders/other\r\n", ""),
+        "page" => answer("200 OK", "content-type: text/html\r\n", "<h1>Maintenance</h1>"),
+        "blocked" => answer("403 Forbidden", "content-type: text/html\r\n", "<h1>Blocked</h1>"),
+        "unasked" => answer("304 Not Modified", "", ""),
+        "empty" => Reply::Whole("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned()),
+        "packed" => json("200 OK", "content-encoding: gzip\r\n", "{}"),
+        "large" => json("200 OK", "", &format!("\"{}\"", "x".repeat(8 * 1_048_576))),
+        "nonsense" => Reply::Whole("220 smtp.example ESMTP\r\n".to_owned()),
+        other => json("200 OK", &format!("x-cr-application: {PARTNER}\r\nserver: shop\r\n"), &format!("\"{other}\"")),
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    // An order and a read: `/v5/orders/{id}` and `/v2/search/{country_code}` have it at the same place.
+    for path in ["/v5/orders", "/v2/search"] {
+        for (id, status, code) in [
+            ("moved", 502, "UPSTREAM_ERROR"),
+            ("page", 502, "UPSTREAM_ERROR"),
+            ("blocked", 403, "UPSTREAM_ERROR"),
+            ("unasked", 502, "UPSTREAM_ERROR"),
+            ("empty", 502, "UPSTREAM_ERROR"),
+            ("packed", 502, "UPSTREAM_ERROR"),
+            ("large", 502, "UPSTREAM_ERROR"),
+            ("nonsense", 502, "UPSTREAM_UNREACHABLE"),
+        ] {
+            let refused = raw::get(&front.url, &format!("{path}/{id}")).await;
+            refused.assert_error(status, code, &format!("{path}/{id}"));
+            assert!(!refused.text().contains("h1"), "{path}/{id}");
+        }
+        let well = raw::get(&front.url, &format!("{path}/well")).await;
+        assert_eq!(well.text(), "\"well\"");
+        let all = format!("{:?}", well.headers);
+        assert!(!all.contains(PARTNER) && !all.contains("server"), "only listed headers come down: {all}");
+    }
+    assert!(shop.seen().iter().all(|request| has_line(request, "accept-encoding: identity")));
+    assert_eq!(shop.seen().len(), 18, "a redirect was followed, or something asked twice");
+    // Only a call that places an order may have placed one.
+    let validated = raw::request(&front.url, "POST", "/v5/orders/validations", &[], b"{}").await;
+    assert_eq!(validated.status, 200);
+    shop.die().await;
+    let lost = raw::request(&front.url, "POST", "/v5/orders/validations", &[], b"{}").await;
+    lost.assert_error(502, "UPSTREAM_UNREACHABLE", "a dry run");
+    assert!(!lost.text().contains("placed"), "{}", lost.text());
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_go_up_are_counted_apart() {
+    let shop = Stub::start(|path| match path.ends_with("subscribe") {
+        true => Reply::Open(super::stub::stream(&super::stub::snapshot(1))),
+        false => json("200 OK", HALF_A_MINUTE, "{}"),
+    })
+    .await;
+    let up = RateLimit { per_second: 1, burst: 3 };
+    let front = Front::with(&shop.url, Setting { up, ..Setting::default() }).await;
+    let mut watching = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(get(&front.url, BRANDS).await.head.status, 200, "what is kept costs the shop nothing");
+        watching.push(Live::open(&front.url, &super::stream_path(ID), "").await);
+    }
+    assert!(watching.iter().all(|live| live.head.status == 200), "what is shared costs the shop nothing");
+    assert_eq!(get(&front.url, &format!("/v5/orders/{ID}")).await.head.status, 200);
+    raw::get(&front.url, &format!("/v5/orders/{ID}")).await.assert_error(429, "TOO_MANY_REQUESTS", "a fourth call up");
+    raw::get(&front.url, "/v2/brands?country_code=DE").await.assert_error(429, "TOO_MANY_REQUESTS", "a fifth");
+    assert_eq!(get(&front.url, &super::stream_path("other")).await.head.status, 429);
+    assert_eq!(shop.seen().len(), 3);
     front.close().await;
 }
 
@@ -309,20 +463,28 @@ async fn visitors_and_what_they_send_are_bounded() {
     refused.assert_error(429, "TOO_MANY_REQUESTS", "a fourth call");
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(call("192.0.2.2").await.status, 200, "another visitor");
-    assert!(has_line(&shop.seen()[0], "x-forwarded-for: 192.0.2.1"), "the proxy's word goes up");
+    let by_proxy = [("x-forwarded-for", "198.51.100.1, 192.0.2.3"), ("cf-ipcountry", "fr")];
+    assert_eq!(raw::request(&front.url, "POST", "/v5/orders", &by_proxy, b"{}").await.status, 200);
+    let sent = shop.seen().pop().expect("it went up");
+    assert!(has_line(&sent, "x-forwarded-for: 192.0.2.3"), "the proxy's word goes up: {sent}");
+    assert!(has_line(&sent, "x-country-iso-code: FR"), "{sent}");
     front.clock.advance(Span::seconds(10));
     let large = vec![b'x'; 256 * 1_024 + 1];
     let refused = raw::request(&front.url, "POST", "/v5/orders", &[], &large).await;
     refused.assert_error(413, "BODY_TOO_LARGE", "a large body");
     let long = format!("{BRANDS}&q={}", "x".repeat(4_096));
     raw::get(&front.url, &long).await.assert_error(414, "URI_TOO_LONG", "a long query");
-    assert_eq!(shop.seen().len(), 1);
+    assert_eq!(shop.seen().len(), 2);
     front.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_origins_may_call_only_if_they_are_named() {
-    let shop = Stub::start(|_| json("200 OK", "", "{}")).await;
+    let shop = Stub::start(|path| match path.ends_with("subscribe") {
+        true => Reply::Open(super::stub::stream("")),
+        false => json("200 OK", "", "{}"),
+    })
+    .await;
     let origins = vec![HeaderValue::from_static("https://partner.example")];
     let front = Front::with(&shop.url, Setting { origins, ..Setting::default() }).await;
     let closed = Front::start(&shop.url).await;
@@ -345,7 +507,14 @@ async fn pages_of_other_origins_may_call_only_if_they_are_named() {
         }
         let answer = raw::request(&front.url, "GET", BRANDS, &[("origin", origin)], b"").await;
         assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, allowed), "{origin}");
+        let live = Live::open(&front.url, &super::stream_path(ID), &format!("origin: {origin}\r\n")).await;
+        assert_eq!((live.head.status, live.head.header("access-control-allow-origin")), (200, allowed), "{origin}");
     }
+    let anybody = Setting { origins: vec![HeaderValue::from_static("*")], ..Setting::default() };
+    let open = Front::with(&shop.url, anybody).await;
+    let answer = raw::request(&open.url, "GET", BRANDS, &[("origin", "https://other.example")], b"").await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    open.close().await;
     assert!(shop.seen().iter().all(|request| request.starts_with("GET ")), "a preflight went up");
     front.close().await;
     closed.close().await;

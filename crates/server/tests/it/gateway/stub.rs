@@ -10,6 +10,7 @@ use server::http::gateway::feeds::Patience;
 use server::http::gateway::{Door, Gateway, router};
 use server::http::serve;
 use server::http::visitors::{RateLimit, Visitors};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,7 +50,7 @@ pub fn json(status: &str, more: &str, body: &str) -> Reply {
 
 /// The first version of an order.
 pub fn snapshot(id: i64) -> String {
-    format!("id: {id}\ndata: {{\"order_state\":\"WaitingForPayment\"}}\n\n")
+    format!("id: {id}\ndata: {{\"order_id\":\"o\",\"order_state\":\"WaitingForPayment\"}}\n\n")
 }
 
 type Replies = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
@@ -78,7 +79,12 @@ struct Shared {
 impl Stub {
     /// A shop that answers each path as `replies` says.
     pub async fn start(replies: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Stub {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Stub::start_at("127.0.0.1:0", replies).await
+    }
+
+    /// The same at an address where another was.
+    pub async fn start_at(address: &str, replies: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Stub {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let (words, open) = (broadcast::Sender::new(4_096), watch::Sender::new(0));
         let shared = Shared { replies: Arc::new(replies), seen: Arc::default(), words, open };
@@ -96,6 +102,16 @@ impl Stub {
         self.shared.words.send(Word::More(bytes.into())).map_err(|_| "no stream is open").expect("a stream is open");
     }
 
+    /// The same, where nobody may be left.
+    pub fn drip(&self, bytes: &[u8]) {
+        self.shared.words.send(Word::More(bytes.into())).unwrap_or(0);
+    }
+
+    /// Whether any stream is open.
+    pub fn is_open(&self) -> bool {
+        *self.shared.open.borrow() > 0
+    }
+
     /// Cuts every open stream.
     pub fn cut(&self) {
         self.shared.words.send(Word::Cut).map_err(|_| "no stream is open").expect("a stream is open");
@@ -106,6 +122,11 @@ impl Stub {
         let mut open = self.shared.open.subscribe();
         let reached = timeout(PATIENCE, open.wait_for(|open| *open == count)).await.map(|_| ());
         assert!(reached.is_ok(), "{} streams are open, not {count}", *open.borrow());
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        self.url.strip_prefix("http://").expect("a plain address").to_owned()
     }
 
     /// Refuses connections from now on.
@@ -172,6 +193,8 @@ async fn read_request(socket: &mut TcpStream) -> Option<String> {
 /// How a gateway of a story is set up.
 pub struct Setting {
     pub limit: RateLimit,
+    /// Of calls that go up.
+    pub up: RateLimit,
     pub patience: Patience,
     pub origins: Vec<HeaderValue>,
     /// Networks whose word on a visitor's address is taken.
@@ -186,7 +209,7 @@ impl Default for Setting {
             viewer: Duration::from_millis(50),
         };
         let limit = RateLimit { per_second: 1_000, burst: 100_000 };
-        Setting { limit, patience, origins: Vec::new(), proxies: Vec::new() }
+        Setting { limit, up: limit, patience, origins: Vec::new(), proxies: Vec::new() }
     }
 }
 
@@ -212,7 +235,8 @@ impl Front {
         visitors.trust(setting.proxies);
         let clock = TestClock::starting_at(START);
         let country_header = HeaderName::from_static("cf-ipcountry");
-        let door = Door { visitors, clock: clock.clone(), country_header };
+        let (goes_up, warned) = (Visitors::new(setting.up), AtomicBool::new(false));
+        let door = Door { visitors, goes_up, clock: clock.clone(), country_header, warned };
         let agent = HeaderValue::from_static("partner-site/1");
         let gateway = Gateway::new(client, agent, door, setting.patience);
         let listener = serve::listen("127.0.0.1:0").await.expect("a free port");

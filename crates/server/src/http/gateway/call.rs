@@ -1,8 +1,9 @@
 //! A visitor's call: who makes it, which listed path it names, and what of its headers goes up.
 
 use super::Gateway;
+use crate::http::body::Segment;
 use crate::http::error::ApiError;
-use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Path};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 const MOST_SEGMENT_BYTES: usize = 128;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const COUNTRY: HeaderName = HeaderName::from_static("x-country-iso-code");
+pub const COUNTRY: HeaderName = HeaderName::from_static("x-country-iso-code");
 
 /// Who calls.
 pub struct Visitor {
@@ -29,13 +30,16 @@ impl FromRequestParts<Gateway> for Visitor {
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Visitor, ApiError> {
         let (headers, door) = (&parts.headers, &gateway.door);
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        // What a proxy says, only from one that is trusted; the contract's own header anybody may send (1.1).
+        let is_trusted = peer.is_some_and(|peer| door.visitors.trusts(peer.to_canonical()));
+        let told = if is_trusted { headers.get(&door.country_header) } else { None };
         let mut token = headers.get(header::AUTHORIZATION).cloned();
         if let Some(token) = &mut token {
             token.set_sensitive(true);
         }
         Ok(Visitor {
             address: door.visitors.address(headers, peer),
-            country: headers.get(&door.country_header).or_else(|| headers.get(COUNTRY)).and_then(country),
+            country: told.or_else(|| headers.get(COUNTRY)).and_then(country),
             token,
             user_agent: headers.get(header::USER_AGENT).cloned(),
         })
@@ -63,17 +67,17 @@ fn country(value: &HeaderValue) -> Option<HeaderValue> {
     if is_code { HeaderValue::try_from(code).ok() } else { None }
 }
 
-/// A listed path, in parts, and the query that came with it. A variable part has no characters but those that mean nothing in an address, so that none
-/// of them leads elsewhere.
+/// A listed path, in parts, and the query that came with it. A variable part has only characters that have no meaning of
+/// their own in an address, so that none of them leads elsewhere.
 pub struct Listed {
     pub parts: Vec<String>,
     pub query: Option<String>,
 }
 
 impl Listed {
-    /// The order of `/v5/orders/{order_id}/..`.
+    /// The order of `/v5/orders/{order_id}/subscribe`, and of the same under `/api`.
     pub fn order_id(&self) -> &str {
-        self.parts.get(2).map_or("", String::as_str)
+        self.parts.get(2).expect("every path of a stream has its order third")
     }
 }
 
@@ -85,8 +89,7 @@ impl FromRequestParts<Gateway> for Listed {
         let mut listed = Vec::new();
         for part in matched.as_str().split('/').skip(1) {
             if part.starts_with('{') {
-                let Path(text) =
-                    Path::<String>::from_request_parts(parts, gateway).await.map_err(|_| ApiError::not_found())?;
+                let Segment(text) = Segment::from_request_parts(parts, gateway).await?;
                 listed.push(harmless(text)?);
             } else {
                 listed.push(part.to_owned());
