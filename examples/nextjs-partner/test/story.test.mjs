@@ -74,6 +74,9 @@ test('through the route of the app', async () => {
   assert.deepEqual([...origins], [app.url], 'the browser talks to the app alone');
   assert.equal(streams.length, 1, 'one stream is enough');
   await keepsSecrets([app], page, orderId);
+  await page.goBack();
+  await order(page);
+  assert.ok(!page.url().endsWith(orderId), 'the same order once more is another order');
 });
 
 test('a refused order is explained, and a form that is sent before its scripts run is an order too', async () => {
@@ -95,7 +98,8 @@ test('a refused order is explained, and a form that is sent before its scripts r
 
 async function startGateway(port, appPort) {
   const to = ['--upstream', demoUrl, '--partner', PARTNER];
-  const args = ['gateway', ...to, '--listen', `127.0.0.1:${port}`, '--allow-origin', `http://127.0.0.1:${appPort}`];
+  const from = ['--allow-origin', `http://127.0.0.1:${appPort}`, '--trust-proxy', '127.0.0.1'];
+  const args = ['gateway', ...to, '--listen', `127.0.0.1:${port}`, ...from];
   return start({ name: 'the gateway', command: KIOSK_BIN, args, greeting: 'is open at' });
 }
 
@@ -122,12 +126,17 @@ async function placeOrder(appUrl) {
   });
   await page.goto(appUrl);
   await page.getByRole('link', { name: 'Airbnb' }).click();
+  await order(page);
+  await page.evaluate(() => (window.openedOnce = true));
+  return { page, orderId: new URL(page.url()).pathname.split('/').pop(), origins, streams };
+}
+
+/** Fills in the form that is open, and sends it. */
+async function order(page) {
   await page.getByLabel('$100').check();
   await page.getByLabel('E-mail').fill('shopper@example.com');
   await page.getByRole('button', { name: 'Order' }).click();
   await shows(page, 'Waiting for your payment', 'after the order');
-  await page.evaluate(() => (window.openedOnce = true));
-  return { page, orderId: new URL(page.url()).pathname.split('/').pop(), origins, streams };
 }
 
 async function pay(orderId, body) {

@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod handover;
 pub mod metrics;
 pub mod openapi;
+pub mod patient;
 pub mod representation;
 pub mod serve;
 pub mod stream;

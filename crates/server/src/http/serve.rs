@@ -4,6 +4,7 @@
 //! layers have run, the head is rendered, the socket taken out of hyper's connection, and the rest dropped.
 
 use super::handover::{self, Framing, Handover, Live};
+use super::patient::Patient;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -23,14 +24,27 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-/// Connections at once; more wait in the kernel's queue.
-const CONNECTIONS: usize = 20_000;
 /// A request whose head takes longer is dropped.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request that takes longer, its body included, is dropped.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Open requests get this long when the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
+
+/// What a server bears.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// At once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// For an answer to be read on.
+    pub slow_reader: Duration,
+    /// For open requests, when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { connections: 20_000, slow_reader: handover::SLOW_READER, drain: Duration::from_secs(10) }
+    }
+}
 
 /// Connections that wait to be accepted; the kernel allows fewer. After a restart all viewers come back within a second.
 const WAITING: u32 = 20_000;
@@ -63,11 +77,19 @@ fn listen_at(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Serves until `stop` turns true, then lets open requests end.
-pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+pub async fn run(listener: TcpListener, router: Router, stop: watch::Receiver<bool>) {
+    run_within(Limits::default(), listener, router, stop).await;
+}
+
+/// The same within other limits.
+pub async fn run_within(limits: Limits, listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     while !*stop.borrow() {
-        let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let permit = tokio::select! {
+            permit = permits.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
+            _ = stop.changed() => break,
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.changed() => break,
@@ -75,8 +97,11 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((socket, peer)) => {
+                // Small answers leave at once; a lost option is not worth the connection.
+                socket.set_nodelay(true).unwrap_or(());
                 let (router, stop) = (router.clone(), stop.clone());
                 connections.spawn(async move {
+                    let socket = Patient::new(socket, limits.slow_reader);
                     if let Some((socket, taken)) = Box::pin(connection(socket, peer, router, stop.clone())).await {
                         // A fresh task: this one's size is that of the whole HTTP future.
                         let streaming = async move {
@@ -95,7 +120,7 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
         }
     }
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+    if tokio::time::timeout(limits.drain, drained).await.is_err() {
         tracing::warn!("some requests were cut off by the shutdown");
     }
 }
@@ -103,13 +128,11 @@ pub async fn run(listener: TcpListener, router: Router, mut stop: watch::Receive
 type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 async fn connection(
-    socket: TcpStream,
+    socket: Patient,
     peer: SocketAddr,
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> Option<(TcpStream, Taken)> {
-    // Small answers leave at once; a lost option is not worth the connection.
-    socket.set_nodelay(true).unwrap_or(());
     let (take, mut taken) = mpsc::channel::<Taken>(1);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| -> BoxedAnswer {
         Box::pin(answer(router.clone(), request, peer, take.clone()))
@@ -131,13 +154,16 @@ async fn connection(
             changed = stop.changed() => {
                 Pin::new(&mut http).graceful_shutdown();
                 if changed.is_err() || *stop.borrow() {
-                    // Nothing else can arrive: finish what is open.
-                    return (&mut http).await.err().and(None);
+                    // Nothing else can arrive: finish what is open. A stream that begins only now does not.
+                    return tokio::select! {
+                        ended = &mut http => ended.err().and(None),
+                        _ = taken.recv() => None,
+                    };
                 }
             }
         }
     };
-    Some((http.into_parts().io.into_inner(), taken))
+    Some((http.into_parts().io.into_inner().into_inner(), taken))
 }
 
 /// Runs the router; a stream's response never reaches hyper: its future stays pending and is dropped with it.
@@ -190,4 +216,72 @@ fn render_head(response: &Response<Body>, framing: Framing) -> Vec<u8> {
     });
     head.extend_from_slice(b"\r\n");
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Larger than what two sockets hold.
+    const LARGE: usize = 64 * 1024 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    struct Served {
+        address: SocketAddr,
+        stop: watch::Sender<bool>,
+        ended: tokio::task::JoinHandle<()>,
+    }
+
+    async fn serve(limits: Limits) -> Served {
+        let large = || async { vec![b'x'; LARGE] };
+        let router = Router::new().route("/large", get(large)).route("/small", get(|| async { "small" }));
+        let listener = listen("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let (stop, stopping) = watch::channel(false);
+        Served { address, stop, ended: tokio::spawn(run_within(limits, listener, router, stopping)) }
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(address).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.expect("the request is taken");
+        socket
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_does_not_read_his_answer_gives_up_his_place() {
+        let limits = Limits { connections: 1, slow_reader: Duration::from_millis(100), ..Limits::default() };
+        let served = serve(limits).await;
+        let unread = ask(served.address, "/large").await;
+        let mut next = ask(served.address, "/small").await;
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, next.read_to_string(&mut answer)).await.expect("in time").expect("an answer");
+        assert!(answer.ends_with("small"), "{answer}");
+        drop(unread);
+        served.stop.send_replace(true);
+        tokio::time::timeout(PATIENCE, served.ended).await.expect("it ends").expect("well");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_with_no_place_left_still_stops() {
+        let drain = Duration::from_millis(100);
+        let limits = Limits { connections: 1, slow_reader: Duration::from_secs(3_600), drain };
+        let served = serve(limits).await;
+        let mut unread = ask(served.address, "/large").await;
+        // The answer has begun.
+        unread.read_exact(&mut [0; 16]).await.expect("its first bytes");
+        served.stop.send_replace(true);
+        tokio::time::timeout(PATIENCE, served.ended).await.expect("it ends").expect("well");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_or_none_is_an_error() {
+        let first = listen("127.0.0.1:0").await.expect("a free port");
+        let address = first.local_addr().expect("it listens").to_string();
+        for wrong in [address.as_str(), "", "127.0.0.1", "no such host:1"] {
+            assert!(listen(wrong).await.is_err(), "{wrong}");
+        }
+    }
 }

@@ -60,8 +60,6 @@ struct Feed {
     opened: watch::Sender<Option<Result<(), Refused>>>,
     /// A viewer has left.
     left: Notify,
-    /// One of [`MOST_FEEDS`].
-    _place: OwnedSemaphorePermit,
 }
 
 struct State {
@@ -76,31 +74,32 @@ struct State {
 pub struct Refused {
     pub status: StatusCode,
     pub error: &'static str,
+    pub retry_after_s: Option<u32>,
 }
 
-const NO_CONNECTION: Refused =
-    Refused { status: StatusCode::BAD_GATEWAY, error: "Failed to connect to upstream stream" };
-
-const NO_PLACE: Refused =
-    Refused { status: StatusCode::SERVICE_UNAVAILABLE, error: "Too many streams are open; try again later" };
+const NO_CONNECTION: Refused = Refused::new(StatusCode::BAD_GATEWAY, "Failed to connect to upstream stream");
+const NO_PLACE: Refused = Refused::new(StatusCode::SERVICE_UNAVAILABLE, "Too many streams are open; try again later");
 
 impl Refused {
-    fn by_the_shop(status: StatusCode) -> Refused {
-        Refused { status, error: "Upstream returned an error" }
+    const fn new(status: StatusCode, error: &'static str) -> Refused {
+        Refused { status, error, retry_after_s: None }
     }
-}
 
-impl Refused {
-    /// After so many seconds the next stream is welcome; viewers wait by their own rules.
-    pub fn too_many(_seconds: u32) -> Refused {
-        Refused { status: StatusCode::TOO_MANY_REQUESTS, error: "Too many streams were opened; slow down" }
+    fn by_the_shop(status: StatusCode) -> Refused {
+        Refused::new(status, "Upstream returned an error")
+    }
+
+    /// After so many seconds the next stream is welcome.
+    pub fn too_many(retry_after_s: u32) -> Refused {
+        let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "Too many streams were opened; slow down");
+        Refused { retry_after_s: Some(retry_after_s.max(1)), ..refused }
     }
 }
 
 impl From<ApiError> for Refused {
     /// An address that cannot be an order's is not asked for.
     fn from(_: ApiError) -> Refused {
-        Refused { status: StatusCode::NOT_FOUND, error: "No such order" }
+        Refused::new(StatusCode::NOT_FOUND, "No such order")
     }
 }
 
@@ -125,7 +124,7 @@ impl Feeds {
         Feeds { client, patience, shared: Mutex::default(), free: Arc::new(Semaphore::new(MOST_FEEDS)) }
     }
 
-    /// How many are open, or held by somebody who has not left yet.
+    /// How many are open.
     pub fn open(&self) -> usize {
         MOST_FEEDS - self.free.available_permits()
     }
@@ -142,9 +141,9 @@ impl Feeds {
             match shared.get(order_id).and_then(Feed::join) {
                 Some(viewer) => viewer,
                 None => {
-                    let (feed, viewer) = self.begin(order_id)?;
-                    shared.insert(order_id.to_owned(), feed.clone());
-                    tokio::spawn(self.clone().run(feed, headers));
+                    let (open, viewer) = self.begin(order_id)?;
+                    shared.insert(order_id.to_owned(), open.feed.clone());
+                    tokio::spawn(open.run(headers));
                     viewer
                 }
             }
@@ -154,34 +153,15 @@ impl Feeds {
 
     /// A feed for one viewer, whose headers name him to the shop.
     pub async fn open_own(self: &Arc<Self>, order_id: &str, headers: HeaderMap) -> Result<Viewer, Refused> {
-        let (feed, viewer) = self.begin(order_id)?;
-        tokio::spawn(self.clone().run(feed, headers));
+        let (open, viewer) = self.begin(order_id)?;
+        tokio::spawn(open.run(headers));
         viewer.opened().await
     }
 
-    fn begin(&self, order_id: &str) -> Result<(Arc<Feed>, Viewer), Refused> {
+    fn begin(self: &Arc<Self>, order_id: &str) -> Result<(Open, Viewer), Refused> {
         let place = self.free.clone().try_acquire_owned().map_err(|_| NO_PLACE)?;
-        Ok(Feed::begin(order_id, place))
-    }
-
-    /// The life of a feed. However it ends, its viewers' streams end with it.
-    async fn run(self: Arc<Self>, feed: Arc<Feed>, headers: HeaderMap) {
-        let open = Open { feeds: self.clone(), feed };
-        let reading = async {
-            match self.connect(&open.feed.order_id, headers).await {
-                Ok(response) => {
-                    open.feed.opened.send_replace(Some(Ok(())));
-                    self.read(&open.feed, response).await;
-                }
-                Err(refused) => {
-                    open.feed.opened.send_replace(Some(Err(refused)));
-                }
-            }
-        };
-        tokio::select! {
-            () = reading => {}
-            () = self.deserted(&open.feed) => {}
-        }
+        let (feed, viewer) = Feed::begin(order_id);
+        Ok((Open { feeds: self.clone(), feed, _place: place }, viewer))
     }
 
     /// The shop's stream, as soon as its head says that it is one.
@@ -271,10 +251,34 @@ fn forget(shared: &mut HashMap<String, Arc<Feed>>, feed: &Arc<Feed>) {
     }
 }
 
-/// A feed whose task runs; dropped with the task.
+/// A feed whose task runs; dropped with the task, and with the connection to the shop.
 struct Open {
     feeds: Arc<Feeds>,
     feed: Arc<Feed>,
+    /// One of [`MOST_FEEDS`].
+    _place: OwnedSemaphorePermit,
+}
+
+impl Open {
+    /// The life of a feed. However it ends, its viewers' streams end with it.
+    async fn run(self, headers: HeaderMap) {
+        let (feeds, feed) = (&self.feeds, &self.feed);
+        let reading = async {
+            match feeds.connect(&feed.order_id, headers).await {
+                Ok(response) => {
+                    feed.opened.send_replace(Some(Ok(())));
+                    feeds.read(feed, response).await;
+                }
+                Err(refused) => {
+                    feed.opened.send_replace(Some(Err(refused)));
+                }
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = feeds.deserted(feed) => {}
+        }
+    }
 }
 
 impl Drop for Open {
@@ -289,11 +293,11 @@ impl Drop for Open {
 }
 
 impl Feed {
-    fn begin(order_id: &str, place: OwnedSemaphorePermit) -> (Arc<Feed>, Viewer) {
+    fn begin(order_id: &str) -> (Arc<Feed>, Viewer) {
         let (sender, events) = broadcast::channel(MOST_UNREAD);
         let state = Mutex::new(State { newest: None, events: Some(sender) });
         let (opened, left) = (watch::Sender::new(None), Notify::new());
-        let feed = Arc::new(Feed { order_id: order_id.to_owned(), state, opened, left, _place: place });
+        let feed = Arc::new(Feed { order_id: order_id.to_owned(), state, opened, left });
         (feed.clone(), Viewer { feed, events: Some(events), waiting: None, end: None })
     }
 
@@ -420,8 +424,7 @@ mod tests {
     const ORDER: &str = r#"data: {"order_id":"o-1","order_state":"Done"}"#;
 
     fn feed() -> (Arc<Feed>, Viewer) {
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("one is free");
-        Feed::begin("o-1", place)
+        Feed::begin("o-1")
     }
 
     fn event(id: usize) -> Vec<Vec<u8>> {

@@ -68,6 +68,11 @@ pub async fn subscribe(
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": self.error }))).into_response()
+        let body = Json(json!({ "error": self.error }));
+        let mut response = (self.status, [(header::CACHE_CONTROL, "no-store")], body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }

@@ -35,7 +35,9 @@ const WHILE_ASKING: Span = Span::seconds(30);
 const WHILE_AWAY: Span = Span::seconds(24 * 3_600);
 /// After a failure nobody waits for the shop for so long, if there is something to show.
 const REST: Span = Span::seconds(2);
-/// And never longer than this.
+/// The longest that the shop can ask for by `Retry-After`.
+const LONGEST_REST: Span = Span::seconds(60);
+/// How long a visitor waits for the shop if there is something to show.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An answer that depends on one of these is one visitor's; all else that goes up is the same in every call, or part of the
@@ -71,6 +73,8 @@ struct Answer {
     fresh_for: Span,
     /// The shop does not forbid it.
     shown_stale: bool,
+    /// While it is stale, the shop is not asked again before: in milliseconds.
+    next_try: AtomicI64,
 }
 
 /// Where an answer was when somebody asked for it.
@@ -111,7 +115,8 @@ impl Kept {
             .expect("every option is set");
         let answers = Cache::with_options(options, BySize, DefaultHashBuilder::default(), DefaultLifecycle::default());
         let own = if country_header == COUNTRY { String::new() } else { format!(", {country_header}") };
-        let vary = HeaderValue::try_from(format!("Accept-Encoding, X-Country-ISO-Code{own}")).expect("names are ASCII");
+        let vary = HeaderValue::try_from(format!("Accept-Encoding, Authorization, X-Country-ISO-Code{own}"))
+            .expect("names are ASCII");
         Kept { answers, flights: Mutex::default(), failed_at: AtomicI64::new(i64::MIN), vary }
     }
 }
@@ -137,11 +142,18 @@ pub async fn show(
         return Ok(answer.response(&asked, now, How::Kept).await);
     }
     let stale = known.clone().filter(|answer| answer.may_be_shown_stale(&question, now));
-    if let Some(stale) = stale.as_ref().filter(|stale| stale.left(now).0 > -WHILE_ASKING.0 || gateway.kept.rests(now)) {
-        gateway.set_out(&question, known.clone());
+    if let Some(stale) = stale.as_ref().filter(|stale| stale.is_shown_at_once(now) || gateway.kept.rests(now)) {
+        if stale.may_be_asked_for(now) {
+            gateway.set_out(&question, known.clone());
+        }
         return Ok(stale.response(&asked, now, How::Kept).await);
     }
-    gateway.door.count_up(&visitor).map_err(ApiError::too_many)?;
+    if let Err(seconds) = gateway.door.count_up(&visitor) {
+        return match stale {
+            Some(stale) => Ok(stale.response(&asked, now, How::Kept).await),
+            None => Err(ApiError::too_many(seconds)),
+        };
+    }
     let flight = gateway.fetch(&question, known);
     let outcome = match &stale {
         // Nobody waits long for what may not come, if there is something to show.
@@ -179,14 +191,20 @@ impl Gateway {
         if let Some(answer) = self.kept.answers.get(question).filter(|answer| answer.is_fresh(now)) {
             return watch::channel(Some(Outcome::Answer(answer))).1;
         }
+        if let Some(known) = &known {
+            known.not_before(now + REST);
+        }
         let (landing, flight) = watch::channel(None);
         flights.insert(question.clone(), flight.clone());
         let (gateway, question) = (self.clone(), question.clone());
         // A task of its own: who asked first may leave.
         tokio::spawn(async move {
-            let outcome = gateway.kept.ask(&gateway.upstream, &question, known, now).await;
+            let outcome = gateway.kept.ask(&gateway.upstream, &question, known.clone(), now).await;
             if outcome.is_failure() {
                 gateway.kept.failed_at.store(gateway.door.clock.now().0, Ordering::Relaxed);
+            }
+            if let (Some(known), Outcome::Passed(answer)) = (&known, &outcome) {
+                known.not_before(now + retry_after(&answer.headers).max(REST));
             }
             gateway.kept.flights.lock().expect("nobody panics while setting out").remove(&question);
             landing.send_replace(Some(outcome));
@@ -248,10 +266,16 @@ impl Question {
         self.parts.first().is_some_and(|part| part == "v4")
     }
 
+    /// Whether the answer names prices: of one face value, of a brand's products, of what a search found.
+    fn has_prices(&self) -> bool {
+        let begins = |words: [&str; 2]| self.parts.iter().take(2).eq(words.iter());
+        self.is_price() || begins(["v5", "products"]) || begins(["v2", "search"])
+    }
+
     /// Whether nothing that is kept is a better answer than one of this status. A shop that refuses to name a price
     /// (contract 5.4, the rate is too old) is not overruled.
     fn is_final(&self, status: StatusCode) -> bool {
-        self.is_price() || !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
+        self.has_prices() || !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
     }
 }
 
@@ -261,8 +285,8 @@ impl Outcome {
         match self {
             Outcome::Failed(Failure::Unreachable | Failure::TimedOut) => true,
             Outcome::Failed(Failure::Foreign(status)) => status.is_some_and(|status| status.is_server_error()),
-            Outcome::Passed(answer) => answer.status.is_server_error(),
-            Outcome::Answer(_) | Outcome::Failed(Failure::Busy) => false,
+            // Whatever it says, a shop that says it is there.
+            Outcome::Answer(_) | Outcome::Passed(_) | Outcome::Failed(Failure::Busy) => false,
         }
     }
 }
@@ -270,13 +294,18 @@ impl Outcome {
 impl Answer {
     /// `None` if the shop wants it kept nowhere, or by nobody but one visitor.
     fn new(answer: &PassedOn, vary: &HeaderValue, now: Time) -> Option<Answer> {
-        let (fresh_for, shown_stale) = freshness(&answer.headers)?;
+        let Freshness { fresh_for, downstream, shown_stale } = freshness(&answer.headers)?;
         let mut headers = headers_down(answer);
-        let lifetime = format!("public, max-age={}", fresh_for.0 / 1_000);
+        let forbidding = if shown_stale { "" } else { ", must-revalidate" };
+        let lifetime = format!("public, max-age={}{forbidding}", downstream.0 / 1_000);
         headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(lifetime).expect("ASCII"));
         headers.insert(header::VARY, vary.clone());
         let form = Representation::new(answer.body.clone(), headers);
-        Some(Answer { form, told: answer.headers.clone(), asked_at: now, fresh_for, shown_stale })
+        // It may have been kept on its way before.
+        let age = seconds_of(&answer.headers, header::AGE).unwrap_or(Span(0));
+        let (told, asked_at) = (answer.headers.clone(), Time(now.0 - age.0));
+        let next_try = AtomicI64::new((now + REST).0);
+        Some(Answer { form, told, asked_at, fresh_for, shown_stale, next_try })
     }
 
     /// The shop said that it still holds: the body with the headers of then, but where it says something new
@@ -288,6 +317,21 @@ impl Answer {
         }
         headers.extend(answer.headers);
         PassedOn { status: StatusCode::OK, headers, body: self.form.body().clone() }
+    }
+
+    /// Stale for so short a time that nobody has to wait for a newer one.
+    fn is_shown_at_once(&self, now: Time) -> bool {
+        self.left(now).0 > -WHILE_ASKING.0 || !self.may_be_asked_for(now)
+    }
+
+    fn may_be_asked_for(&self, now: Time) -> bool {
+        let next_try = self.next_try.load(Ordering::Relaxed);
+        // A clock that was set back makes nobody wait longer than the longest wait.
+        now.0 >= next_try || next_try - now.0 > LONGEST_REST.0
+    }
+
+    fn not_before(&self, time: Time) {
+        self.next_try.store(time.0, Ordering::Relaxed);
     }
 
     fn may_be_shown_stale(&self, question: &Question, now: Time) -> bool {
@@ -329,27 +373,89 @@ impl Answer {
     }
 }
 
-/// For how long the shop says that an answer is fresh, or the usual, and whether it may be shown after that; `None` if it must
-/// not be kept.
-fn freshness(headers: &HeaderMap) -> Option<(Span, bool)> {
-    let words = |value: &HeaderValue| value.to_str().map(str::to_ascii_lowercase).unwrap_or_else(|_| "*".to_owned());
-    let varied: Vec<String> = headers.get_all(header::VARY).iter().map(words).collect();
-    let is_of_one = varied.iter().flat_map(|line| line.split(',')).any(|name| OF_ONE_VISITOR.contains(&name.trim()));
-    let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
-    let directives: Vec<String> =
-        lines.flat_map(|line| line.split(',')).map(|word| word.trim().to_ascii_lowercase()).collect();
-    let is_kept_from_others = |word: &String| {
-        let name = word.split('=').next().unwrap_or_default();
-        matches!(name, "no-store" | "private" | "no-cache")
+/// What the shop says about keeping an answer.
+struct Freshness {
+    fresh_for: Span,
+    /// The same for those who keep it further down.
+    downstream: Span,
+    /// Whether it may be shown after that.
+    shown_stale: bool,
+}
+
+/// `None` if the answer must not be kept (RFC 9111 sections 4.2, 5.2.2 and 5.3).
+fn freshness(headers: &HeaderMap) -> Option<Freshness> {
+    let lower = |value: &HeaderValue| value.to_str().map(str::to_ascii_lowercase).unwrap_or_else(|_| "*".to_owned());
+    let listed = |name: HeaderName| -> Vec<String> {
+        let lines: Vec<String> = headers.get_all(name).iter().map(lower).collect();
+        lines.iter().flat_map(|line| line.split(',')).map(|word| word.trim().to_owned()).collect()
     };
-    if is_of_one || directives.iter().any(is_kept_from_others) {
+    let is_of_one = listed(header::VARY).iter().any(|name| OF_ONE_VISITOR.contains(&name.as_str()));
+    let directives = listed(header::CACHE_CONTROL);
+    let has =
+        |names: &[&str]| directives.iter().any(|word| names.contains(&word.split('=').next().unwrap_or_default()));
+    if is_of_one || has(&["no-store", "private", "no-cache", "*"]) {
         return None;
     }
     let seconds = |name: &str| {
         let told = directives.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        told.and_then(|text| text.trim_matches('"').parse::<u32>().ok())
+        let told = told.and_then(|text| text.trim_matches('"').parse::<u32>().ok());
+        told.map(|told| Span::seconds(i64::from(told)).min(MOST_FRESHNESS))
     };
-    let told = seconds("s-maxage").or_else(|| seconds("max-age")).map(|told| Span::seconds(i64::from(told)));
-    let forbids_stale = directives.iter().any(|word| matches!(word.as_str(), "must-revalidate" | "proxy-revalidate"));
-    Some((told.map_or(USUAL_FRESHNESS, |told| told.min(MOST_FRESHNESS)), !forbids_stale))
+    // A date is not read: who sends one and no age is asked each time.
+    let unsaid = if headers.contains_key(header::EXPIRES) { Span(0) } else { USUAL_FRESHNESS };
+    let for_all = seconds("max-age").unwrap_or(unsaid);
+    let fresh_for = seconds("s-maxage").unwrap_or(for_all);
+    let allows_stale = has(&["stale-while-revalidate", "stale-if-error"]);
+    let forbids_stale = has(&["must-revalidate", "proxy-revalidate"]) || has(&["s-maxage"]) && !allows_stale;
+    Some(Freshness { fresh_for, downstream: fresh_for.min(for_all), shown_stale: !forbids_stale })
+}
+
+/// How long the shop asks not to be called, at most [`LONGEST_REST`].
+fn retry_after(headers: &HeaderMap) -> Span {
+    seconds_of(headers, header::RETRY_AFTER).unwrap_or(Span(0)).min(LONGEST_REST)
+}
+
+/// A header that counts seconds.
+fn seconds_of(headers: &HeaderMap, name: HeaderName) -> Option<Span> {
+    let count = headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok()?;
+    Some(Span::seconds(i64::from(count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_shop_says_of_keeping_is_kept_to() {
+        // Lines of the answer; fresh for, downstream, and whether it may be shown stale.
+        for (lines, expected) in [
+            ("", Some((30, 30, true))),
+            ("cache-control: public, max-age=5", Some((5, 5, true))),
+            ("cache-control: Max-Age=\"5\"", Some((5, 5, true))),
+            ("cache-control: max-age=86400", Some((3_600, 3_600, true))),
+            ("cache-control: max-age=60, must-revalidate", Some((60, 60, false))),
+            ("cache-control: max-age=0, s-maxage=300", Some((300, 0, false))),
+            ("cache-control: s-maxage=300, stale-if-error=600", Some((300, 30, true))),
+            ("expires: 0", Some((0, 0, true))),
+            ("expires: 0\ncache-control: max-age=7", Some((7, 7, true))),
+            ("vary: Accept-Encoding, X-Country-ISO-Code", Some((30, 30, true))),
+            ("vary: accept-encoding\nvary: X-Forwarded-For", None),
+            ("vary: accept, *", None),
+            ("cache-control: no-store", None),
+            ("cache-control: max-age=5\ncache-control: private", None),
+            ("cache-control: no-cache=\"set-cookie\"", None),
+        ] {
+            let header = |line: &str| {
+                let (name, value) = line.split_once(": ").expect("a header");
+                (HeaderName::try_from(name).expect("a name"), HeaderValue::try_from(value).expect("a value"))
+            };
+            let mut headers = HeaderMap::new();
+            lines.lines().map(header).for_each(|(name, value)| {
+                headers.append(name, value);
+            });
+            let told = freshness(&headers);
+            let told = told.map(|told| (told.fresh_for.0 / 1_000, told.downstream.0 / 1_000, told.shown_stale));
+            assert_eq!(told, expected, "{lines:?}");
+        }
+    }
 }
