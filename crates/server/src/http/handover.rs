@@ -24,7 +24,7 @@ const PING: &[u8] = b"8\r\n: ping\n\n\r\n";
 /// Tells the client to close and never reconnect (contract 4.5).
 const STOP: &[u8] = b"16\r\nevent: stop\ndata: {}\n\n\r\n";
 /// A reader who takes longer than this for one message is dropped.
-pub const SLOW_READER: Duration = Duration::from_secs(10);
+const SLOW_READER: Duration = Duration::from_secs(10);
 
 /// Whole SSE messages as one chunk of HTTP/1.1 (RFC 9112 section 7.1), shared by all who are sent it.
 #[derive(Clone)]

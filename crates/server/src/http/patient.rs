@@ -1,7 +1,7 @@
 //! A socket that does not wait for ever to be read: an answer that nobody takes is given up.
 //!
-//! hyper limits how long a head may take to come, and has no limit for an answer to go. Each write that makes progress
-//! begins the limit anew. Called by `serve`.
+//! hyper limits how long a head may take to come, and has no limit for an answer to go. Each write that finds room in the
+//! socket begins the limit anew. Called by `serve`.
 
 use std::io;
 use std::pin::Pin;

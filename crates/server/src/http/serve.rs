@@ -34,7 +34,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Limits {
     /// At once; more wait in the kernel's queue.
     pub connections: usize,
-    /// For an answer to be read on.
+    /// For room in a socket, so that an answer can go on.
     pub slow_reader: Duration,
     /// For open requests, when the server stops.
     pub drain: Duration,
@@ -42,7 +42,8 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { connections: 20_000, slow_reader: handover::SLOW_READER, drain: Duration::from_secs(10) }
+        // A socket has room again only once a good part of its buffer, which may be megabytes, was read.
+        Limits { connections: 20_000, slow_reader: Duration::from_secs(60), drain: Duration::from_secs(10) }
     }
 }
 
@@ -119,6 +120,8 @@ pub async fn run_within(limits: Limits, listener: TcpListener, router: Router, m
             }
         }
     }
+    // Who comes now must not wait in its queue for somebody who takes nobody on.
+    drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
         tracing::warn!("some requests were cut off by the shutdown");

@@ -25,7 +25,7 @@ const MOST_UNREAD: usize = 64;
 /// Feeds at a time; each is a connection to the shop.
 const MOST_FEEDS: usize = 10_000;
 
-/// How long a feed waits, and for what.
+/// How long is waited, and for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// For the head of the shop's answer.
@@ -34,12 +34,18 @@ pub struct Patience {
     pub rest_of_event: Duration,
     /// For another viewer, once the last one has left.
     pub viewer: Duration,
+    /// For the answer to a read, if an older one is kept.
+    pub if_kept: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        let rest_of_event = Duration::from_secs(10);
-        Patience { head: api::client::CALL_TIMEOUT, rest_of_event, viewer: Duration::from_millis(500) }
+        Patience {
+            head: api::client::CALL_TIMEOUT,
+            rest_of_event: Duration::from_secs(10),
+            viewer: Duration::from_millis(500),
+            if_kept: Duration::from_secs(1),
+        }
     }
 }
 
@@ -136,18 +142,21 @@ impl Feeds {
 
     /// Joins the order's feed; the first viewer's `headers` open it.
     pub async fn open_shared(self: &Arc<Self>, order_id: &str, headers: HeaderMap) -> Result<Viewer, Refused> {
-        let viewer = {
+        let (viewer, begun) = {
             let mut shared = self.shared.lock().expect("nobody panics while registering");
             match shared.get(order_id).and_then(Feed::join) {
-                Some(viewer) => viewer,
+                Some(viewer) => (viewer, None),
                 None => {
                     let (open, viewer) = self.begin(order_id)?;
                     shared.insert(order_id.to_owned(), open.feed.clone());
-                    tokio::spawn(open.run(headers));
-                    viewer
+                    (viewer, Some(open))
                 }
             }
         };
+        // Without the lock: a runtime that ends drops the task here and now, and its end takes the lock.
+        if let Some(open) = begun {
+            tokio::spawn(open.run(headers));
+        }
         viewer.opened().await
     }
 

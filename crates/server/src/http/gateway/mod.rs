@@ -87,8 +87,8 @@ impl Gateway {
     /// A gateway to the shop of that client, whose identity is the partner's.
     pub fn new(client: api::Client, user_agent: HeaderValue, door: Door, patience: feeds::Patience) -> Gateway {
         let upstream = Upstream::new(client, user_agent);
+        let kept = Arc::new(reads::Kept::new(&door.country_header, patience.if_kept));
         let feeds = Arc::new(feeds::Feeds::new(upstream.client.clone(), patience));
-        let kept = Arc::new(reads::Kept::new(&door.country_header));
         Gateway { upstream, feeds, kept, door: Arc::new(door) }
     }
 

@@ -6,7 +6,7 @@
 
 use super::Gateway;
 use super::call::{COUNTRY, Listed, Visitor};
-use super::upstream::{Failure, Upstream, headers_down, private};
+use super::upstream::{Failure, Upstream, headers_down, passed, private};
 use crate::http::error::ApiError;
 use crate::http::representation::Representation;
 use api::pass_on::{PassOn, PassedOn};
@@ -37,12 +37,20 @@ const WHILE_AWAY: Span = Span::seconds(24 * 3_600);
 const REST: Span = Span::seconds(2);
 /// The longest that the shop can ask for by `Retry-After`.
 const LONGEST_REST: Span = Span::seconds(60);
-/// How long a visitor waits for the shop if there is something to show.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An answer that depends on one of these is one visitor's; all else that goes up is the same in every call, or part of the
 /// question.
 const OF_ONE_VISITOR: [&str; 2] = ["*", "x-forwarded-for"];
+
+/// What is remembered of an answer's headers: all that is read of them.
+const TOLD: [HeaderName; 6] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::ETAG,
+    header::EXPIRES,
+    header::VARY,
+];
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -54,6 +62,8 @@ pub struct Kept {
     failed_at: AtomicI64,
     /// What an answer depends on, for caches on its way.
     vary: HeaderValue,
+    /// How long a visitor waits for the shop if there is something to show.
+    patience: Duration,
 }
 
 /// A path with its query, and the country that the shop may answer for.
@@ -67,7 +77,7 @@ struct Question {
 /// An answer that is kept.
 struct Answer {
     form: Representation,
-    /// What the shop sent with it.
+    /// What the shop said of it ([`TOLD`]).
     told: HeaderMap,
     asked_at: Time,
     fresh_for: Span,
@@ -105,7 +115,7 @@ impl Weighter<Question, Arc<Answer>> for BySize {
 
 impl Kept {
     /// Answers depend on the country that a proxy tells in that header.
-    pub fn new(country_header: &HeaderName) -> Kept {
+    pub fn new(country_header: &HeaderName, patience: Duration) -> Kept {
         let options = OptionsBuilder::new()
             .estimated_items_capacity(ANSWERS)
             .weight_capacity(MOST_BYTES)
@@ -117,7 +127,7 @@ impl Kept {
         let own = if country_header == COUNTRY { String::new() } else { format!(", {country_header}") };
         let vary = HeaderValue::try_from(format!("Accept-Encoding, Authorization, X-Country-ISO-Code{own}"))
             .expect("names are ASCII");
-        Kept { answers, flights: Mutex::default(), failed_at: AtomicI64::new(i64::MIN), vary }
+        Kept { answers, flights: Mutex::default(), failed_at: AtomicI64::new(i64::MIN), vary, patience }
     }
 }
 
@@ -141,75 +151,110 @@ pub async fn show(
     if let Some(answer) = known.as_ref().filter(|answer| answer.is_fresh(now)) {
         return Ok(answer.response(&asked, now, How::Kept).await);
     }
-    let stale = known.clone().filter(|answer| answer.may_be_shown_stale(&question, now));
-    if let Some(stale) = stale.as_ref().filter(|stale| stale.is_shown_at_once(now) || gateway.kept.rests(now)) {
-        if stale.may_be_asked_for(now) {
-            gateway.set_out(&question, known.clone());
+    let stale = known.filter(|answer| answer.may_be_shown_stale(&question, now));
+    let in_time = stale.as_ref().is_some_and(|stale| stale.left(now).0 > -WHILE_ASKING.0);
+    let way = gateway.set_out(&question, if in_time { None } else { Some(&visitor) });
+    let outcome = match (way, &stale) {
+        (Way::Kept(answer), _) => Outcome::Answer(answer),
+        (Way::Limited(seconds), None) => return Err(ApiError::too_many(seconds)),
+        (Way::Resting | Way::Limited(_) | Way::Joined(_), Some(stale)) => {
+            return Ok(stale.response(&asked, now, How::Kept).await);
         }
-        return Ok(stale.response(&asked, now, How::Kept).await);
-    }
-    if let Err(seconds) = gateway.door.count_up(&visitor) {
-        return match stale {
-            Some(stale) => Ok(stale.response(&asked, now, How::Kept).await),
-            None => Err(ApiError::too_many(seconds)),
-        };
-    }
-    let flight = gateway.fetch(&question, known);
-    let outcome = match &stale {
+        (Way::SetOut(_), Some(stale)) if in_time => return Ok(stale.response(&asked, now, How::Kept).await),
         // Nobody waits long for what may not come, if there is something to show.
-        Some(_) => tokio::time::timeout(PATIENCE, flight).await.unwrap_or(Outcome::Failed(Failure::TimedOut)),
-        None => flight.await,
+        (Way::SetOut(flight), Some(_)) => {
+            let landed = tokio::time::timeout(gateway.kept.patience, land(flight)).await;
+            landed.unwrap_or(Outcome::Failed(Failure::TimedOut))
+        }
+        (Way::SetOut(flight) | Way::Joined(flight), None) => land(flight).await,
+        (Way::Resting, None) => Outcome::Failed(Failure::Unreachable),
     };
     match (outcome, stale) {
         (Outcome::Answer(answer), _) => Ok(answer.response(&asked, gateway.door.clock.now(), How::Asked).await),
-        (Outcome::Passed(answer), _) if question.is_final(answer.status) => Ok(private(&answer)),
+        (Outcome::Passed(answer), _) if question.is_final(&answer) => Ok(private(&answer)),
         (Outcome::Passed(_) | Outcome::Failed(_), Some(stale)) => Ok(stale.response(&asked, now, How::Kept).await),
         (Outcome::Passed(answer), None) => Ok(private(&answer)),
         (Outcome::Failed(failure), None) => Err(failure.of_read()),
     }
 }
 
+/// What becomes of a question.
+enum Way {
+    /// It has been answered since the caller looked.
+    Kept(Arc<Answer>),
+    /// The shop was asked a moment ago, and there is something to show.
+    Resting,
+    /// The visitor may not ask more, for so many seconds.
+    Limited(u32),
+    /// Somebody else asks the same.
+    Joined(Flight),
+    SetOut(Flight),
+}
+
+type Flight = watch::Receiver<Option<Outcome>>;
+
+async fn land(mut flight: Flight) -> Outcome {
+    let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+    // No outcome: the task that asked is gone.
+    outcome.unwrap_or(Outcome::Failed(Failure::Unreachable))
+}
+
 impl Gateway {
-    /// Asks the shop, together with whoever asks the same at the same time.
-    async fn fetch(&self, question: &Question, known: Option<Arc<Answer>>) -> Outcome {
-        let mut flight = self.set_out(question, known);
-        let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-        // No outcome: the task that asked is gone.
-        outcome.unwrap_or(Outcome::Failed(Failure::Unreachable))
+    /// How many questions are on their way.
+    pub fn open_questions(&self) -> usize {
+        self.kept.flights.lock().expect("nobody panics while setting out").len()
     }
 
-    /// The question on its way; it goes up once, and in nobody's name, because the answer is everybody's.
-    fn set_out(&self, question: &Question, known: Option<Arc<Answer>>) -> watch::Receiver<Option<Outcome>> {
+    /// Asks the shop, once for all who ask the same at the same time, and in nobody's name, because the answer is
+    /// everybody's. `waits` is who waits for it: to him it counts.
+    fn set_out(&self, question: &Question, waits: Option<&Visitor>) -> Way {
         let mut flights = self.kept.flights.lock().expect("nobody panics while setting out");
-        if let Some(flight) = flights.get(question)
-            && flight.has_changed().is_ok()
-        {
-            return flight.clone();
+        if let Some(flight) = flights.get(question).filter(|flight| flight.has_changed().is_ok()) {
+            return Way::Joined(flight.clone());
         }
-        // It may have landed since the caller looked: what is kept is kept before its flight is forgotten.
+        // Looked up again: what is kept is kept before its flight is forgotten.
         let now = self.door.clock.now();
-        if let Some(answer) = self.kept.answers.get(question).filter(|answer| answer.is_fresh(now)) {
-            return watch::channel(Some(Outcome::Answer(answer))).1;
-        }
+        let known = self.kept.answers.get(question);
         if let Some(known) = &known {
-            known.not_before(now + REST);
+            if known.is_fresh(now) {
+                return Way::Kept(known.clone());
+            }
+            let rests = self.kept.rests(now) || !known.may_be_asked_for(now);
+            if rests && known.may_be_shown_stale(question, now) {
+                return Way::Resting;
+            }
+        }
+        if let Some(Err(seconds)) = waits.map(|visitor| self.door.count_up(visitor)) {
+            return Way::Limited(seconds);
         }
         let (landing, flight) = watch::channel(None);
         flights.insert(question.clone(), flight.clone());
-        let (gateway, question) = (self.clone(), question.clone());
         // A task of its own: who asked first may leave.
-        tokio::spawn(async move {
-            let outcome = gateway.kept.ask(&gateway.upstream, &question, known.clone(), now).await;
-            if outcome.is_failure() {
-                gateway.kept.failed_at.store(gateway.door.clock.now().0, Ordering::Relaxed);
-            }
-            if let (Some(known), Outcome::Passed(answer)) = (&known, &outcome) {
-                known.not_before(now + retry_after(&answer.headers).max(REST));
-            }
-            gateway.kept.flights.lock().expect("nobody panics while setting out").remove(&question);
-            landing.send_replace(Some(outcome));
-        });
-        flight
+        tokio::spawn(self.clone().fly(question.clone(), known, now, landing));
+        Way::SetOut(flight)
+    }
+
+    async fn fly(
+        self,
+        question: Question,
+        known: Option<Arc<Answer>>,
+        now: Time,
+        landing: watch::Sender<Option<Outcome>>,
+    ) {
+        let outcome = self.kept.ask(&self.upstream, &question, known.clone(), now).await;
+        let landed = self.door.clock.now();
+        if outcome.is_failure() {
+            self.kept.failed_at.store(landed.0, Ordering::Relaxed);
+        }
+        let asked_to_wait = match &outcome {
+            Outcome::Passed(answer) => retry_after(&answer.headers),
+            Outcome::Answer(_) | Outcome::Failed(_) => Span(0),
+        };
+        if let Some(known) = known {
+            known.not_before(landed + asked_to_wait.max(REST));
+        }
+        self.kept.flights.lock().expect("nobody panics while setting out").remove(&question);
+        landing.send_replace(Some(outcome));
     }
 }
 
@@ -236,7 +281,7 @@ impl Kept {
             answer = known.renewed(answer);
         }
         if answer.status != StatusCode::OK {
-            if question.is_final(answer.status) {
+            if question.is_final(&answer) {
                 self.answers.remove(question);
             }
             return Outcome::Passed(Arc::new(answer));
@@ -272,10 +317,18 @@ impl Question {
         self.is_price() || begins(["v5", "products"]) || begins(["v2", "search"])
     }
 
-    /// Whether nothing that is kept is a better answer than one of this status. A shop that refuses to name a price
-    /// (contract 5.4, the rate is too old) is not overruled.
-    fn is_final(&self, status: StatusCode) -> bool {
-        self.has_prices() || !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
+    /// Whether nothing that is kept is a better answer. A shop that refuses to name a price, because its rate is too old,
+    /// is not overruled.
+    fn is_final(&self, answer: &PassedOn) -> bool {
+        let refuses_price = || {
+            let body = serde_json::from_slice::<api::ErrorBody>(&answer.body);
+            body.is_ok_and(|body| body.code() == "RATE_UNAVAILABLE")
+        };
+        match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => false,
+            status if status.is_server_error() => self.has_prices() && refuses_price(),
+            _ => true,
+        }
     }
 }
 
@@ -303,7 +356,8 @@ impl Answer {
         let form = Representation::new(answer.body.clone(), headers);
         // It may have been kept on its way before.
         let age = seconds_of(&answer.headers, header::AGE).unwrap_or(Span(0));
-        let (told, asked_at) = (answer.headers.clone(), Time(now.0 - age.0));
+        let told = passed(answer, TOLD).collect();
+        let asked_at = Time(now.0 - age.0);
         let next_try = AtomicI64::new((now + REST).0);
         Some(Answer { form, told, asked_at, fresh_for, shown_stale, next_try })
     }
@@ -317,11 +371,6 @@ impl Answer {
         }
         headers.extend(answer.headers);
         PassedOn { status: StatusCode::OK, headers, body: self.form.body().clone() }
-    }
-
-    /// Stale for so short a time that nobody has to wait for a newer one.
-    fn is_shown_at_once(&self, now: Time) -> bool {
-        self.left(now).0 > -WHILE_ASKING.0 || !self.may_be_asked_for(now)
     }
 
     fn may_be_asked_for(&self, now: Time) -> bool {

@@ -94,7 +94,7 @@ pub fn is_packed(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-fn passed<const COUNT: usize>(
+pub fn passed<const COUNT: usize>(
     answer: &PassedOn,
     names: [HeaderName; COUNT],
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {

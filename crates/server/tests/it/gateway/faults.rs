@@ -49,6 +49,7 @@ async fn an_event_that_drips_ends_the_stream_too() {
     let front = Front::with(&shop.url, setting).await;
     let mut live = Live::open(&front.url, &stream_path(ID), "").await;
     assert_eq!(live.next().await.and_then(|message| message.id), Some(1));
+    shop.open_streams(1).await;
     let mut drops = tokio::time::interval(Duration::from_millis(20));
     let dripping = async {
         shop.send(b"data: ");

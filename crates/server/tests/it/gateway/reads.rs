@@ -172,12 +172,12 @@ async fn a_shop_in_trouble_is_left_alone_for_a_while() {
         for _ in 0..10 {
             assert!(text(&front, BRANDS).await.contains("good"));
         }
-        let reached = async {
-            while shop.seen().len() < asked {
+        let landed = async {
+            while front.gateway.open_questions() > 0 {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, reached).await.expect("the shop is asked again");
+        timeout(PATIENCE, landed).await.expect("the shop has answered");
         assert_eq!(shop.seen().len(), asked, "after {seconds} more seconds");
     }
     front.close().await;
@@ -207,7 +207,9 @@ async fn a_visitor_above_his_limit_still_sees_what_is_kept() {
     })
     .await;
     let up = RateLimit { per_second: 0, burst: 2 };
-    let front = Front::with(&shop.url, Setting { up, ..Setting::default() }).await;
+    let mut setting = Setting { up, ..Setting::default() };
+    setting.patience.if_kept = Duration::from_millis(50);
+    let front = Front::with(&shop.url, setting).await;
     assert!(text(&front, BRANDS).await.contains("good"));
     for _ in 0..3 {
         front.clock.advance(Span::minutes(10));
@@ -226,15 +228,17 @@ async fn nobody_waits_long_for_a_shop_that_says_nothing() {
         _ => Reply::Silence,
     })
     .await;
-    let front = Front::start(&shop.url).await;
+    let mut setting = Setting::default();
+    setting.patience.if_kept = Duration::from_millis(50);
+    let front = Front::with(&shop.url, setting).await;
     assert!(text(&front, BRANDS).await.contains("good"));
     for _ in 0..2 {
         front.clock.advance(Span::hours(1));
         let shown = timeout(Duration::from_secs(5), text(&front, BRANDS)).await;
         assert!(shown.expect("an answer soon").contains("good"));
     }
-    // The question of the first is still on its way: the second asked the same.
-    assert_eq!(shop.seen().len(), 2);
+    // The question of the first is still on its way: the second asked the same, and had nothing to wait for.
+    assert_eq!((shop.seen().len(), front.gateway.open_questions()), (2, 1));
     front.close().await;
 }
 
@@ -259,6 +263,24 @@ async fn a_shop_that_refuses_to_name_a_price_is_not_overruled() {
     }
     shop.die().await;
     raw::get(&front.url, price).await.assert_error(502, "UPSTREAM_UNREACHABLE", "a price of a shop that is away");
+    front.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_is_only_busy_is_overruled_also_where_it_names_prices() {
+    let count = AtomicUsize::new(0);
+    let shop = Stub::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => json("200 OK", HALF_A_MINUTE, r#"["good"]"#),
+        1 => json("429 Too Many Requests", "retry-after: 7\r\n", r#"{"detail":"TOO_MANY_REQUESTS"}"#),
+        _ => json("503 Service Unavailable", "", r#"{"detail":"BUSY"}"#),
+    })
+    .await;
+    let front = Front::start(&shop.url).await;
+    for (minutes, asked) in [(0, 1), (10, 2), (0, 2), (10, 3), (10, 4)] {
+        front.clock.advance(Span::minutes(minutes));
+        assert!(text(&front, "/v5/products/country/US?brand_name=Airbnb").await.contains("good"));
+        assert_eq!(shop.seen().len(), asked);
+    }
     front.close().await;
 }
 

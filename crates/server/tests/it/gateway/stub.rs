@@ -207,6 +207,7 @@ impl Default for Setting {
             head: Duration::from_secs(5),
             rest_of_event: Duration::from_secs(5),
             viewer: Duration::from_millis(50),
+            if_kept: Duration::from_secs(30),
         };
         let limit = RateLimit { per_second: 1_000, burst: 100_000 };
         Setting { limit, up: limit, patience, origins: Vec::new(), proxies: Vec::new() }
