@@ -23,7 +23,7 @@ fn has_line(request: &str, line: &str) -> bool {
     request.lines().any(|known| known.eq_ignore_ascii_case(line))
 }
 
-/// Waits until no stream to the shop is left in the gateway, nor anybody who holds one.
+/// Waits until no stream to the shop is left in the gateway.
 async fn no_feeds(front: &Front) {
     let emptied = async {
         while front.gateway.open_feeds() > 0 {

@@ -92,7 +92,7 @@ impl Gateway {
         Gateway { upstream, feeds, kept, door: Arc::new(door) }
     }
 
-    /// How many streams to the shop are open or held.
+    /// How many streams to the shop are open.
     pub fn open_feeds(&self) -> usize {
         self.feeds.open()
     }
