@@ -196,6 +196,10 @@ text_name!(
     TransferId
 );
 text_name!(
+    /// A currency, route or field of the exchange API: 24 lower-case hexadecimal digits (contract 1.2).
+    ObjectId
+);
+text_name!(
     /// One row of the code stock. Never the code itself.
     CodeId
 );

@@ -133,6 +133,23 @@ impl Rates {
         Ok(known.usd)
     }
 
+    /// What one unit of a coin or of a currency (ISO 4217) is worth in US dollars, fit to sell with. `coin` is the coin of
+    /// that name, where one is known.
+    pub fn unit_usd(&self, name: &str, coin: Option<&Coin>, now: Time) -> Result<Decimal, RateError> {
+        if let Some(coin) = coin {
+            return self.coin_usd(coin, now);
+        }
+        let currency = Currency::parse(name).ok().filter(|currency| {
+            !self.coins.contains_key(name) && (*currency == Currency::USD || self.per_eur(*currency).is_some())
+        });
+        if let Some(currency) = currency {
+            let factor = self.usd_factor(currency, now)?;
+            return factor.times.checked_div(factor.over).ok_or(RateError::OutOfRange { coin: name.to_owned() });
+        }
+        let listed = Coin { name: name.to_owned(), quoted_decimals: 8, usd_stable: false, suspended: false };
+        self.coin_usd(&listed, now)
+    }
+
     fn check_age(&self, rate: &str, age: Span, limit: Span) -> Result<(), RateError> {
         if age > limit && !self.never_stale {
             return Err(RateError::Stale { rate: rate.to_owned(), age });

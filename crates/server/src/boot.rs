@@ -2,6 +2,7 @@
 //! of them; nothing calls it but the command line and tests.
 
 mod demo;
+mod office;
 mod rails;
 
 use crate::adapters::mail::{FolderSender, SmtpSender};
@@ -26,7 +27,8 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, stock_demo};
+pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, open_demo_office, stock_demo};
+pub use office::{DEMO_EXCHANGE, import_exchange};
 pub use rails::{add_to_pool, market, rate_sources};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
@@ -72,6 +74,7 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
     };
     let kiosk = Kiosk { engine, vault, ids, books };
     workers::catalogue::run_once(&kiosk.engine).await.context("cannot load the catalogue")?;
+    workers::exchange::run_once(&kiosk.engine).await.context("cannot load the exchange routes")?;
     Ok(kiosk)
 }
 

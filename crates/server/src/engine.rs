@@ -16,6 +16,7 @@ use domain::event::HoldReason;
 use domain::ids::{OrderId, Sku};
 use domain::order::Order;
 use domain::pricing::Rates;
+use domain::route::Exchange;
 use domain::time::Time;
 use domain::validate::Market;
 use lanes::Lanes;
@@ -89,6 +90,11 @@ impl Shared {
         self.change(|snapshot| {
             snapshot.market = Arc::new(Market { catalogue, ..(*snapshot.market).clone() });
         });
+    }
+
+    /// Puts an exchange file in force.
+    pub fn put_exchange(&self, exchange: Arc<Exchange>) {
+        self.change(|snapshot| snapshot.market = Arc::new(Market { exchange, ..(*snapshot.market).clone() }));
     }
 
     /// Puts rates in force.

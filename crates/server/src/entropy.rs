@@ -28,6 +28,19 @@ pub fn token() -> String {
     to_base64url(&bytes::<32>())
 }
 
+/// `N` random letters and digits, for names that need not be secret.
+///
+/// # Panics
+/// As [`bytes`].
+pub fn letters<const N: usize>() -> String {
+    letters_of(&bytes::<N>())
+}
+
+/// A letter or digit for each byte; of 256 values the first eight letters are a little more likely.
+pub fn letters_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(SYMBOLS[usize::from(*byte) % 62])).collect()
+}
+
 /// base64url without padding (RFC 4648, section 5).
 pub fn to_base64url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

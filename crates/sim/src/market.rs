@@ -55,6 +55,7 @@ pub fn market() -> Market {
     let networks =
         vec![network("Solana", ChainKind::Svm), network("Base", ChainKind::Evm), network("Arbitrum", ChainKind::Evm)];
     Market {
+        exchange: Arc::default(),
         catalogue: Arc::new(catalogue.expect("no name stands twice")),
         rates: Arc::new(Rates { id: "rates".to_owned(), ..Rates::default() }),
         rails: Rails { coins: vec![coin], networks },

@@ -30,6 +30,7 @@ use crate::ids::{AssetId, CustomerId, NetworkId, PartnerId, ProductId, Sku};
 use crate::limits::{Counter, CounterKey, Limits, Subject, counter_keys};
 use crate::money::Fiat;
 use crate::pricing::{MarginRule, RateError, Rates};
+use crate::route::Exchange;
 use crate::time::{Span, Time};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,7 @@ pub struct BasketLine {
 #[derive(Debug, Clone)]
 pub struct Market {
     pub catalogue: Arc<Catalogue>,
+    pub exchange: Arc<Exchange>,
     pub rates: Arc<Rates>,
     pub rails: Rails,
     /// Payment vias that may be used, such as `USER_WALLET`.

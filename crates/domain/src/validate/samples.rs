@@ -159,6 +159,7 @@ pub(crate) fn rates() -> Rates {
 pub(crate) fn market(brands: Vec<Brand>, coupons: Vec<Coupon>) -> Market {
     let catalogue = Catalogue::build("catalogue-1".into(), brands, BTreeMap::new(), coupons);
     Market {
+        exchange: Arc::default(),
         catalogue: Arc::new(catalogue.expect("no name stands twice")),
         rates: Arc::new(rates()),
         rails: rails(),

@@ -46,6 +46,15 @@ pub async fn import_catalogue(
     Ok(read.catalogue.brands.len())
 }
 
+/// Opens the demo's exchange office, also in a demo that was begun before there was one.
+pub async fn open_demo_office(kiosk: &Kiosk) -> anyhow::Result<()> {
+    if kiosk.engine.shared.market().exchange.routes.is_empty() {
+        let imported = super::import_exchange(kiosk, super::DEMO_EXCHANGE.to_owned()).await;
+        imported.map_err(|errors| anyhow::anyhow!("the demo's exchange file is broken: {}", errors.join("; ")))?;
+    }
+    Ok(())
+}
+
 /// The images as the store keeps them; each is drawn once, so that a broken one is refused now and not by a shopper.
 fn read_logos(names: &BTreeMap<String, String>, folder: &Path) -> Result<Vec<(String, String)>, Vec<String>> {
     let mut images = Vec::new();

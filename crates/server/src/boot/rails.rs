@@ -53,6 +53,7 @@ pub fn market(config: &Config) -> anyhow::Result<Market> {
     });
     Ok(Market {
         catalogue: Arc::new(Catalogue::default()),
+        exchange: Arc::default(),
         rates: Arc::new(rates(config)?),
         rails,
         vias: vec!["USER_WALLET".to_owned()],
@@ -77,7 +78,7 @@ fn rates(config: &Config) -> anyhow::Result<Rates> {
     };
     let mut usd = fixed_prices(config)?;
     if demo {
-        for (coin, price) in [("BTC", 90_000), ("ETH", 3_000), ("SOL", 140)] {
+        for (coin, price) in [("BTC", 90_000), ("ETH", 3_000), ("SOL", 140), ("LTC", 85)] {
             usd.entry(coin.to_owned()).or_insert(Decimal::from(price));
         }
     }

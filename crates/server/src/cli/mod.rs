@@ -2,6 +2,7 @@
 
 mod accounts;
 mod check;
+mod exchange;
 mod gateway;
 mod import;
 mod sandbox;
@@ -40,6 +41,9 @@ enum Command {
     /// Your own codes.
     #[command(subcommand)]
     Stock(import::StockCommand),
+    /// The exchange office: routes, reserves, orders paid by hand.
+    #[command(subcommand)]
+    Exchange(exchange::ExchangeCommand),
     /// Partners who embed the shop.
     #[command(subcommand)]
     Partner(accounts::PartnerCommand),
@@ -135,6 +139,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::serve(arguments).await,
         Command::Catalogue(command) => import::catalogue(command).await,
         Command::Stock(command) => import::stock(command).await,
+        Command::Exchange(command) => exchange::run(command).await,
         Command::Partner(command) => accounts::partner(command).await,
         Command::Customer(command) => accounts::customer(command).await,
         Command::Sandbox(command) => sandbox::run(command).await,

@@ -43,6 +43,7 @@ pub async fn demo(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     if boot::is_new(&kiosk).await? {
         boot::stock_demo(&kiosk).await?;
     }
+    boot::open_demo_office(&kiosk).await?;
     run(&config, kiosk, greet).await
 }
 

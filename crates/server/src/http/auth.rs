@@ -4,6 +4,7 @@
 
 use super::App;
 use super::error::ApiError;
+use super::exchange_api;
 use super::visitors::{Bucket, RateLimit, Visitors};
 use crate::store::accounts::{self, Role};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
@@ -154,6 +155,9 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         let counted =
             counted.and_then(|()| partner.map_or(Ok(()), |partner| limiter.count_partner(partner, peer, now)));
         if let Err(seconds) = counted {
+            if exchange_api::is_method(path) {
+                return exchange_api::too_many(seconds, now);
+            }
             return ApiError::too_many(seconds).into_response();
         }
         let strict = app.settings.strict_partners && asks_for_partner(path);

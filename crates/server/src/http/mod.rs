@@ -18,6 +18,7 @@ pub mod serve;
 pub mod stream;
 pub mod visitors;
 
+pub mod exchange_api;
 pub mod health;
 pub mod pages;
 pub mod sandbox;
@@ -112,7 +113,8 @@ pub fn router(app: App) -> Router {
         routes = routes.route("/sandbox/orders/{order_id}/pay", post(sandbox::pay));
     }
     routes
-        .fallback(error::no_such_route)
+        // Exchange API: its methods are paths with any number of slashes, and any verb (exchange contract 1.1).
+        .fallback(exchange_api::or_no_such_route)
         .method_not_allowed_fallback(error::no_such_route)
         .layer(axum::middleware::from_fn_with_state(app.clone(), auth::guard))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

@@ -67,7 +67,7 @@ impl Representation {
     /// Pictures are packed already.
     fn is_text(&self) -> bool {
         let kind = self.plain.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        kind.starts_with("application/json") || kind.starts_with("text/")
+        ["application/json", "application/xml", "text/"].iter().any(|text| kind.starts_with(text))
     }
 
     /// Made once, however many ask at the same time; `None` if it cannot be made.

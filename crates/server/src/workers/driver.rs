@@ -1,6 +1,6 @@
 //! Calls the workers: at once when there is something due, else at a slow pace; ends with the process.
 
-use super::{Ran, WorkerError, advance, catalogue, credit, notify, watch};
+use super::{Ran, WorkerError, advance, catalogue, credit, exchange, notify, watch};
 use crate::engine::Engine;
 use crate::ports::{Mailer, Network, Supplier};
 use crate::vault::Vault;
@@ -63,7 +63,10 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
     let work = engine.clone();
     running.spawn(repeat("catalogue", None, stop, move || {
         let engine = work.clone();
-        async move { catalogue::run_once(&engine).await }
+        async move {
+            exchange::run_once(&engine).await?;
+            catalogue::run_once(&engine).await
+        }
     }));
     running
 }

@@ -8,6 +8,7 @@ pub mod driver;
 pub mod advance;
 pub mod catalogue;
 pub mod credit;
+pub mod exchange;
 pub mod notify;
 pub mod rates;
 pub mod watch;
@@ -29,6 +30,8 @@ pub enum WorkerError {
     Scan { network: String, reason: String },
     #[error("the stored catalogue cannot be read: {0}")]
     Catalogue(String),
+    #[error("the stored exchange file cannot be used: {0}")]
+    Exchange(String),
 }
 
 /// Whether a run found work; if so it is called again at once.

@@ -49,6 +49,7 @@ fn build() -> Market {
     let coin = Coin { name: "USDC".into(), quoted_decimals: 2, usd_stable: true, suspended: false };
     let networks = vec![network("Base", ChainKind::Evm), network("Solana", ChainKind::Svm)];
     Market {
+        exchange: Arc::default(),
         catalogue: Arc::new(catalogue.expect("no name stands twice")),
         rates: Arc::new(Rates { id: "rates-1".into(), ..Rates::default() }),
         rails: Rails { coins: vec![coin], networks },

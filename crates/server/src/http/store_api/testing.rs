@@ -41,6 +41,7 @@ pub(crate) fn market() -> Market {
     let catalogue = Catalogue::build("import-1".to_owned(), brands(), homepages, vec![coupon]).expect("no name twice");
     let margin = MarginRule { partner: Some(PARTNER.to_owned()), bps: 0, ..MarginRule::default() };
     Market {
+        exchange: Arc::default(),
         catalogue: Arc::new(catalogue),
         rates: Arc::new(rates()),
         rails: rails(),

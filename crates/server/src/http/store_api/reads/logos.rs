@@ -140,6 +140,12 @@ fn sign_of(market: &Market, slug: &str) -> Option<Sign> {
         let background = parse_color(&brand.background).unwrap_or(PLAIN_BACKGROUND);
         return Some(Sign { name: brand.name.clone(), background });
     }
+    let traded = market.exchange.currencies.iter();
+    let currencies = traded.map(|currency| ("currency", &currency.xml));
+    if let Some((_, xml)) = currencies.into_iter().find(|(kind, xml)| sign_slug(kind, xml) == slug) {
+        let name = market.exchange.currency(xml).map_or(xml, |currency| &currency.symbol).clone();
+        return Some(Sign { name, background: PLAIN_BACKGROUND });
+    }
     let coins = market.rails.coins.iter().map(|coin| ("coin", &coin.name));
     let networks = market.rails.networks.iter().map(|network| ("network", &network.name));
     let vias = market.vias.iter().map(|via| ("via", via));

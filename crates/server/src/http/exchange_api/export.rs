@@ -1,0 +1,149 @@
+//! Rates for monitors: XML after BestChange, JSON after jsons.info, and plain lines (contract 11). Public.
+
+use super::routes::{self, Desk};
+use super::with_cors;
+use crate::http::App;
+use crate::http::error::ApiError;
+use crate::http::representation::Representation;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use domain::route::{DealRate, Route, Settles};
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+/// `GET /service/export/{xml|json|txt}`: every exported route that can be priced now; no pair is there twice.
+pub async fn show(app: &App, format: &str, asked: &HeaderMap) -> Response {
+    let render = match format {
+        "xml" => xml,
+        "json" => json,
+        "txt" => lines,
+        _ => return with_cors(ApiError::not_found().into_response()),
+    };
+    let desk = match Desk::open(app, app.engine.clock.now()).await {
+        Ok(desk) => desk,
+        Err(error) => return with_cors(ApiError::from(error).into_response()),
+    };
+    let (kind, text) = render(&desk);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+    with_cors(Representation::new(text.into(), headers).response(asked).await)
+}
+
+/// One route as monitors know it. Amounts are plain decimals.
+struct Item<'a> {
+    from: &'a str,
+    to: &'a str,
+    city: Option<&'a str>,
+    /// What is given and received, one of which is 1.
+    rate: (Decimal, Decimal),
+    reserve: String,
+    least: String,
+    most: String,
+    fee: Option<String>,
+    params: Vec<&'static str>,
+}
+
+fn items<'a>(desk: &'a Desk) -> impl Iterator<Item = Item<'a>> + 'a {
+    desk.open_routes().filter(|(route, _)| route.is_exported).map(|(route, rate)| item(desk, route, rate))
+}
+
+fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
+    let exchange = desk.exchange();
+    let (from, to) = (exchange.from_of(route), exchange.to_of(route));
+    let ((from_code, from_city), (to_code, to_city)) = (from.code_and_city(), to.code_and_city());
+    // No more than what is there can be had, whatever the route's own limit.
+    let for_reserve = exchange.conversion(route, rate).give(desk.reserve_units(to)).unwrap_or(0);
+    let most_units = if route.max_units == 0 { for_reserve } else { route.max_units.min(for_reserve) };
+    let mut params = Vec::new();
+    if matches!(from.settles, Settles::Manual { .. }) || !route.auto_payout {
+        params.push("manual");
+    }
+    if route.deal.kind.reprice_bps() != 0 {
+        params.push("floating");
+    }
+    Item {
+        from: from_code,
+        to: to_code,
+        city: from_city.or(to_city),
+        rate: rate.pair(),
+        reserve: desk.reserve(to),
+        least: routes::plain(route.min_units, from),
+        most: routes::plain(most_units, from),
+        fee: (route.fee_units != 0).then(|| routes::plain(route.fee_units, to)),
+        params,
+    }
+}
+
+/// BestChange's element names; codes, cities and figures need no escaping (`exchange_file` checks them).
+fn xml(desk: &Desk) -> (&'static str, String) {
+    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<rates>\n".to_owned();
+    for item in items(desk) {
+        let mut line = format!(
+            "<item><from>{}</from><to>{}</to><in>{}</in><out>{}</out><amount>{}</amount>\
+             <minamount>{}</minamount><maxamount>{}</maxamount>",
+            item.from, item.to, item.rate.0, item.rate.1, item.reserve, item.least, item.most
+        );
+        let optional = [("tofee", item.fee), ("city", item.city.map(str::to_owned))];
+        for (name, value) in optional.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            write!(line, "<{name}>{value}</{name}>").expect("a String takes everything");
+        }
+        if !item.params.is_empty() {
+            write!(line, "<param>{}</param>", item.params.join(",")).expect("a String takes everything");
+        }
+        text.push_str(&line);
+        text.push_str("</item>\n");
+    }
+    text.push_str("</rates>\n");
+    ("application/xml; charset=utf-8", text)
+}
+
+/// jsons.info: currencies by number, and for each pair a rate of at least 1, negative where one is given.
+fn json(desk: &Desk) -> (&'static str, String) {
+    let mut numbers: Vec<&str> = Vec::new();
+    let mut exchange = Map::new();
+    let items: Vec<Item<'_>> = items(desk).collect();
+    for item in &items {
+        for code in [item.from, item.to] {
+            if !numbers.contains(&code) {
+                numbers.push(code);
+            }
+        }
+    }
+    let number_of = |code: &str| base36(numbers.iter().position(|known| *known == code).unwrap_or(0) + 1);
+    for item in &items {
+        let value = if item.rate.0 > Decimal::ONE { item.rate.0 } else { -item.rate.1 };
+        let value = value.round_dp_with_strategy(6, RoundingStrategy::ToZero);
+        let from = exchange.entry(number_of(item.from)).or_insert_with(|| json!({ "to": {} }));
+        from["to"][number_of(item.to)] = json!({ "xr": routes::number(value) });
+    }
+    let currencies: Map<String, Value> = numbers.iter().map(|code| (number_of(code), json!(code))).collect();
+    ("application/json; charset=utf-8", json!({ "currencies": currencies, "exchange": exchange }).to_string())
+}
+
+fn base36(mut number: usize) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut text = Vec::new();
+    while number > 0 {
+        text.push(DIGITS[number % 36]);
+        number /= 36;
+    }
+    text.iter().rev().map(|digit| char::from(*digit)).collect()
+}
+
+/// `FROM;TO;in;out;amount;minamount;maxamount`.
+fn lines(desk: &Desk) -> (&'static str, String) {
+    let mut text = String::new();
+    for item in items(desk) {
+        let city = item.city.map(|city| format!("_C_{city}")).unwrap_or_default();
+        let (from, to) = match item.from.starts_with("CASH") {
+            true => (format!("{}{city}", item.from), item.to.to_owned()),
+            false => (item.from.to_owned(), format!("{}{city}", item.to)),
+        };
+        let rate = (item.rate.0, item.rate.1);
+        writeln!(text, "{from};{to};{};{};{};{};{}", rate.0, rate.1, item.reserve, item.least, item.most)
+            .expect("a String takes everything");
+    }
+    ("text/plain; charset=utf-8", text)
+}

@@ -1,0 +1,175 @@
+//! The exchange API (contract in the project's exchange API reference): every method on one page.
+//!
+//! A method is a path, whatever the verb, under two mounts and with any number of slashes (contract 1.1); its answer is an
+//! envelope with status 200, also where it is an error. Must never redirect. The tour: `params` (what came), `fault` (what
+//! goes wrong), then one file per kind of method.
+
+mod export;
+mod fault;
+mod params;
+mod routes;
+mod site;
+
+#[cfg(test)]
+mod tests;
+
+use super::App;
+use super::error::ApiError;
+use crate::entropy;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::time::Time;
+use fault::Fault;
+use params::Params;
+use serde_json::{Value, json};
+
+/// One call as its method sees it.
+struct Call {
+    app: App,
+    params: Params,
+    now: Time,
+}
+
+/// What a method answers with.
+struct Answer {
+    data: Value,
+    /// Seconds for which a client may keep it (contract 1.3).
+    cache: Option<u32>,
+}
+
+impl From<Value> for Answer {
+    fn from(data: Value) -> Answer {
+        Answer { data, cache: None }
+    }
+}
+
+/// For how long clients may keep a route, and the list of routes, in seconds (contract 1.3).
+const CACHE_ROUTE: u32 = 2;
+const CACHE_ROUTES: u32 = 5;
+
+fn kept(seconds: u32, data: Value) -> Answer {
+    Answer { data, cache: Some(seconds) }
+}
+
+/// Every method.
+async fn run(method: &str, call: &Call) -> Result<Answer, Fault> {
+    match method {
+        // Routes (contract 4).
+        "public/exchanger/route/get" => routes::list(call).await,
+        "public/exchanger/route-v2/get" => routes::list_v2(call).await,
+        "public/exchanger/route/get/one" => routes::one(call).await,
+        "public/exchanger/route/get/one/by-xml" => routes::by_xml(call).await,
+        "public/exchanger/route/get/one/by-friendlyURL" => routes::by_friendly_url(call).await,
+        "public/exchanger/favorite/get" => routes::favorites(call),
+        // What the official client asks for while it starts (contract 3, last paragraph).
+        "public/site/status/get" => site::status(call),
+        "public/visits/register" => site::nothing_to_say(),
+        _ => site::empty_list(method).ok_or_else(|| Fault::unknown_method(method)),
+    }
+}
+
+/// The parts of a path, however many slashes stand between them.
+fn parts(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty()).collect()
+}
+
+/// Whether a path is one of the exchange API's methods, whose every answer is an envelope.
+pub fn is_method(path: &str) -> bool {
+    matches!(parts(path).as_slice(), ["service", "api", "v1", ..] | ["api", "v1", ..])
+}
+
+/// Every path that the router has no route for: those of the exchange API, and those of nobody.
+pub async fn or_no_such_route(State(app): State<App>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    match parts(&path).as_slice() {
+        ["service", "api", "v1"] | ["api", "v1"] => with_cors(StatusCode::NOT_FOUND.into_response()),
+        ["service", "api", "v1", method @ ..] | ["api", "v1", method @ ..] => {
+            let method = method.join("/");
+            answer(app, &method, request).await
+        }
+        ["service", "export", format] => export::show(&app, format, request.headers()).await,
+        ["service", "fs", "logos", _] => super::store_api::reads::logo(State(app), request).await.into_response(),
+        _ => ApiError::not_found().into_response(),
+    }
+}
+
+async fn answer(app: App, method: &str, request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return with_cors(StatusCode::NO_CONTENT.into_response());
+    }
+    let now = app.engine.clock.now();
+    let clock = app.engine.clock.clone();
+    let (status, result) = match read(app, now, request).await {
+        Ok(call) => match run(method, &call).await {
+            Ok(answer) => (StatusCode::OK, Ok(answer)),
+            Err(fault) => (fault.status(), Err(fault)),
+        },
+        Err(fault) => (fault.status(), Err(fault)),
+    };
+    let latency_ms = clock.now().since(now).0.max(0);
+    let mut response = (status, envelope(result, now, latency_ms).to_string()).into_response();
+    let kind = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    with_cors(response)
+}
+
+async fn read(app: App, now: Time, request: Request) -> Result<Call, Fault> {
+    let (parts, body) = request.into_parts();
+    let body = match to_bytes(body, super::BODY_LIMIT_BYTES).await {
+        Ok(body) => body,
+        Err(_) => {
+            let message = format!("the body is larger than {} bytes, or broke off", super::BODY_LIMIT_BYTES);
+            return Err(Fault::body(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+    };
+    let params = Params::read(parts.uri.query(), &parts.headers, body).await?;
+    Ok(Call { app, params, now })
+}
+
+/// An answer of the rate limit, which is counted before any method is looked at.
+pub fn too_many(seconds: u32, now: Time) -> Response {
+    let text = envelope(Err(Fault::too_many(seconds)), now, 0).to_string();
+    let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
+    with_cors((kind, text).into_response())
+}
+
+/// Contract 1.3. `data` is never empty on success: clients take an empty one for an error.
+fn envelope(result: Result<Answer, Fault>, now: Time, latency_ms: i64) -> Value {
+    let request_id = format!("{}-{}", now.0, entropy::letters::<7>());
+    match result {
+        Ok(Answer { data, cache }) => {
+            let is_empty = data.is_null() || data.as_object().is_some_and(serde_json::Map::is_empty);
+            let data = if is_empty { json!({ "ok": 1 }) } else { data };
+            let mut envelope =
+                json!({ "success": true, "data": data, "latency_ms": latency_ms, "requestId": request_id });
+            if let Some(seconds) = cache {
+                envelope["cache"] = json!(seconds);
+            }
+            envelope
+        }
+        Err(fault) => {
+            json!({ "success": false, "error": fault.to_json(), "latency_ms": latency_ms, "requestId": request_id })
+        }
+    }
+}
+
+/// Pages of any origin may call (contract 1.3): nothing here is opened by a cookie that such a page could make a browser
+/// send along.
+fn with_cors(mut response: Response) -> Response {
+    let head: [(HeaderName, &'static str); 4] = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Origin, X-Requested-With, Content-Type, Accept, Locale, Lang, jwt, apikey, hash, Csrf-Token, Authorization",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    for (name, value) in head {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

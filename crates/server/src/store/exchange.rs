@@ -1,0 +1,50 @@
+//! Imported exchange files, whole, newest last, and what was stated of reserves since.
+
+use super::db::{DbError, Tx};
+use domain::route::StatedReserve;
+use domain::time::Time;
+use std::collections::BTreeMap;
+
+/// Files that are kept: orders carry what they need of the one that they were priced with.
+const KEPT: i64 = 20;
+
+/// Keeps an exchange file; it is in force from the commit on, also if it was before.
+pub fn add(tx: &mut Tx<'_>, id: &str, body: &str, now: Time) -> Result<(), DbError> {
+    let sql = "insert into exchanges (id, imported_at_ms, body) values ($1, $2, $3) \
+        on conflict (id) do update set imported_at_ms = excluded.imported_at_ms";
+    tx.execute(sql, &[id.into(), now.0.into(), body.into()])?;
+    let old = "delete from exchanges where id not in \
+        (select id from exchanges order by imported_at_ms desc, id desc limit $1)";
+    tx.execute(old, &[KEPT.into()])?;
+    Ok(())
+}
+
+/// Names what is in force: the newest file and the statements of reserves. Empty while there is none.
+pub fn in_force(tx: &mut Tx<'_>) -> Result<String, DbError> {
+    let newest = tx.query_one("select id from exchanges order by imported_at_ms desc, id desc limit 1", &[])?;
+    let Some(newest) = newest else { return Ok(String::new()) };
+    let stated = tx.query("select epoch from reserves", &[])?;
+    let epochs: i64 = stated.iter().map(|row| row.int(0)).sum();
+    Ok(format!("{}.{epochs}", newest.text(0)))
+}
+
+/// The file in force.
+pub fn newest_body(tx: &mut Tx<'_>) -> Result<Option<String>, DbError> {
+    let row = tx.query_one("select body from exchanges order by imported_at_ms desc, id desc limit 1", &[])?;
+    Ok(row.map(|row| row.text(0).to_owned()))
+}
+
+/// What was stated of reserves, by currency code.
+pub fn reserves(tx: &mut Tx<'_>) -> Result<BTreeMap<String, StatedReserve>, DbError> {
+    let rows = tx.query("select code, amount, epoch from reserves", &[])?;
+    let read = |row: &super::Row| StatedReserve { amount: row.text(1).to_owned(), epoch: row.int(2) };
+    Ok(rows.iter().map(|row| (row.text(0).to_owned(), read(row))).collect())
+}
+
+/// States what is there of a currency: what was paid out before counts no more.
+pub fn state_reserve(tx: &mut Tx<'_>, code: &str, amount: &str) -> Result<(), DbError> {
+    let sql = "insert into reserves (code, amount, epoch) values ($1, $2, 1) \
+        on conflict (code) do update set amount = excluded.amount, epoch = reserves.epoch + 1";
+    tx.execute(sql, &[code.into(), amount.into()])?;
+    Ok(())
+}
