@@ -10,3 +10,20 @@ create table reserves (
     amount text not null,
     epoch bigint not null
 );
+-- Of exchange orders: their status in the exchange API. Of orders of a signed-in customer: his account.
+alter table orders add column status text;
+alter table orders add column customer text;
+create index orders_trades on orders (status, no) where status is not null;
+create index orders_customer on orders (customer, no) where customer is not null;
+
+-- What is to be told to somebody outside, a row per change of an exchange order's status; rendered when it is sent.
+-- `seq` is the event that it comes from; `receiver` a keyed hash of the host.
+create table deliveries (
+    seq bigint primary key,
+    order_id text not null,
+    receiver text not null,
+    status text not null,
+    at_ms bigint not null,
+    state text not null
+);
+create index deliveries_due on deliveries (seq) where state = 'due';

@@ -4,6 +4,7 @@
 //! what the decision claims. Must never look anything up by itself.
 
 mod command;
+mod exchange;
 
 use crate::event::{Count, Event, HoldReason, Placed, Seen, Settlement};
 use crate::fulfil::{self, Line, Patience, Report, SealedGoods};
@@ -12,14 +13,16 @@ use crate::limits::CounterKey;
 use crate::order::{Hold, Order};
 use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
 use crate::planted::{self, Bug};
+use crate::route::DealRate;
 use crate::terms;
 use crate::time::{Span, Time};
 use crate::validate::{self, CheckError};
 
 pub use command::{
-    Caps, Claim, Command, Decision, Facts, Idempotency, Place, Refusal, Replay, Resolution, SealedPersonal,
+    Caps, Claim, Command, Decision, Facts, Idempotency, Place, PlaceTrade, Refusal, Replay, Resolution, SealedPersonal,
     TransferFact,
 };
+pub use exchange::{keys_of_trade, place_trade};
 
 /// Rows that deciding a placement needs, beside the order's own.
 pub fn keys(place: &Place, now: Time) -> (Vec<CounterKey>, Vec<Sku>) {
@@ -86,7 +89,7 @@ pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, 
         no: facts.next_no,
         origin: command.origin.clone(),
         address,
-        address_family: network.kind,
+        address_family: Some(network.kind),
         expires_at: now + quote.expires_in,
         counts,
         catalogue_id: command.market.catalogue.id.clone(),
@@ -112,7 +115,7 @@ impl From<CheckError> for Refusal {
 pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) -> Result<Decision, Refusal> {
     let mut draft = Draft { order: order.clone(), decision: Decision::default(), now };
     match command {
-        Command::Place(_) => return Err(Refusal::Conflict("the order exists")),
+        Command::Place(_) | Command::PlaceTrade(_) => return Err(Refusal::Conflict("the order exists")),
         Command::Credit { .. } => draft.credit(facts)?,
         Command::Expire { scanned_through, .. } => draft.expire(facts, *scanned_through)?,
         Command::CloseLateWindow { scanned_through, .. } => draft.close_late_window(facts, *scanned_through)?,
@@ -122,6 +125,14 @@ pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) ->
         Command::Hold { reason, line, note, .. } => draft.hold(*reason, *line, note),
         Command::Release { note, .. } => draft.release(note)?,
         Command::Resolve { line, resolution, note, .. } => draft.resolve(*line, *resolution, note)?,
+        Command::Accept { .. } => draft.accept()?,
+        Command::ClaimPaid { .. } => draft.claim_paid()?,
+        Command::ConfirmPayment { units, .. } => draft.confirm_payment(facts, *units)?,
+        Command::BeginPayout { patience, .. } => draft.begin_payout(patience)?,
+        Command::ReportPayout { attempt, report, patience, .. } => draft.report_payout(*attempt, report, patience)?,
+        Command::MarkPaidOut { proof, .. } => draft.mark_paid_out(proof)?,
+        Command::MarkReturned { proof, .. } => draft.mark_returned(proof)?,
+        Command::RetryPayout { .. } => draft.retry_payout()?,
     }
     Ok(draft.decision)
 }
@@ -185,7 +196,7 @@ impl Draft {
             return;
         }
         // After the late window a person decides: the price is old, and the money may have been sent back by hand.
-        if self.order.canceled_at.is_some() || self.order.payment.closed {
+        if self.order.canceled_at.is_some() || self.order.payment.closed || self.order.is_returned() {
             return;
         }
         if self.order.payment.expired_at.is_some() && planted::is(Bug::LateForgotten) {
@@ -193,9 +204,9 @@ impl Draft {
         }
         match self.order.payment.standing(&self.order.terms()) {
             Standing::NotEnough => {}
-            Standing::Enough if self.can_claim_again(facts) => self.settle(Settlement::OnTime),
+            Standing::Enough if self.can_claim_again(facts) => self.settle(Settlement::OnTime, facts.rate_now),
             Standing::EnoughLate if self.rate_held(facts) && self.can_claim_again(facts) => {
-                self.settle(Settlement::Late)
+                self.settle(Settlement::Late, facts.rate_now)
             }
             // What came in time may be among what is still to be weighed: an expiry would let go of what it needs.
             Standing::Enough | Standing::EnoughLate | Standing::TooLate if facts.awaits_credit => {}
@@ -205,6 +216,10 @@ impl Draft {
     }
 
     fn rate_held(&self, facts: &Facts<'_>) -> bool {
+        // A floating order is settled at today's rate anyway.
+        if self.order.trade().is_some_and(|trade| trade.reprice_bps > 0) {
+            return facts.rate_now.is_some();
+        }
         let original = i128::from(self.order.quote.due_units);
         facts
             .price_now
@@ -221,7 +236,7 @@ impl Draft {
                 })
     }
 
-    fn settle(&mut self, settlement: Settlement) {
+    fn settle(&mut self, settlement: Settlement, rate_now: Option<DealRate>) {
         let held = self.order.counts_are_held;
         for count in self.order.counts.clone() {
             let used = if count.kept { count.amount } else { 0 };
@@ -240,6 +255,7 @@ impl Draft {
         // A trifle too much is kept; more than half a dollar too much is the payer's to claim.
         let trifle = if over <= terms::half_a_dollar(&self.order.quote) { over } else { 0 };
         self.event(Event::PaymentSettled { settlement, sold_units: due, difference_units: missing - trifle });
+        self.reprice(rate_now);
     }
 
     fn release_counts(&mut self) {
@@ -451,9 +467,7 @@ impl Draft {
     }
 
     fn ask_again(&mut self, line: u32, unknown: bool, sent_at: Time, patience: &Patience) {
-        let not_before = sent_at + patience.call_timeout + patience.settle;
-        let next_lookup =
-            if unknown { (self.now + patience.lookup_every).max(not_before) } else { self.now + patience.lookup_every };
+        let next_lookup = patience.next_lookup(unknown, sent_at, self.now);
         self.event(Event::LineAsking { line, unknown, next_lookup });
         if self.now.since(sent_at) >= patience.unknown_limit && !self.order.is_held(line) {
             let note = "the supplier's answer stayed open beyond the limit; ask them with our reference".to_owned();

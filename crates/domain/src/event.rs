@@ -6,6 +6,7 @@
 use crate::asset::ChainKind;
 use crate::ids::{AssetId, CodeId, TransferId};
 use crate::limits::CounterKey;
+use crate::route::DealRate;
 use crate::time::{Span, Time};
 use crate::validate::Quote;
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,49 @@ pub enum Event {
         line: u32,
         reason: String,
     },
+    /// The payer looked at what is agreed and wants to pay.
+    Accepted,
+    /// The payer says that he has paid. Not money, and nothing is paid out for it.
+    PaymentClaimed,
+    /// The rate had moved when the payment counted: another amount is paid out, in units of 10^-decimals of its currency.
+    Repriced {
+        rate: DealRate,
+        receive_units: i64,
+    },
+    /// Written before anybody is told to pay, so that a crash after the call does not look like no call.
+    PayoutSent {
+        attempt: u32,
+        reference: String,
+        deadline: Time,
+    },
+    /// It is under way, or nobody knows: ask again by our reference.
+    PayoutAsking {
+        unknown: bool,
+        next_lookup: Time,
+    },
+    /// Nobody ever got our reference: the same call is made again.
+    PayoutNeverArrived,
+    /// Certainly not paid: a person decides what next.
+    PayoutFailed {
+        reason: String,
+    },
+    /// A person wants it tried again.
+    PayoutRetried,
+    /// The recipient has it.
+    PayoutDone {
+        /// The transaction, or what the operator named. No personal data.
+        proof: String,
+    },
+    /// The payer got back what he had paid, instead of an exchange.
+    Returned {
+        proof: String,
+        /// What was sold is owed to the payer again; 0 for an order that was never settled.
+        unsold_units: i64,
+        /// The order's difference, which is undone with it.
+        difference_units: i64,
+        /// What left the house: all that was owed.
+        returned_units: i64,
+    },
     HeldForPerson {
         reason: HoldReason,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,7 +201,9 @@ pub struct Placed {
     pub origin: Origin,
     pub quote: Quote,
     pub address: String,
-    pub address_family: ChainKind,
+    /// Absent where money is moved by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_family: Option<ChainKind>,
     pub expires_at: Time,
     pub counts: Vec<Count>,
     pub catalogue_id: String,
@@ -194,6 +240,16 @@ impl Event {
             Event::LineNeverArrived { .. } => "line_never_arrived",
             Event::LineRefused { .. } => "line_refused",
             Event::LineReversed { .. } => "line_reversed",
+            Event::Accepted => "accepted",
+            Event::PaymentClaimed => "payment_claimed",
+            Event::Repriced { .. } => "repriced",
+            Event::PayoutSent { .. } => "payout_sent",
+            Event::PayoutAsking { .. } => "payout_asking",
+            Event::PayoutNeverArrived => "payout_never_arrived",
+            Event::PayoutFailed { .. } => "payout_failed",
+            Event::PayoutRetried => "payout_retried",
+            Event::PayoutDone { .. } => "payout_done",
+            Event::Returned { .. } => "returned",
             Event::HeldForPerson { .. } => "held_for_person",
             Event::HoldReleased { .. } => "hold_released",
         }

@@ -76,6 +76,14 @@ pub struct Patience {
     pub unknown_limit: Span,
 }
 
+impl Patience {
+    /// When the next lookup is due; after a lost call not before it can have arrived.
+    pub fn next_lookup(&self, unknown: bool, sent_at: Time, now: Time) -> Time {
+        let next = now + self.lookup_every;
+        if unknown { next.max(sent_at + self.call_timeout + self.settle) } else { next }
+    }
+}
+
 /// What a supplier said of a line, or what became known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {

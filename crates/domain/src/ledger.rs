@@ -13,6 +13,10 @@ pub enum Account {
     Order(i64),
     /// The price of what was sold. Credit balance.
     Sales,
+    /// What came in for exchanges less what went out for them: a position per asset.
+    Exchanges,
+    /// What was paid out of our own hands on a network, or by hand. Credit balance.
+    PaidOut(NetworkId),
     /// Trifles that payers sent too little or too much, within the tolerance.
     Differences,
 }
@@ -22,7 +26,9 @@ impl Account {
     pub fn is_of_one_order(&self) -> bool {
         match self {
             Account::Order(_) => true,
-            Account::Network(_) | Account::Sales | Account::Differences => false,
+            Account::Network(_) | Account::Sales | Account::Exchanges | Account::PaidOut(_) | Account::Differences => {
+                false
+            }
         }
     }
 }
@@ -33,6 +39,8 @@ impl fmt::Display for Account {
             Account::Network(id) => write!(f, "network:{id}"),
             Account::Order(no) => write!(f, "order:{no}"),
             Account::Sales => f.write_str("sales"),
+            Account::Exchanges => f.write_str("exchanges"),
+            Account::PaidOut(id) => write!(f, "paid_out:{id}"),
             Account::Differences => f.write_str("differences"),
         }
     }

@@ -4,7 +4,7 @@
 //! are arguments, so that the engine, the tests and a simulator all run the same rules.
 //!
 //! Reading order: the words (`ids`, `time`, `money`, `asset`, `country`), what is on sale (`catalog`), what it costs and
-//! who may buy it (`pricing`, `coupon`, `limits`, `validate`), what an exchange office trades (`route`), then the order itself (`event`, `payment`, `fulfil`,
+//! who may buy it (`pricing`, `coupon`, `limits`, `validate`), what an exchange office trades (`route`), then the order itself (`event`, `payment`, `fulfil`, `payout`,
 //! `order`, `decide`), and what follows from it (`ledger`, `postings`, `project`, `chain`).
 
 pub mod asset;
@@ -29,6 +29,7 @@ pub mod event;
 pub mod fulfil;
 pub mod order;
 pub mod payment;
+pub mod payout;
 
 #[doc(hidden)]
 pub mod planted;

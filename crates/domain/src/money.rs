@@ -149,6 +149,11 @@ pub fn units_from_decimal(value: Decimal, scale: u32, rounding: RoundingStrategy
     i64::try_from(scaled.trunc()).map_err(|_| MoneyError::TooLarge)
 }
 
+/// Units of the ledger as the chain's own integer.
+pub fn raw_units(units: i64, scale: u32, chain_decimals: u32) -> String {
+    format!("{units}{}", "0".repeat(chain_decimals.saturating_sub(scale) as usize))
+}
+
 /// Integer units of 10^-scale as a decimal text with at least `min_decimals` decimals and no exponent.
 pub fn units_to_text(units: i64, scale: u32, min_decimals: u32) -> String {
     let mut value = Decimal::new(units, scale).normalize();

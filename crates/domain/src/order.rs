@@ -1,17 +1,21 @@
 //! The order: its row, the commands that change it, and the fold of its events.
 //!
-//! An order is a struct of small machines: the payment, one line per delivery, a hold. `apply` folds one event and is
+//! An order is a struct of small machines: the payment, one line per delivery or a payout, holds. `apply` folds one event and is
 //! infallible; an event that is not legal here is a defect of `decide` and panics, which refuses that one command
 //! (engine.rs). Must never read a clock, a database or a setting.
 
 use crate::event::{Count, Event, HoldReason, Origin, Placed, Seen};
 use crate::fulfil::Line;
-use crate::ids::{OrderId, Sku, TransferId};
+use crate::ids::{NetworkId, OrderId, Sku, TransferId};
 use crate::payment::{BLOCK_TIME_GRACE, Payment, Terms, TransferStatus};
+use crate::payout::Payout;
 use crate::project::{self, OrderState};
 use crate::time::{Span, Time};
 use crate::validate::Quote;
 use serde::{Deserialize, Serialize};
+
+// What is different about an order that pays out coins.
+mod exchange;
 
 /// One order, exactly as its row holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +39,17 @@ pub struct Order {
     pub counts: Vec<Count>,
     pub counts_are_held: bool,
     pub payment: Payment,
+    /// What is bought; none for an exchange order.
     pub lines: Vec<Line>,
+    /// What is paid out; exchange orders only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout: Option<Payout>,
+    /// When the payer of an exchange order said that he wants to pay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Time>,
+    /// When he said that he has paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_at: Option<Time>,
     /// Each stands until its own cause is gone or a person ends them all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
@@ -73,6 +87,7 @@ pub struct Step {
 pub enum Slot {
     Expiry,
     Line(u32),
+    Payout,
 }
 
 /// What is to be done.
@@ -88,6 +103,10 @@ pub enum What {
     Buy(String),
     /// Ask that supplier what became of our reference.
     Find(String),
+    /// Pay out on that network.
+    PayOut(NetworkId),
+    /// Ask that network what became of our reference.
+    FindPayout(NetworkId),
 }
 
 impl Slot {
@@ -96,12 +115,14 @@ impl Slot {
         match self {
             Slot::Expiry => "expiry".to_owned(),
             Slot::Line(line) => format!("line:{line}"),
+            Slot::Payout => "payout".to_owned(),
         }
     }
 
     /// Reads the word of the `steps` table.
     pub fn parse(word: &str) -> Option<Slot> {
         match word.split_once(':') {
+            None if word == "payout" => Some(Slot::Payout),
             None => (word == "expiry").then_some(Slot::Expiry),
             Some(("line", line)) => line.parse().ok().map(Slot::Line),
             Some(_) => None,
@@ -118,15 +139,18 @@ impl What {
             What::TakeCode(_) => "take_code",
             What::Buy(_) => "buy",
             What::Find(_) => "find",
+            What::PayOut(_) => "pay_out",
+            What::FindPayout(_) => "find_payout",
         }
     }
 
-    /// The SKU or supplier it is about; empty if it is about neither.
+    /// The SKU, supplier or network it is about; empty if it is about none.
     pub fn argument(&self) -> &str {
         match self {
             What::Expire | What::CloseLateWindow => "",
             What::TakeCode(sku) => sku.as_str(),
             What::Buy(supplier) | What::Find(supplier) => supplier,
+            What::PayOut(network) | What::FindPayout(network) => network.as_str(),
         }
     }
 
@@ -138,6 +162,8 @@ impl What {
             "take_code" => Some(What::TakeCode(Sku::new(argument))),
             "buy" => Some(What::Buy(argument.to_owned())),
             "find" => Some(What::Find(argument.to_owned())),
+            "pay_out" => Some(What::PayOut(NetworkId::new(argument))),
+            "find_payout" => Some(What::FindPayout(NetworkId::new(argument))),
             _ => None,
         }
     }
@@ -147,7 +173,11 @@ impl Order {
     /// The order that a `Placed` event makes.
     pub fn placed(id: OrderId, placed: Placed, at: Time) -> Order {
         let lines = placed.quote.lines.iter().map(|_| Line::Planned { supplier: 0, attempt: 0 }).collect();
+        let trade = placed.quote.trade.as_deref();
         Order {
+            payout: trade.map(|_| Payout::Planned { attempt: 0 }),
+            accepted_at: trade.filter(|trade| trade.skip_preview).map(|_| at),
+            claimed_at: None,
             id,
             no: placed.no,
             version: 1,
@@ -273,6 +303,16 @@ impl Order {
             | Event::LineNeverArrived { .. }
             | Event::LineRefused { .. } => self.apply_to_line(event, at),
             Event::LineReversed { line, .. } => self.apply_reversed(*line, at),
+            Event::Accepted
+            | Event::PaymentClaimed
+            | Event::Repriced { .. }
+            | Event::PayoutSent { .. }
+            | Event::PayoutAsking { .. }
+            | Event::PayoutNeverArrived
+            | Event::PayoutFailed { .. }
+            | Event::PayoutRetried
+            | Event::PayoutDone { .. }
+            | Event::Returned { .. } => self.apply_to_trade(event, at),
         }
         self.state = self.state.max(project::order_state(self));
     }
@@ -377,12 +417,17 @@ impl Order {
                 steps.push(Step { slot: Slot::Line(at as u32), what, due_at });
             }
         }
+        steps.extend(self.payout_step());
         steps
     }
 
     fn expiry_step(&self) -> Option<Step> {
         let ended = self.payment.expired_at.is_some() || self.canceled_at.is_some();
         let (what, due_at) = if !ended {
+            // A claim about money that nobody finds by itself waits for the operator, however long he takes.
+            if self.claimed_at.is_some() && self.is_paid_by_hand() {
+                return None;
+            }
             (What::Expire, self.expires_at)
         } else if !self.payment.closed {
             (What::CloseLateWindow, self.late_until())

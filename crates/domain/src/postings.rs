@@ -11,8 +11,8 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     let asset = &order.quote.asset;
     let own = || Account::Order(order.no);
     // One EVM address serves all EVM chains: the money lies on the network of its own asset (CAIP-19 begins with it).
-    let network =
-        |asset: &AssetId| Account::Network(NetworkId::new(asset.as_str().split('/').next().unwrap_or_default()));
+    let network_id = |asset: &AssetId| NetworkId::new(asset.as_str().split('/').next().unwrap_or_default());
+    let network = |asset: &AssetId| Account::Network(network_id(asset));
     match event {
         // Confirmed money lies at our address and is owed to the payer until it is used.
         Event::PaymentConfirmed(seen) => transfer(network(&seen.asset), own(), &seen.asset, seen.units),
@@ -25,7 +25,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             .flat_map(|received| transfer(own(), network(&received.asset), &received.asset, received.units))
             .collect(),
         Event::PaymentSettled { sold_units, difference_units, .. } => {
-            let mut entries = transfer(own(), Account::Sales, asset, *sold_units);
+            let mut entries = transfer(own(), sold(order), asset, *sold_units);
             entries.extend(difference(Account::Differences, own(), asset, *difference_units));
             entries
         }
@@ -33,6 +33,18 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         Event::LineRefused { refund_units, difference_units, .. } => {
             let mut entries = transfer(Account::Sales, own(), asset, refund_units + difference_units);
             entries.extend(difference(own(), Account::Differences, asset, *difference_units));
+            entries
+        }
+        Event::PayoutDone { .. } => {
+            let Some(trade) = order.trade() else { return Vec::new() };
+            let to = &trade.to;
+            transfer(Account::Exchanges, Account::PaidOut(to.network.clone()), &to.asset, to.ledger_units())
+        }
+        // What was not exchanged is owed to the payer again, and all that is owed goes back to him.
+        Event::Returned { unsold_units, difference_units, returned_units, .. } => {
+            let mut entries = transfer(sold(order), own(), asset, *unsold_units);
+            entries.extend(difference(own(), Account::Differences, asset, *difference_units));
+            entries.extend(transfer(own(), Account::PaidOut(network_id(asset)), asset, *returned_units));
             entries
         }
         Event::Placed(_)
@@ -46,9 +58,22 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::LineRefusedBySupplier { .. }
         | Event::LineNeverArrived { .. }
         | Event::LineReversed { .. }
+        | Event::Accepted
+        | Event::PaymentClaimed
+        | Event::Repriced { .. }
+        | Event::PayoutSent { .. }
+        | Event::PayoutAsking { .. }
+        | Event::PayoutNeverArrived
+        | Event::PayoutFailed { .. }
+        | Event::PayoutRetried
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }
+}
+
+/// Where the price of an order goes.
+fn sold(order: &Order) -> Account {
+    if order.trade().is_some() { Account::Exchanges } else { Account::Sales }
 }
 
 /// A transfer whose direction is the sign of its amount.

@@ -1,8 +1,10 @@
-//! An order as the store API's words (contract section 4). The words have an order and never move back in it.
+//! An order as the words that outsiders see: the store API's (contract section 4), which have an order and never move back
+//! in it, and the exchange API's ten statuses.
 
 use crate::fulfil::Line;
 use crate::order::Order;
-use crate::payment::Standing;
+use crate::payment::{Standing, TransferStatus};
+use crate::payout::Payout;
 use serde::{Deserialize, Serialize};
 
 /// `order_state`, in the order in which an order may move through them; the last four are ends.
@@ -44,6 +46,9 @@ impl OrderState {
 
 /// The word that the facts alone would give; `Order::state` keeps the furthest one reached.
 pub fn order_state(order: &Order) -> OrderState {
+    if order.is_returned() {
+        return OrderState::Refunded;
+    }
     if order.payment.settled_at.is_some() {
         return paid_state(order);
     }
@@ -71,6 +76,9 @@ fn paid_state(order: &Order) -> OrderState {
     if order.is_stopped() {
         return OrderState::WaitingForManualAction;
     }
+    if let Some(payout) = &order.payout {
+        return paid_out_state(payout);
+    }
     let delivered = order.lines.iter().any(|line| matches!(line, Line::Delivered { .. }));
     let ended = order.lines.iter().all(Line::is_ended);
     if ended && delivered {
@@ -84,6 +92,97 @@ fn paid_state(order: &Order) -> OrderState {
         return OrderState::PaymentReceived;
     }
     OrderState::WaitingForDelivery
+}
+
+fn paid_out_state(payout: &Payout) -> OrderState {
+    match payout {
+        Payout::Planned { attempt: 0 } => OrderState::PaymentReceived,
+        Payout::Planned { .. } | Payout::Sent { .. } | Payout::Asking { .. } => OrderState::WaitingForDelivery,
+        Payout::Failed { .. } => OrderState::WaitingForManualAction,
+        Payout::Done { .. } => OrderState::Done,
+        Payout::Returned { .. } => OrderState::Refunded,
+    }
+}
+
+/// The exchange API's ten statuses (exchange contract 5.5). Unlike the store API's words they may move back: a hold ends,
+/// a deleted order is paid late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExchangeStatus {
+    New,
+    WaitPayment,
+    ErrorPayment,
+    InProgress,
+    InProgressPayout,
+    ErrorPayout,
+    Hold,
+    Done,
+    Returned,
+    Deleted,
+}
+
+impl ExchangeStatus {
+    pub const ALL: [ExchangeStatus; 10] = [
+        ExchangeStatus::New,
+        ExchangeStatus::WaitPayment,
+        ExchangeStatus::ErrorPayment,
+        ExchangeStatus::InProgress,
+        ExchangeStatus::InProgressPayout,
+        ExchangeStatus::ErrorPayout,
+        ExchangeStatus::Hold,
+        ExchangeStatus::Done,
+        ExchangeStatus::Returned,
+        ExchangeStatus::Deleted,
+    ];
+
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            ExchangeStatus::New => "new",
+            ExchangeStatus::WaitPayment => "waitPayment",
+            ExchangeStatus::ErrorPayment => "errorPayment",
+            ExchangeStatus::InProgress => "inProgress",
+            ExchangeStatus::InProgressPayout => "inProgressPayout",
+            ExchangeStatus::ErrorPayout => "errorPayout",
+            ExchangeStatus::Hold => "hold",
+            ExchangeStatus::Done => "done",
+            ExchangeStatus::Returned => "returned",
+            ExchangeStatus::Deleted => "deleted",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<ExchangeStatus> {
+        Self::ALL.into_iter().find(|status| status.word() == word)
+    }
+}
+
+/// An exchange order's status: the first that holds.
+pub fn exchange_status(order: &Order) -> ExchangeStatus {
+    let payment = &order.payment;
+    let settled = payment.settled_at.is_some();
+    let has_money = payment.received.iter().any(|received| received.status == TransferStatus::Confirmed);
+    let ended = payment.expired_at.is_some() || order.canceled_at.is_some();
+    let payout = order.payout.as_ref();
+    if !order.holds.is_empty() {
+        return ExchangeStatus::Hold;
+    }
+    match payout {
+        Some(Payout::Done { .. }) => return ExchangeStatus::Done,
+        Some(Payout::Returned { .. }) => return ExchangeStatus::Returned,
+        Some(_) | None if ended && !settled && !has_money => return ExchangeStatus::Deleted,
+        Some(Payout::Failed { .. }) => return ExchangeStatus::ErrorPayout,
+        Some(Payout::Sent { .. } | Payout::Asking { .. }) => return ExchangeStatus::InProgressPayout,
+        Some(Payout::Planned { .. }) | None => {}
+    }
+    if settled || (order.claimed_at.is_some() && !ended) {
+        ExchangeStatus::InProgress
+    } else if has_money {
+        ExchangeStatus::ErrorPayment
+    } else if order.accepted_at.is_some() {
+        ExchangeStatus::WaitPayment
+    } else {
+        ExchangeStatus::New
+    }
 }
 
 /// `payment_state` (contract 4.2).

@@ -3,15 +3,21 @@
 //! A route is "give this, receive that". Its rate comes from the same rate sources as the prices of goods, or is named by
 //! the operator. Must never look anything up by itself: rates, reserves and the time are arguments. Called by `decide`
 //! for orders and by the doors that list routes. Reading order: this file, `amount` (the arithmetic that clients repeat),
-//! `deal` (where a rate comes from), `fields` (what a payer must tell us).
+//! `deal` (where a rate comes from), `fields` (what a payer must tell us), `trade` (what is agreed).
 
 mod amount;
 mod deal;
 mod fields;
+mod trade;
 
 pub use amount::{Conversion, DealRate, MOST_DIGITS};
 pub use deal::{Deal, Pricing, RateKind, unit_usd};
 pub use fields::{Field, FieldFault, FieldOption, MOST_VALUE, Pattern};
+
+pub use trade::{
+    FieldKind, MANUAL, Side, Trade, TradeFault, Wanted, account_of as account_of_trade, check as check_trade,
+    family_of as family_of_trade, names as names_of_trade,
+};
 
 use crate::ids::{AssetId, ObjectId};
 use crate::limits::{Counter, CounterKey};

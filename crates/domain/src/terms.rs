@@ -10,6 +10,7 @@ use crate::limits::{self, Subject};
 use crate::money::{Fiat, units_from_decimal};
 use crate::order::Order;
 use crate::pricing::{MarginCase, margin_bps, price_line};
+use crate::route::DealRate;
 use crate::time::Time;
 use crate::validate::{Basket, Facts, Market, Quote, QuotedLine};
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -45,6 +46,9 @@ pub fn half_a_dollar(quote: &Quote) -> i64 {
 
 /// What the same lines would cost now, coupon and margins unchanged; `None` while the rates are not fit to sell with.
 pub fn price_now(order: &Order, market: &Market, now: Time) -> Option<i64> {
+    if let Some(trade) = order.trade() {
+        return trade.price_at(rate_now(order, market, now)?);
+    }
     let quote = &order.quote;
     let partner = order.origin.partner.clone().map(PartnerId::new);
     let coin = market.rails.coin(&quote.coin)?;
@@ -61,6 +65,12 @@ pub fn price_now(order: &Order, market: &Market, now: Time) -> Option<i64> {
     i64::try_from(scaled).ok()
 }
 
+/// The rate of an exchange order's route now; `None` while it is not fit to trade with, and for other orders.
+pub fn rate_now(order: &Order, market: &Market, now: Time) -> Option<DealRate> {
+    let route = market.exchange.route(&order.trade()?.route)?;
+    market.exchange.rate(route, &market.rails, &market.rates, now).ok()
+}
+
 /// Whether the counters that an order let go of have room for it again: a payment after the expiry claims anew.
 pub fn has_room(order: &Order, market: &Market, shared: &Facts) -> bool {
     let coupon = order.quote.coupon.as_ref().and_then(|applied| market.catalogue.coupon(&applied.code));
@@ -74,6 +84,7 @@ pub fn has_room(order: &Order, market: &Market, shared: &Facts) -> bool {
             ("coupon_user", _) => coupon.and_then(|coupon| coupon.max_uses_per_user),
             ("limit", MONTH_LENGTH) => Some(limits::eur_cents(tier.per_month)),
             ("limit", _) => Some(limits::eur_cents(tier.per_day)),
+            ("reserve", _) => market.exchange.currency(&count.key.subject).map(|currency| currency.reserve_units),
             _ => None,
         };
         most.is_none_or(|most| shared.counted(&count.key).saturating_add(count.amount) <= most)

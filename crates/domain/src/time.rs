@@ -52,6 +52,12 @@ impl Time {
         day
     }
 
+    /// As [`Time::rfc3339`], with milliseconds: `2025-03-24T01:59:03.000Z`.
+    pub fn rfc3339_millis(self) -> String {
+        let seconds = self.rfc3339();
+        format!("{}.{:03}Z", seconds.trim_end_matches('Z'), self.0.rem_euclid(1_000))
+    }
+
     /// RFC 3339 in UTC with whole seconds, such as `2026-11-20T11:35:00Z`.
     pub fn rfc3339(self) -> String {
         let second = self.unix_seconds().rem_euclid(86_400);

@@ -6,12 +6,14 @@ mod office;
 mod rails;
 
 use crate::adapters::mail::{FolderSender, SmtpSender};
-use crate::adapters::sandbox::{Books, SandboxNetwork, SandboxSupplier};
+use crate::adapters::safe_http::SafeHttp;
+use crate::adapters::sandbox::{Books, SandboxNetwork, SandboxPayer, SandboxSupplier};
 use crate::clock::{SystemClock, SystemIds};
 use crate::config::Config;
 use crate::engine::{Engine, Shared};
+use crate::http::visitors::{RateLimit, Visitors};
 use crate::http::{App, HttpSettings, Reads, Sandbox, auth, metrics, store_api, stream};
-use crate::ports::{Clock, Ids, Mailer, Network, Supplier};
+use crate::ports::{Clock, Ids, Mailer, Network, Payer, Poster, Supplier};
 use crate::seal::Keyring;
 use crate::store::accounts::{self, Role};
 use crate::store::{Access, Conn, settings};
@@ -33,6 +35,9 @@ pub use rails::{add_to_pool, market, rate_sources};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
 const CALL_TIMEOUT: Span = Span::seconds(10);
+
+/// Wrong secrets that one visitor may try.
+const WRONG_SECRETS: RateLimit = RateLimit { per_second: 1, burst: 20 };
 
 /// An installation, open: for the server and for every command that works on its data.
 pub struct Kiosk {
@@ -107,6 +112,7 @@ fn check_key(conn: &mut Conn, ring: &Keyring) -> anyhow::Result<()> {
 pub fn outside(config: &Config, kiosk: &Kiosk) -> anyhow::Result<Outside> {
     let market = kiosk.engine.shared.market();
     let (mut networks, mut suppliers) = (Vec::<Arc<dyn Network>>::new(), Vec::<Arc<dyn Supplier>>::new());
+    let mut payers = Vec::<Arc<dyn Payer>>::new();
     if let Some(books) = &kiosk.books {
         // Suspended networks too: money that is on its way there must be seen.
         for network in &market.rails.networks {
@@ -118,6 +124,10 @@ pub fn outside(config: &Config, kiosk: &Kiosk) -> anyhow::Result<Outside> {
             lookup_every: Span::seconds(config.sandbox.lookup_seconds),
             unknown_limit: Span::seconds(config.sandbox.unknown_limit_seconds),
         };
+        for network in &market.rails.networks {
+            let (books, network, clock) = (books.clone(), network.id.clone(), kiosk.engine.clock.clone());
+            payers.push(Arc::new(SandboxPayer { books, network, patience, clock }));
+        }
         suppliers.push(Arc::new(SandboxSupplier { books: books.clone(), patience, ids: kiosk.ids.clone() }));
     }
     let mailer: Arc<dyn Mailer> = match config.smtp()? {
@@ -129,7 +139,9 @@ pub fn outside(config: &Config, kiosk: &Kiosk) -> anyhow::Result<Outside> {
         bail!("mail.codes_in_mail needs mail.host: a folder is no place for codes");
     }
     let mail = MailSettings { public_url: config.public_url(), codes_in_mail };
-    Ok(Outside { networks, suppliers, mailer, mail, bell: Arc::new(Notify::new()) })
+    let poster = SafeHttp::new(config.callbacks.allow.clone()).context("notifications cannot be sent")?;
+    let poster: Arc<dyn Poster> = Arc::new(poster);
+    Ok(Outside { networks, suppliers, payers, poster, mailer, mail, bell: Arc::new(Notify::new()) })
 }
 
 /// A server that runs: until `stop` turns true, then to the end of what is under way.
@@ -214,6 +226,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         logos: store_api::reads::LogoCache::default(),
         metrics: metrics::Metrics::default(),
         limiter: auth::Limiter::new(config.rate_limit(), config.partner_rate_limit()),
+        guesses: Visitors::new(WRONG_SECRETS),
     };
     let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(settings));
     let tail = Arc::new(stream::Tail::new(engine.clone(), vault.clone(), settings.clone()));

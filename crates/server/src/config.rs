@@ -19,6 +19,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub margins: Vec<MarginConfig>,
     pub mail: MailConfig,
+    pub callbacks: CallbacksConfig,
     pub sandbox: SandboxConfig,
     pub log: LogConfig,
 }
@@ -173,6 +174,13 @@ impl Default for MailConfig {
             codes_in_mail: false,
         }
     }
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallbacksConfig {
+    /// Networks that notifications may be sent to although they are private: `["10.1.0.0/16"]`.
+    pub allow: Vec<ipnet::IpNet>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

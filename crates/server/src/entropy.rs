@@ -57,6 +57,13 @@ pub fn to_base64url(bytes: &[u8]) -> String {
     text
 }
 
+/// base64 with padding (RFC 4648, section 4).
+pub fn to_base64(bytes: &[u8]) -> String {
+    let mut text = to_base64url(bytes).replace('-', "+").replace('_', "/");
+    text.extend(std::iter::repeat_n('=', (4 - text.len() % 4) % 4));
+    text
+}
+
 /// The bytes of unpadded base64url; `None` for a foreign symbol, an impossible length, or spare bits that are
 /// not zero. So one value has one text only, and a token cannot be varied into a second spelling.
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
@@ -146,6 +153,8 @@ mod tests {
         for (plain, text) in table {
             assert_eq!(to_base64url(plain), text);
             assert_eq!(from_base64url(text).as_deref(), Some(plain), "{text}");
+            assert_eq!(to_base64(plain).trim_end_matches('=').replace('+', "-").replace('/', "_"), text);
+            assert!(to_base64(plain).len().is_multiple_of(4), "{text}");
         }
     }
 

@@ -77,6 +77,40 @@ pub trait Supplier: Send + Sync {
     fn find<'a>(&'a self, reference: &'a str) -> Answer<'a, Outcome<Delivery>>;
 }
 
+/// Who pays out coins on one network.
+pub trait Payer: Send + Sync {
+    fn network(&self) -> &NetworkId;
+    fn patience(&self) -> Patience;
+    /// Pays once under our reference; the same reference again must not pay again.
+    fn pay<'a>(&'a self, withdrawal: &'a Withdrawal) -> Answer<'a, Outcome<Paid>>;
+    /// What became of our reference. `Refused`: it was certainly not paid. Asked after the settle time only, so that
+    /// `NeverArrived` is final too.
+    fn find<'a>(&'a self, reference: &'a str) -> Answer<'a, Outcome<Paid>>;
+}
+
+/// What is paid out, to whom.
+#[derive(Clone)]
+pub struct Withdrawal {
+    pub reference: String,
+    pub asset: AssetId,
+    pub to: String,
+    /// At the asset's ledger scale.
+    pub units: i64,
+    /// The chain's own integer.
+    pub raw: String,
+}
+
+/// A payer's clear answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paid {
+    /// Taken in; ask again.
+    Pending,
+    /// Nobody knows the reference, and it will not be taken in any more. From `find` only.
+    NeverArrived,
+    /// Final, by that transaction.
+    Final { transaction: String },
+}
+
 /// What is bought, for whom.
 #[derive(Clone)]
 pub struct Purchase {
@@ -133,6 +167,32 @@ pub enum Sent {
 /// Sends mail.
 pub trait Mailer: Send + Sync {
     fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Sent>;
+}
+
+/// Something to be told to an address that somebody else chose.
+pub struct Message {
+    pub url: String,
+    pub content_type: &'static str,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Posted {
+    /// Somebody answered; `retry` is false if he wants no more (410).
+    Answered {
+        status: u16,
+        retry: bool,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+/// Sends messages; must refuse addresses that are not meant for strangers.
+pub trait Poster: Send + Sync {
+    fn post<'a>(&'a self, message: &'a Message) -> Answer<'a, Posted>;
 }
 
 /// Where rates come from, as a text that its reader knows.

@@ -9,7 +9,7 @@ use crate::store::{DbError, transfers};
 use domain::asset::Asset;
 use domain::decide::{Command, Refusal};
 use domain::ids::{AssetId, OrderId};
-use domain::money::parse_units;
+use domain::money::{parse_units, raw_units};
 use domain::order::Order;
 use domain::time::Span;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub async fn pay(
         asset: if payment.wrong_token { look_alike(asset) } else { asset.id.clone() },
         to: order.address.clone(),
         units,
-        raw: raw_amount(units, asset),
+        raw: raw_units(units, asset.scale(), asset.decimals),
         block_at,
         confirmations: network.confirmations,
         reorg: payment.reorg,
@@ -136,12 +136,6 @@ fn amount(order: &Order, factor_ppm: i64) -> Result<i64, PayError> {
         Ok(units) if units > 0 => Ok(units),
         _ => Err(PayError::Wrong("that factor makes no amount".to_owned())),
     }
-}
-
-/// The chain's own integer: ledger units scaled up to the token's decimals.
-fn raw_amount(units: i64, asset: &Asset) -> String {
-    let more = asset.decimals.saturating_sub(asset.scale());
-    format!("{units}{}", "0".repeat(more as usize))
 }
 
 /// A token that looks like the right one and is not listed.

@@ -311,6 +311,13 @@ fn split_key_id(sealed: &str) -> Option<(&str, &str)> {
     sealed.split_once('.').filter(|(id, _)| is_key_id(id))
 }
 
+/// The signature of Standard Webhooks 1.0: `v1,` and HMAC-SHA-256 over `id.timestamp.body`, in base64.
+pub fn standard_webhooks_signature(key: &[u8], id: &str, at_seconds: i64, body: &str) -> String {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(format!("{id}.{at_seconds}.{body}").as_bytes());
+    format!("v1,{}", crate::entropy::to_base64(mac.finalize().into_bytes().as_slice()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::seal::{KeyFileError, Keyring, SealError};
 use crate::store::{DbError, Tx, claims, orders, stock};
 use domain::decide::SealedPersonal;
 use domain::fulfil::SealedGoods;
-use domain::ids::{CodeId, OrderId, Uuid};
+use domain::ids::{CodeId, ObjectId, OrderId, Uuid};
 use domain::order::Order;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -34,7 +34,44 @@ pub struct Personal {
     /// Network address of the visitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visitor: Option<String>,
+    /// What the payer of an exchange order told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trade: Option<TradePersonal>,
 }
+
+/// What the payer of an exchange order told, and where its changes are told to. Never printed: no `Debug`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TradePersonal {
+    pub from_values: Vec<Told>,
+    pub to_values: Vec<Told>,
+    pub route_values: Vec<Told>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipn_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipn_secret: Option<String>,
+}
+
+/// The value of one field, in the order in which the route asks for them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The field's id.
+    pub field: String,
+    pub name: String,
+    pub value: String,
+}
+
+/// How the exchange API names an order.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TradeNames {
+    pub object_id: ObjectId,
+    pub rid: String,
+    /// Opens the order: never logged.
+    pub secret: String,
+}
+
+const RID_SYMBOLS: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 /// Why something sealed stays closed.
 #[derive(Debug, thiserror::Error)]
@@ -143,9 +180,53 @@ impl Vault {
         self.ring().fingerprint(format!("visitor:{address}").as_bytes())[..32].to_owned()
     }
 
+    /// Names the host that an order's changes are told to, without showing it.
+    pub fn receiver_key(&self, url: &str) -> String {
+        let url = reqwest::Url::parse(url).ok();
+        let host = url
+            .map(|url| format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0)));
+        self.ring().fingerprint(format!("receiver:{}", host.unwrap_or_default()).as_bytes())[..16].to_owned()
+    }
+
     /// The secret in the link that opens one delivery line; the same each time.
     pub fn delivery_secret(&self, order: OrderId, line: u32) -> String {
         self.ring().fingerprint(format!("delivery:{}:{line}", order.expose()).as_bytes())
+    }
+
+    /// The names under which the exchange API knows an order (exchange contract 5.2), the same each time.
+    pub fn trade_names(&self, order: &Order) -> TradeNames {
+        let secret = self.drawn(&format!("trade-secret:{}", order.id.expose()));
+        let rid = self.drawn(&format!("trade-rid:{}", order.id.expose()));
+        let seconds = u32::try_from(order.placed_at.0 / 1_000).unwrap_or(u32::MAX);
+        TradeNames {
+            object_id: ObjectId::new(self.object_id(seconds, order.no)),
+            rid: rid[..11].iter().map(|byte| char::from(RID_SYMBOLS[usize::from(*byte) % RID_SYMBOLS.len()])).collect(),
+            secret: crate::entropy::letters_of(&secret[..24]),
+        }
+    }
+
+    /// The short number of the exchange order that was given such an `_id`; none if we never gave it. Opens nothing: the
+    /// `_id` is told to everybody who listens (exchange contract 10).
+    pub fn no_of(&self, object_id: &str) -> Option<i64> {
+        let bytes = crate::entropy::from_hex::<12>(object_id)?;
+        let seconds = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let no = i64::from_be_bytes([0, 0, 0, bytes[7], bytes[8], bytes[9], bytes[10], bytes[11]]);
+        (self.object_id(seconds, no) == object_id.to_ascii_lowercase()).then_some(no)
+    }
+
+    /// Seconds, three bytes that only we can make, and the order's number: an ObjectID as clients expect it.
+    fn object_id(&self, seconds: u32, no: i64) -> String {
+        let mark = self.drawn(&format!("trade-id:{seconds}:{no}"));
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
+        bytes[4..7].copy_from_slice(&mark[..3]);
+        bytes[7..].copy_from_slice(&no.to_be_bytes()[3..]);
+        crate::entropy::to_hex(&bytes)
+    }
+
+    /// 32 bytes that only this installation can make of a text.
+    fn drawn(&self, text: &str) -> [u8; 32] {
+        crate::entropy::from_hex(&self.ring().fingerprint(text.as_bytes())).expect("a fingerprint is 32 bytes of hex")
     }
 
     /// What the database keeps of a secret or a token.

@@ -6,7 +6,9 @@ use crate::fulfil::{Patience, Report, SealedGoods};
 use crate::ids::{AssetId, CodeId, OrderId, Sku, TransferId};
 use crate::limits::CounterKey;
 use crate::payment::TransferStatus;
+use crate::payout::PayoutReport;
 use crate::pricing::RateError;
+use crate::route::{DealRate, TradeFault, Wanted};
 use crate::time::Time;
 use crate::validate::{self, Basket, Market, Problem};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub enum Command {
     Place(Box<Place>),
+    PlaceTrade(Box<PlaceTrade>),
     /// A transfer to an order's address has a new standing.
     Credit {
         transfer: TransferId,
@@ -64,13 +67,51 @@ pub enum Command {
         resolution: Resolution,
         note: String,
     },
+    /// The payer of an exchange order wants to pay.
+    Accept {
+        order: OrderId,
+    },
+    /// The payer says that he has paid.
+    ClaimPaid {
+        order: OrderId,
+    },
+    /// An operator found money that no network shows, in units of the ledger.
+    ConfirmPayment {
+        order: OrderId,
+        units: i64,
+    },
+    /// Begin the due attempt at a payout: claim it before anyone is told to pay.
+    BeginPayout {
+        order: OrderId,
+        patience: Patience,
+    },
+    /// What became known of a payout.
+    ReportPayout {
+        order: OrderId,
+        attempt: u32,
+        report: PayoutReport,
+        patience: Patience,
+    },
+    /// An operator paid out by hand. `proof` holds no personal data: it stays in the log.
+    MarkPaidOut {
+        order: OrderId,
+        proof: String,
+    },
+    /// An operator gave the payer his money back.
+    MarkReturned {
+        order: OrderId,
+        proof: String,
+    },
+    RetryPayout {
+        order: OrderId,
+    },
 }
 
 impl Command {
     /// The order that it names by id, if it does.
     pub fn order(&self) -> Option<OrderId> {
         match self {
-            Command::Place(_) | Command::Credit { .. } => None,
+            Command::Place(_) | Command::PlaceTrade(_) | Command::Credit { .. } => None,
             Command::Expire { order, .. }
             | Command::CloseLateWindow { order, .. }
             | Command::Begin { order, .. }
@@ -78,7 +119,15 @@ impl Command {
             | Command::Cancel { order }
             | Command::Hold { order, .. }
             | Command::Release { order, .. }
-            | Command::Resolve { order, .. } => Some(*order),
+            | Command::Resolve { order, .. }
+            | Command::Accept { order }
+            | Command::ClaimPaid { order }
+            | Command::ConfirmPayment { order, .. }
+            | Command::BeginPayout { order, .. }
+            | Command::ReportPayout { order, .. }
+            | Command::MarkPaidOut { order, .. }
+            | Command::MarkReturned { order, .. }
+            | Command::RetryPayout { order } => Some(*order),
         }
     }
 }
@@ -101,6 +150,22 @@ pub struct Place {
     pub market: Arc<Market>,
     /// E-mail addresses, phone numbers and the refund address, sealed for this order.
     pub personal: SealedPersonal,
+    pub idempotency: Option<Idempotency>,
+    /// Who is placing, for the cap on unpaid orders; no personal data.
+    pub visitor: String,
+    pub caps: Caps,
+}
+
+/// A new exchange order as a door hands it in.
+#[derive(Debug, Clone)]
+pub struct PlaceTrade {
+    pub id: OrderId,
+    pub wanted: Wanted,
+    pub origin: Origin,
+    pub market: Arc<Market>,
+    /// Fields, addresses and secrets, sealed for this order.
+    pub personal: SealedPersonal,
+    /// A signed call is carried out once.
     pub idempotency: Option<Idempotency>,
     /// Who is placing, for the cap on unpaid orders; no personal data.
     pub visitor: String,
@@ -147,6 +212,8 @@ pub struct Facts<'a> {
     pub awaits_credit: bool,
     /// Units that the order's price would be today; absent while rates are stale.
     pub price_now: Option<i64>,
+    /// The rate of an exchange order's route today; absent while rates are stale, and for a route that is gone.
+    pub rate_now: Option<DealRate>,
 }
 
 /// The order that an idempotency key already made.
@@ -219,6 +286,8 @@ pub struct Decision {
 pub enum Refusal {
     #[error("the basket has problems")]
     Problems(Vec<Problem>),
+    #[error("the exchange cannot be made")]
+    Trade(#[source] TradeFault),
     #[error("this coin cannot be paid with at the moment")]
     SuspendedCoin,
     #[error("this network cannot be paid on at the moment")]

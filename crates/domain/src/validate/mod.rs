@@ -30,7 +30,7 @@ use crate::ids::{AssetId, CustomerId, NetworkId, PartnerId, ProductId, Sku};
 use crate::limits::{Counter, CounterKey, Limits, Subject, counter_keys};
 use crate::money::Fiat;
 use crate::pricing::{MarginRule, RateError, Rates};
-use crate::route::Exchange;
+use crate::route::{Exchange, Trade};
 use crate::time::{Span, Time};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,9 @@ pub struct Quote {
     pub lines: Vec<QuotedLine>,
     /// The network's payment window.
     pub expires_in: Span,
+    /// What is paid out for it, if it is an exchange order; then there are no lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trade: Option<Box<Trade>>,
 }
 
 /// A coupon that took part in a price.

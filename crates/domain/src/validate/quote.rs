@@ -73,6 +73,7 @@ fn whole(
         }),
         lines,
         expires_in: rail.network.window,
+        trade: None,
     })
 }
 

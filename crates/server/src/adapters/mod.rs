@@ -2,4 +2,5 @@
 
 pub mod mail;
 pub mod rates;
+pub mod safe_http;
 pub mod sandbox;

@@ -144,7 +144,7 @@ fn is_this_machine(url: &Url) -> bool {
 }
 
 /// The roots come with the program, so that rates arrive where the system has none, such as in a bare container.
-fn tls_configuration() -> Result<rustls::ClientConfig, rustls::Error> {
+pub(super) fn tls_configuration() -> Result<rustls::ClientConfig, rustls::Error> {
     let roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let configuration = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -159,7 +159,7 @@ fn text_of(bytes: Vec<u8>) -> Result<String, String> {
 }
 
 /// The whole chain of causes ("error sending request" alone helps nobody), without the address.
-fn said(error: reqwest::Error) -> String {
+pub(super) fn said(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = error.source();

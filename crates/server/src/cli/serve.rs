@@ -29,7 +29,7 @@ pub struct ServeArgs {
 pub fn demo_config() -> anyhow::Result<Config> {
     let text = "[sandbox]\nenabled = true\n[log]\nformat = \"text\"\nlevel = \"warn\"\n\
         [server]\ncalls_per_second = 500\ncalls_burst = 5000\npartner_calls_per_second = 1000\npartner_calls_burst = 10000\nunpaid_products_per_visitor = 5000\n\
-        [limits]\nunpaid_stock_share_percent = 100\n";
+        [limits]\nunpaid_stock_share_percent = 100\n[callbacks]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\n";
     Config::parse(text, std::iter::empty()).context("the demo's own settings")
 }
 

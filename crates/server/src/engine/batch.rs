@@ -4,9 +4,9 @@
 
 use super::Committed;
 use crate::store::orders::{Changed, LoggedEvent, Posting};
-use crate::store::{DbError, Tx, claims, head, orders, transfers};
+use crate::store::{DbError, Tx, claims, deliveries, head, orders, transfers};
 use domain::asset::ChainKind;
-use domain::decide::{self, Claim, Command, Decision, Facts, Place, Refusal, Replay, SealedPersonal, TransferFact};
+use domain::decide::{self, Claim, Command, Decision, Facts, Refusal, Replay, SealedPersonal, TransferFact};
 use domain::event::{Event, HoldReason};
 use domain::fulfil::SealedGoods;
 use domain::ids::{CodeId, OrderId, Sku, TransferId};
@@ -14,6 +14,8 @@ use domain::limits::CounterKey;
 use domain::order::{Order, Step};
 use domain::payment::TransferStatus;
 use domain::postings::postings;
+use domain::project::{ExchangeStatus, exchange_status};
+use domain::route;
 use domain::terms;
 use domain::time::Time;
 use domain::validate::{self, Market};
@@ -49,6 +51,7 @@ struct Written {
     codes: Vec<(CodeId, OrderId, u32)>,
     goods: Vec<(Sku, SealedGoods, OrderId, u32)>,
     credited: BTreeMap<TransferId, TransferStatus>,
+    deliveries: Vec<deliveries::Planned>,
 }
 
 struct Entry {
@@ -61,6 +64,7 @@ struct Entry {
 pub(super) fn name(command: &Command) -> &'static str {
     match command {
         Command::Place(_) => "place",
+        Command::PlaceTrade(_) => "place_trade",
         Command::Credit { .. } => "credit",
         Command::Expire { .. } => "expire",
         Command::CloseLateWindow { .. } => "close_late_window",
@@ -70,6 +74,14 @@ pub(super) fn name(command: &Command) -> &'static str {
         Command::Hold { .. } => "hold",
         Command::Release { .. } => "release",
         Command::Resolve { .. } => "resolve",
+        Command::Accept { .. } => "accept",
+        Command::ClaimPaid { .. } => "claim_paid",
+        Command::ConfirmPayment { .. } => "confirm_payment",
+        Command::BeginPayout { .. } => "begin_payout",
+        Command::ReportPayout { .. } => "report_payout",
+        Command::MarkPaidOut { .. } => "mark_paid_out",
+        Command::MarkReturned { .. } => "mark_returned",
+        Command::RetryPayout { .. } => "retry_payout",
     }
 }
 
@@ -84,15 +96,10 @@ impl Batch {
         let head = head::lock(tx, now)?;
         let now = now.max(head.last_at);
 
-        let places = || {
-            commands.iter().filter_map(|command| if let Command::Place(place) = command { Some(place) } else { None })
-        };
         let wanted_transfers: Vec<TransferId> = commands.iter().filter_map(credited_by).cloned().collect();
         let transfers = transfers::facts(tx, &wanted_transfers)?;
-        let keys: Vec<(String, String)> = places()
-            .filter_map(|place| place.idempotency.as_ref())
-            .map(|known| (known.scope.clone(), known.key.clone()))
-            .collect();
+        let keys: Vec<(String, String)> =
+            commands.iter().filter_map(idempotency_of).map(|known| (known.scope.clone(), known.key.clone())).collect();
         let replays = claims::replays(tx, &keys)?;
 
         let named: BTreeSet<OrderId> = commands
@@ -107,8 +114,9 @@ impl Batch {
             loaded.insert(entry.order.id, entry);
         }
         let (mut counters, mut skus) = (BTreeSet::new(), BTreeSet::new());
-        for (keys, stock) in places()
-            .map(|place| decide::keys(place, now))
+        for (keys, stock) in commands
+            .iter()
+            .filter_map(|command| keys_of_new(command, now))
             .chain(loaded.values().map(|entry| decide::keys_of(&entry.order)))
         {
             counters.extend(keys);
@@ -122,7 +130,8 @@ impl Batch {
         let weighed: Vec<OrderId> = expiring(commands).into_iter().chain(credited).collect();
         let awaiting_credit = transfers::awaiting_credit(tx, &weighed)?;
         let codes = claims::free_codes(tx, &wanted_codes(commands), &now.day())?;
-        let addresses = free_addresses(tx, market, places().count())?;
+        let placing = commands.iter().filter(|command| family_of(command).is_some()).count();
+        let addresses = free_addresses(tx, market, placing)?;
         Ok(Batch {
             head,
             now,
@@ -143,7 +152,10 @@ impl Batch {
     /// Decides one command on what is loaded and claimed so far. A panic refuses this command alone.
     pub(super) fn decide(&mut self, command: &Command) -> Result<Arc<Order>, Refusal> {
         let decided = catch_unwind(AssertUnwindSafe(|| match command {
-            Command::Place(place) => self.decide_place(place),
+            Command::Place(place) => self.decide_new(place.id, command, |facts| decide::place(facts, place, self.now)),
+            Command::PlaceTrade(place) => {
+                self.decide_new(place.id, command, |facts| decide::place_trade(facts, place, self.now))
+            }
             Command::Credit { transfer } => self.decide_credit(transfer, command),
             other => self.decide_change(other.order().ok_or(Refusal::UnknownOrder)?, other),
         }));
@@ -155,11 +167,15 @@ impl Batch {
         Ok(self.take(id, decision, order, postings))
     }
 
-    fn decide_place(&self, place: &Place) -> Result<Decided, Refusal> {
+    fn decide_new(
+        &self,
+        id: OrderId,
+        command: &Command,
+        decide: impl Fn(&Facts<'_>) -> Result<Decision, Refusal>,
+    ) -> Result<Decided, Refusal> {
         let replay =
-            place.idempotency.as_ref().and_then(|known| self.replays.get(&(known.scope.clone(), known.key.clone())));
-        let kind = self.family_of(place);
-        let address = kind.and_then(|kind| self.addresses.get(&kind)).and_then(|free| free.front());
+            idempotency_of(command).and_then(|known| self.replays.get(&(known.scope.clone(), known.key.clone())));
+        let address = family_of(command).and_then(|kind| self.addresses.get(&kind)).and_then(|free| free.front());
         let facts = Facts {
             shared: &self.shared,
             replay,
@@ -170,17 +186,14 @@ impl Batch {
             has_room: true,
             awaits_credit: false,
             price_now: None,
+            rate_now: None,
         };
-        let decision = decide::place(&facts, place, self.now)?;
+        let decision = decide(&facts)?;
         let Some(Event::Placed(placed)) = decision.events.first() else {
             return Err(Refusal::Defect);
         };
-        let order = Order::placed(place.id, (**placed).clone(), self.now);
-        Ok((place.id, decision, order, Vec::new()))
-    }
-
-    fn family_of(&self, place: &Place) -> Option<ChainKind> {
-        terms::network_of(&place.basket, &place.market).map(|network| network.kind)
+        let order = Order::placed(id, (**placed).clone(), self.now);
+        Ok((id, decision, order, Vec::new()))
     }
 
     fn decide_credit(&self, transfer: &TransferId, command: &Command) -> Result<Decided, Refusal> {
@@ -208,6 +221,7 @@ impl Batch {
             has_room: terms::has_room(before, &self.market, &self.shared),
             awaits_credit: self.awaits_credit(id, transfer),
             price_now: transfer.and_then(|_| terms::price_now(before, &self.market, self.now)),
+            rate_now: terms::rate_now(before, &self.market, self.now),
         };
         let decision = decide::decide(&facts, before, command, self.now)?;
         let mut order = (**before).clone();
@@ -226,13 +240,7 @@ impl Batch {
     }
 
     /// From here on nothing can fail: the decision becomes part of the batch.
-    fn take(
-        &mut self,
-        id: OrderId,
-        decision: Decision,
-        order: Order,
-        entries: Vec<Vec<domain::ledger::Transfer>>,
-    ) -> Arc<Order> {
+    fn take(&mut self, id: OrderId, decision: Decision, order: Order, consequences: Vec<Consequence>) -> Arc<Order> {
         let first_version = order.version - decision.events.len() as i64 + 1;
         for claim in decision.claims {
             self.claim(id, claim);
@@ -247,6 +255,7 @@ impl Batch {
             self.events.push(LoggedEvent { seq, order: id, version: first_version + at as i64, at: self.now, event });
         }
         let order = Arc::new(order);
+        self.tell(&order);
         match self.orders.get_mut(&id) {
             Some(entry) => entry.order = order.clone(),
             None => {
@@ -254,6 +263,18 @@ impl Batch {
             }
         }
         order
+    }
+
+    /// Plans to tell a new status to whoever asked for it. One row for each decision: what an order passes through between
+    /// two events of one decision is no status of it, and several decisions of one batch are several rows.
+    fn tell(&mut self, order: &Order) {
+        let (Some(before), Some(trade)) = (self.orders.get(&order.id), order.trade()) else { return };
+        let status = exchange_status(order);
+        if let (Some(receiver), true) = (&trade.receiver, status != exchange_status(&before.order)) {
+            let seq = self.head.next_seq - 1;
+            let receiver = receiver.clone();
+            self.written.deliveries.push(deliveries::Planned { seq, order: order.id, receiver, status, at: self.now });
+        }
     }
 
     fn claim(&mut self, id: OrderId, claim: Claim) {
@@ -341,6 +362,7 @@ impl Batch {
         claims::take_codes(tx, self.written.codes)?;
         claims::keep_goods(tx, self.written.goods, self.now)?;
         transfers::mark_credited(tx, self.written.credited.into_iter().collect())?;
+        deliveries::plan(tx, &self.written.deliveries)?;
         let mut head = self.head;
         head.last_at = self.now;
         head::advance(tx, &head)?;
@@ -350,6 +372,32 @@ impl Batch {
 }
 
 type Decided = (OrderId, Decision, Order, Vec<Vec<domain::ledger::Transfer>>);
+
+fn idempotency_of(command: &Command) -> Option<&decide::Idempotency> {
+    match command {
+        Command::Place(place) => place.idempotency.as_ref(),
+        Command::PlaceTrade(place) => place.idempotency.as_ref(),
+        _ => None,
+    }
+}
+
+/// The shared rows that a new order asks for.
+fn keys_of_new(command: &Command, now: Time) -> Option<(Vec<CounterKey>, Vec<Sku>)> {
+    match command {
+        Command::Place(place) => Some(decide::keys(place, now)),
+        Command::PlaceTrade(place) => Some(decide::keys_of_trade(place)),
+        _ => None,
+    }
+}
+
+/// On which chains' addresses a new order is paid.
+fn family_of(command: &Command) -> Option<ChainKind> {
+    match command {
+        Command::Place(place) => terms::network_of(&place.basket, &place.market).map(|network| network.kind),
+        Command::PlaceTrade(place) => route::family_of_trade(&place.wanted, &place.market),
+        _ => None,
+    }
+}
 
 fn wanted_codes(commands: &[Command]) -> BTreeMap<Sku, i64> {
     let mut wanted = BTreeMap::new();

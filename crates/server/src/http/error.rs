@@ -108,7 +108,7 @@ impl From<Refusal> for ApiError {
             }
             Refusal::UnknownOrder | Refusal::UnknownTransfer => ApiError::not_found(),
             Refusal::Conflict(why) | Refusal::AlreadyDone(why) => ApiError::new(StatusCode::CONFLICT, "CONFLICT", why),
-            Refusal::Replay(_) | Refusal::Defect => ApiError::internal(),
+            Refusal::Replay(_) | Refusal::Trade(_) | Refusal::Defect => ApiError::internal(),
         }
     }
 }

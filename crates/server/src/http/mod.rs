@@ -54,6 +54,8 @@ pub struct Reads {
     pub logos: store_api::reads::LogoCache,
     pub metrics: metrics::Metrics,
     pub limiter: auth::Limiter,
+    /// Wrong secrets of orders, by visitor.
+    pub guesses: visitors::Visitors,
 }
 
 /// Settings of the doors.

@@ -4,6 +4,7 @@ use super::App;
 use super::body::{Body, Segment};
 use super::error::ApiError;
 use crate::sandbox_desk::{self, PayError, Payment};
+use crate::store::orders;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,11 +14,18 @@ use serde_json::{Value, json};
 /// Body: `{"factor": "0.5", "twice": true, "late": "20m", "reorg": 2, "wrong_token": true}`, each optional.
 pub async fn pay(State(app): State<App>, Segment(id): Segment, body: Body) -> Result<Json<Value>, ApiError> {
     let sandbox = app.settings.sandbox.as_ref().ok_or_else(ApiError::not_found)?;
-    let id = OrderId::parse(&id).map_err(|_| ApiError::not_found())?;
+    let id = order_called(&app, &id).await?;
     let payment = read(&body.0)?;
     let paid = sandbox_desk::pay(&app.engine, sandbox.chain.as_ref(), id, &payment).await?;
     sandbox.bell.notify_one();
     Ok(Json(json!({ "transfers": paid.transfers, "units": paid.units.to_string() })))
+}
+
+/// An order by its id, or an exchange order by the `_id` of the exchange API.
+async fn order_called(app: &App, name: &str) -> Result<OrderId, ApiError> {
+    let Some(no) = app.vault.no_of(name) else { return OrderId::parse(name).map_err(|_| ApiError::not_found()) };
+    let order = app.engine.db.read(move |tx| orders::by_no(tx, no)).await?;
+    order.filter(|order| order.trade().is_some()).map(|order| order.id).ok_or_else(ApiError::not_found)
 }
 
 fn read(body: &[u8]) -> Result<Payment, ApiError> {

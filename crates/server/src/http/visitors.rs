@@ -54,6 +54,15 @@ impl Visitors {
         Some(first_stranger.unwrap_or(peer))
     }
 
+    /// Whether a call of an address would be welcome, and if not, after how many seconds; counts nothing.
+    pub fn look(&self, address: IpAddr, now: Time) -> Result<(), u32> {
+        let mut buckets = self.buckets.lock().expect("nobody panics while counting");
+        match buckets.get_mut(&one_visitor(address)) {
+            Some(bucket) => bucket.look(self.limit, now),
+            None => Ok(()),
+        }
+    }
+
     /// Counts one call of an address; `Err` says after how many seconds the next is welcome.
     pub fn count(&self, address: IpAddr, now: Time) -> Result<(), u32> {
         let mut buckets = self.buckets.lock().expect("nobody panics while counting");
@@ -90,6 +99,12 @@ impl Bucket {
 
     /// Takes one call out; `Err` says after how many seconds the next is welcome.
     pub fn take(&mut self, limit: RateLimit, now: Time) -> Result<(), u32> {
+        self.look(limit, now)?;
+        self.milli_calls -= 1_000;
+        Ok(())
+    }
+
+    fn look(&mut self, limit: RateLimit, now: Time) -> Result<(), u32> {
         let refilled = now.since(self.at).0.max(0).saturating_mul(i64::from(limit.per_second));
         self.milli_calls = self.milli_calls.saturating_add(refilled).min(i64::from(limit.burst) * 1_000);
         self.at = now;
@@ -97,7 +112,6 @@ impl Bucket {
             let missing = u32::try_from(1_000 - self.milli_calls).unwrap_or(u32::MAX);
             return Err(missing.div_ceil(limit.per_second.max(1)).div_ceil(1_000));
         }
-        self.milli_calls -= 1_000;
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub mod transfers;
 
 pub mod accounts;
 pub mod catalogue;
+pub mod deliveries;
 pub mod exchange;
 pub mod mails;
 pub mod settings;

@@ -2,14 +2,13 @@
 
 use super::db::{Bulk, Column, DbError, Row, Tx, Val};
 use domain::event::Event;
-use domain::ids::OrderId;
+use domain::ids::{NetworkId, OrderId};
 use domain::ledger::Transfer;
 use domain::order::{Order, Slot, Step, What};
-use domain::project::OrderState;
+use domain::project::{self, ExchangeStatus, OrderState};
 use domain::time::Time;
 
-const ORDER_COLUMNS: &str =
-    "orders (id, no, version, prior_version, state, hold, partner, placed_at_ms, updated_at_ms, body)";
+const ORDER_COLUMNS: &str = "orders (id, no, version, prior_version, state, hold, partner, placed_at_ms, updated_at_ms, body, status, customer)";
 
 /// An order to be written, and the version it had when it was loaded (0: it is new).
 #[derive(Debug)]
@@ -77,6 +76,17 @@ pub fn newest_narrowed(
     tx.query(sql, &[before_no.into(), state.into(), held_only.into(), limit.into()])?.iter().map(read_order).collect()
 }
 
+/// The word of an exchange order's status in its row; none for goods.
+pub fn status_column(order: &Order) -> Option<String> {
+    order.trade().map(|_| project::exchange_status(order).word().to_owned())
+}
+
+/// The newest exchange orders in that status, newest first.
+pub fn newest_trades(tx: &mut Tx<'_>, status: ExchangeStatus, limit: i64) -> Result<Vec<Order>, DbError> {
+    let sql = "select body from orders where status = $1 order by no desc limit $2";
+    tx.query(sql, &[status.word().into(), limit.into()])?.iter().map(read_order).collect()
+}
+
 /// How many orders stand in each state word.
 pub fn count_by_state(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, DbError> {
     let rows = tx.query("select state, count(*) from orders group by state order by state", &[])?;
@@ -103,12 +113,15 @@ pub fn write(tx: &mut Tx<'_>, changed: &[Changed<'_>]) -> Result<(), DbError> {
             order.placed_at.0.into(),
             order.updated_at.0.into(),
             json(order).into(),
+            status_column(order).into(),
+            order.origin.customer.clone().into(),
         ]
     };
     let tail = "on conflict (id) do update set version = excluded.version, prior_version = excluded.prior_version, \
-        state = excluded.state, hold = excluded.hold, updated_at_ms = excluded.updated_at_ms, body = excluded.body \
+        state = excluded.state, hold = excluded.hold, updated_at_ms = excluded.updated_at_ms, body = excluded.body, \
+        status = excluded.status, customer = excluded.customer \
         where orders.version = excluded.prior_version returning id";
-    let columns = &[Text, Int, Int, Int, Text, Text, Text, Int, Int, Text];
+    let columns = &[Text, Int, Int, Int, Text, Text, Text, Int, Int, Text, Text, Text];
     let rows = changed.iter().map(row).collect();
     let written = tx.insert_all(ORDER_COLUMNS, tail, Bulk { columns, rows })?;
     if written.len() != changed.len() {
@@ -284,6 +297,8 @@ pub enum Due {
     Windows,
     /// What that supplier is called for.
     Supplier(String),
+    /// Payouts on that network.
+    Payouts(NetworkId),
 }
 
 /// Steps that are due, oldest first.
@@ -302,6 +317,10 @@ pub fn due_steps(tx: &mut Tx<'_>, due: &Due, now: Time, limit: i64) -> Result<Ve
         Due::Supplier(name) => {
             let sql = format!("{COLUMNS} and what in ('buy', 'find') and argument = $2 {ORDER} limit $3");
             tx.query(&sql, &[now.0.into(), name.as_str().into(), limit.into()])?
+        }
+        Due::Payouts(network) => {
+            let sql = format!("{COLUMNS} and what in ('pay_out', 'find_payout') and argument = $2 {ORDER} limit $3");
+            tx.query(&sql, &[now.0.into(), network.as_str().into(), limit.into()])?
         }
     };
     rows.iter().map(read_step).collect()

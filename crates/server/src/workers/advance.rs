@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Steps taken on at once.
-const AT_ONCE: i64 = 128;
+pub(super) const AT_ONCE: i64 = 128;
 
 /// Ended windows looked at: those of a network that lags come first, and must not hide the others.
 const WINDOWS_LOOKED_AT: i64 = 1_024;
@@ -49,8 +49,11 @@ pub async fn run_own(engine: &Engine, now: Time) -> Result<Ran, WorkerError> {
 fn take_code((order, step): (OrderId, Step)) -> Option<Command> {
     match (step.what, step.slot) {
         (What::TakeCode(sku), Slot::Line(line)) => Some(Command::Begin { order, line, own: Some(sku), patience: OWN }),
-        (What::TakeCode(_), Slot::Expiry)
-        | (What::Expire | What::CloseLateWindow | What::Buy(_) | What::Find(_), _) => None,
+        (What::TakeCode(_), Slot::Expiry | Slot::Payout)
+        | (
+            What::Expire | What::CloseLateWindow | What::Buy(_) | What::Find(_) | What::PayOut(_) | What::FindPayout(_),
+            _,
+        ) => None,
     }
 }
 
@@ -66,7 +69,11 @@ async fn ended_windows(engine: &Engine, now: Time) -> Result<Vec<Command>, Worke
     let mut commands = Vec::new();
     for (order, step) in steps {
         let Some(row) = rows.get(&order) else { continue };
-        let scanned_through = scanned.get(&row.quote.network_id).copied().unwrap_or_default();
+        // Nobody scans for money that is moved by hand.
+        let scanned_through = match row.is_paid_by_hand() {
+            true => now,
+            false => scanned.get(&row.quote.network_id).copied().unwrap_or_default(),
+        };
         match step.what {
             What::Expire if scanned_through > row.expires_at => {
                 commands.push(Command::Expire { order, scanned_through });
@@ -74,7 +81,13 @@ async fn ended_windows(engine: &Engine, now: Time) -> Result<Vec<Command>, Worke
             What::CloseLateWindow if scanned_through > row.late_until() => {
                 commands.push(Command::CloseLateWindow { order, scanned_through });
             }
-            What::Expire | What::CloseLateWindow | What::TakeCode(_) | What::Buy(_) | What::Find(_) => {}
+            What::Expire
+            | What::CloseLateWindow
+            | What::TakeCode(_)
+            | What::Buy(_)
+            | What::Find(_)
+            | What::PayOut(_)
+            | What::FindPayout(_) => {}
         }
     }
     commands.truncate(AT_ONCE as usize);
@@ -108,7 +121,7 @@ pub async fn run_supplier(
 
 /// Whether a step changed its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stepped {
+pub(super) enum Stepped {
     On,
     Nowhere,
 }
@@ -126,7 +139,10 @@ impl Buyer<'_> {
         match (step.slot, step.what) {
             (Slot::Line(line), What::Buy(_)) => self.buy(order, line).await,
             (Slot::Line(line), What::Find(_)) => self.find(order, line).await,
-            (Slot::Expiry, _) | (_, What::Expire | What::CloseLateWindow | What::TakeCode(_)) => Ok(Stepped::Nowhere),
+            (Slot::Expiry | Slot::Payout, _)
+            | (_, What::Expire | What::CloseLateWindow | What::TakeCode(_) | What::PayOut(_) | What::FindPayout(_)) => {
+                Ok(Stepped::Nowhere)
+            }
         }
     }
 
@@ -216,7 +232,7 @@ impl Buyer<'_> {
 }
 
 /// A step that somebody else took on, or that a hold stopped, is nobody's failure.
-fn note(answer: Result<Arc<Order>, SubmitError>) -> Result<Option<Arc<Order>>, WorkerError> {
+pub(super) fn note(answer: Result<Arc<Order>, SubmitError>) -> Result<Option<Arc<Order>>, WorkerError> {
     match answer {
         Ok(order) => Ok(Some(order)),
         Err(SubmitError::Refused(Refusal::AlreadyDone(_) | Refusal::Conflict(_))) => Ok(None),

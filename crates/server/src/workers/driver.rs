@@ -1,8 +1,8 @@
 //! Calls the workers: at once when there is something due, else at a slow pace; ends with the process.
 
-use super::{Ran, WorkerError, advance, catalogue, credit, exchange, notify, watch};
+use super::{Ran, WorkerError, advance, catalogue, credit, exchange, ipn, notify, pay_out, watch};
 use crate::engine::Engine;
-use crate::ports::{Mailer, Network, Supplier};
+use crate::ports::{Mailer, Network, Payer, Poster, Supplier};
 use crate::vault::Vault;
 use std::future::Future;
 use std::sync::Arc;
@@ -15,8 +15,10 @@ use tokio::task::JoinSet;
 pub struct Outside {
     pub networks: Vec<Arc<dyn Network>>,
     pub suppliers: Vec<Arc<dyn Supplier>>,
+    pub payers: Vec<Arc<dyn Payer>>,
     pub mailer: Arc<dyn Mailer>,
     pub mail: notify::MailSettings,
+    pub poster: Arc<dyn Poster>,
     /// Rung when a chain may have something new.
     pub bell: Arc<Notify>,
 }
@@ -48,6 +50,13 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
             async move { advance::run_supplier(&engine, &vault, supplier.as_ref(), engine.clock.now()).await }
         }));
     }
+    for payer in outside.payers.clone() {
+        let (work, vault) = (engine.clone(), vault.clone());
+        running.spawn(repeat("payout", Some(engine.due_work()), stop.clone(), move || {
+            let (engine, vault, payer) = (work.clone(), vault.clone(), payer.clone());
+            async move { pay_out::run_once(&engine, &vault, payer.as_ref(), engine.clock.now()).await }
+        }));
+    }
     {
         let (work, vault, outside) = (engine.clone(), vault.clone(), outside.clone());
         running.spawn(repeat("mail", None, stop.clone(), move || {
@@ -55,6 +64,8 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
             async move { mail(&engine, &vault, &outside).await }
         }));
     }
+    let sender = ipn::Sender { engine: engine.clone(), vault: vault.clone(), poster: outside.poster.clone() };
+    running.spawn(ipn::run(sender, PACE, stop.clone()));
     let work = engine.clone();
     running.spawn(repeat("expiry", None, stop.clone(), move || {
         let engine = work.clone();

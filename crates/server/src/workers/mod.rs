@@ -9,7 +9,9 @@ pub mod advance;
 pub mod catalogue;
 pub mod credit;
 pub mod exchange;
+pub mod ipn;
 pub mod notify;
+pub mod pay_out;
 pub mod rates;
 pub mod watch;
 

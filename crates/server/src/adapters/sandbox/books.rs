@@ -63,6 +63,12 @@ create table if not exists purchases (
     state text not null,
     goods text
 );
+create table if not exists payouts (
+    reference text not null primary key,
+    ending text not null,
+    lookups integer not null,
+    transaction_id text
+);
 ";
 
 /// The books, open.
@@ -151,22 +157,7 @@ impl Books {
     /// Puts a payment into a new block, with empty blocks on top; it is on the disk when this answers. Each call pays
     /// once more. The id is `<network>|<transaction hash>|0`.
     pub fn pay(&self, payment: &SimulatedPayment) -> Result<TransferId, BooksError> {
-        check(payment)?;
-        let network = payment.network.as_str();
-        let confirmations = payment.confirmations.max(1);
-        self.write(|books| {
-            let below = tip_height(books, network)?;
-            let id = insert_payment(books, payment, below + 1)?;
-            let tip = below + i64::from(payment.reorg.unwrap_or(confirmations));
-            mine(books, network, below, tip)?;
-            if let Some(depth) = payment.reorg {
-                let sql = "insert into pending_reorgs (network, fork_height, depth, after_height, confirmations) \
-                    values (?1, ?2, ?3, ?4, ?5)";
-                let row = params![network, below, depth, tip, confirmations];
-                books.prepare_cached(sql)?.execute(row)?;
-            }
-            Ok(id)
-        })
+        self.write(|books| put_on_chain(books, payment))
     }
 
     /// Runs `work` on one state of the books; it must not write.
@@ -191,6 +182,23 @@ impl Books {
         transaction.commit()?;
         Ok(value)
     }
+}
+
+/// Puts a payment into a new block within a transaction of the books.
+pub(super) fn put_on_chain(books: &Connection, payment: &SimulatedPayment) -> Result<TransferId, BooksError> {
+    check(payment)?;
+    let network = payment.network.as_str();
+    let confirmations = payment.confirmations.max(1);
+    let below = tip_height(books, network)?;
+    let id = insert_payment(books, payment, below + 1)?;
+    let tip = below + i64::from(payment.reorg.unwrap_or(confirmations));
+    mine(books, network, below, tip)?;
+    if let Some(depth) = payment.reorg {
+        let sql = "insert into pending_reorgs (network, fork_height, depth, after_height, confirmations) \
+            values (?1, ?2, ?3, ?4, ?5)";
+        books.prepare_cached(sql)?.execute(params![network, below, depth, tip, confirmations])?;
+    }
+    Ok(id)
 }
 
 /// The height of the newest block; 0 while there is none.

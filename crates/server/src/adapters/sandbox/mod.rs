@@ -8,10 +8,12 @@
 
 mod books;
 mod network;
+mod payer;
 mod supplier;
 
 pub use books::{Books, BooksError, MOST_CARRYING};
 pub use network::SandboxNetwork;
+pub use payer::{PAYOUT_ENDINGS, PayoutEnding, SandboxPayer};
 pub use supplier::{Ending, OUTCOMES, OutcomeRule, SandboxSupplier};
 
 #[cfg(test)]

@@ -4,10 +4,13 @@
 //! release has answered with them (contract section 14). Clients show the message as it is, and read `object` as an
 //! object whatever the error.
 
+use crate::engine::SubmitError;
 use crate::store::DbError;
 use crate::vault::VaultError;
 use axum::http::StatusCode;
-use domain::pricing::RateError;
+use domain::decide::Refusal;
+use domain::project::ExchangeStatus;
+use domain::route::TradeFault;
 use serde_json::{Value, json};
 
 /// An answer that is not what was asked for.
@@ -83,7 +86,67 @@ impl Fault {
         Fault::api(6_801_545_277_215_051, "this exchange is not available now; choose another")
     }
 
+    // Orders.
+
+    /// The amount is missing, or nothing that an amount could be.
+    pub fn no_amount() -> Fault {
+        let object = json!({ "fieldId": "amount", "nameField": "amount", "err": "required", "type": "amount" });
+        Fault::api(6_231_546_409_213_868, "Param amount isn't valid: it is missing or no decimal").about(object)
+    }
+
+    pub fn bad_email() -> Fault {
+        Fault::api(3_961_529_529_941_976, "the e-mail address is not valid")
+    }
+
+    fn trade(fault: TradeFault) -> Fault {
+        let message = fault.to_string();
+        match fault {
+            TradeFault::UnknownRoute => Fault::unknown_route(),
+            TradeFault::NotAvailable => Fault::no_route(),
+            TradeFault::NoAgreement => {
+                Fault::api(4_101_000_000_000_002, "the agreement must be accepted: send agreement=true")
+            }
+            TradeFault::Amount { .. } => Fault::api(5_071_545_873_252_155, message),
+            TradeFault::Zero => Fault::api(1_661_545_348_963_371, "the amount must be above zero"),
+            TradeFault::BelowMinimum { min } => Fault::api(7_701_545_348_962_387, message).about(json!({ "min": min })),
+            TradeFault::AboveMaximum { max } => Fault::api(3_631_545_348_962_766, message).about(json!({ "max": max })),
+            TradeFault::AboveReserve { max } => Fault::api(9_951_545_348_963_165, message).about(json!({ "max": max })),
+            TradeFault::Field { kind, field, name, fault } => {
+                let object = json!({
+                    "fieldId": field, "nameField": name, "err": fault.word(), "type": kind.word()
+                });
+                let message = format!("Param {} isn't valid: {field}", kind.word());
+                Fault::api(6_231_546_409_213_868, message).about(object)
+            }
+        }
+    }
+
     // Our own.
+
+    /// No such number, or a wrong secret: who has not both is told neither.
+    pub fn unknown_order() -> Fault {
+        Fault::api(4_101_000_000_000_003, "there is no order of that number and secret")
+    }
+
+    /// A payer may not say that.
+    pub fn forbidden_status(current: ExchangeStatus, wanted: &str) -> Fault {
+        let message = format!("an order that is {} cannot be set to {wanted:?} by its payer", current.word());
+        Fault::api(4_101_000_000_000_004, message).about(json!({ "status": current.word() }))
+    }
+
+    /// The order is not in a state for it.
+    pub fn conflict(why: &str) -> Fault {
+        Fault::api(4_101_000_000_000_005, format!("not possible now: {why}"))
+    }
+
+    pub fn bad_url(name: &str) -> Fault {
+        Fault::api(4_101_000_000_000_006, format!("{name} must be an address with http:// or https://"))
+    }
+
+    /// This visitor's unpaid orders are as many as there may be.
+    fn too_many_unpaid() -> Fault {
+        Fault::api(5_030_002, "too many of your orders wait for payment; pay, cancel, or wait until they expire")
+    }
 
     /// There is no such route at all.
     pub fn unknown_route() -> Fault {
@@ -121,10 +184,30 @@ impl Fault {
     }
 }
 
-impl From<RateError> for Fault {
-    fn from(error: RateError) -> Fault {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a route cannot be priced");
-        Fault::no_route()
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        match refusal {
+            Refusal::Trade(fault) => Fault::trade(fault),
+            Refusal::TooManyUnpaid => Fault::too_many_unpaid(),
+            Refusal::Conflict(why) | Refusal::AlreadyDone(why) => Fault::conflict(why),
+            Refusal::UnknownOrder | Refusal::UnknownTransfer => Fault::unknown_order(),
+            Refusal::NoAddress(_) => {
+                tracing::error!("the pool of deposit addresses is empty");
+                Fault::no_route()
+            }
+            Refusal::Rate(_) | Refusal::SuspendedCoin | Refusal::SuspendedNetwork => Fault::no_route(),
+            Refusal::Problems(_) | Refusal::Replay(_) | Refusal::KeyReused | Refusal::Defect => Fault::internal(),
+        }
+    }
+}
+
+impl From<SubmitError> for Fault {
+    fn from(error: SubmitError) -> Fault {
+        match error {
+            SubmitError::Refused(refusal) => refusal.into(),
+            SubmitError::Busy => Fault::busy(),
+            SubmitError::Database(error) => error.into(),
+        }
     }
 }
 

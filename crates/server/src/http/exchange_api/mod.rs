@@ -6,6 +6,7 @@
 
 mod export;
 mod fault;
+mod orders;
 mod params;
 mod routes;
 mod site;
@@ -17,19 +18,22 @@ use super::App;
 use super::error::ApiError;
 use crate::entropy;
 use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::time::Time;
 use fault::Fault;
 use params::Params;
 use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
 
 /// One call as its method sees it.
 struct Call {
     app: App,
     params: Params,
     now: Time,
+    /// The visitor's network address, as far as we may believe it.
+    address: Option<IpAddr>,
 }
 
 /// What a method answers with.
@@ -63,6 +67,11 @@ async fn run(method: &str, call: &Call) -> Result<Answer, Fault> {
         "public/exchanger/route/get/one/by-xml" => routes::by_xml(call).await,
         "public/exchanger/route/get/one/by-friendlyURL" => routes::by_friendly_url(call).await,
         "public/exchanger/favorite/get" => routes::favorites(call),
+        // Orders (contract 5).
+        "public/exchanger/order/create" => orders::create(call).await,
+        "public/exchanger/order/get" => orders::show(call).await,
+        "public/exchanger/order/update-status" => orders::update_status(call).await,
+        "public/exchanger/order/get-lasts" => orders::lasts(call).await,
         // What the official client asks for while it starts (contract 3, last paragraph).
         "public/site/status/get" => site::status(call),
         "public/visits/register" => site::nothing_to_say(),
@@ -126,7 +135,9 @@ async fn read(app: App, now: Time, request: Request) -> Result<Call, Fault> {
         }
     };
     let params = Params::read(parts.uri.query(), &parts.headers, body).await?;
-    Ok(Call { app, params, now })
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = app.reads.limiter.visitors.address(&parts.headers, peer);
+    Ok(Call { app, params, now, address })
 }
 
 /// An answer of the rate limit, which is counted before any method is looked at.

@@ -149,7 +149,7 @@ fn currency_v2(desk: &Desk, currency: &Currency) -> Value {
         "xml": currency.xml,
         "name": currency.name,
         "symbol": currency.symbol,
-        "image": image_url(currency, ""),
+        "image": image_url(&currency.xml, ""),
         "positionIn": currency.position,
         "positionOut": currency.position,
         "reserveAmount": json_number(&desk.reserve(currency)),
@@ -259,15 +259,19 @@ pub fn favorites(call: &Call) -> Result<Answer, Fault> {
     Ok(kept(CACHE_ROUTES, json!({ "rates": priced.collect::<Vec<_>>() })))
 }
 
+fn currency_head(currency: &Currency) -> Value {
+    head(currency.id.as_str(), &currency.xml, &currency.name, &currency.symbol, currency.decimals)
+}
+
 /// What every answer says of a currency.
-pub fn currency_head(currency: &Currency) -> Value {
-    let file = |kind: &str, variant: &str| json!({ "type": kind, "url": image_url(currency, variant) });
+pub fn head(id: &str, xml: &str, name: &str, symbol: &str, decimals: u32) -> Value {
+    let file = |kind: &str, variant: &str| json!({ "type": kind, "url": image_url(xml, variant) });
     json!({
-        "_id": currency.id,
-        "name": currency.name,
-        "symbol": currency.symbol,
-        "xml": currency.xml,
-        "decimal": currency.decimals,
+        "_id": id,
+        "name": name,
+        "symbol": symbol,
+        "xml": xml,
+        "decimal": decimals,
         // Always these four, in this order: pages read them by their place (contract 4.3).
         "image": { "files": [
             file("original", ""), file("big", "_500x318"), file("medium", "_300x190"), file("small", "_300x190")
@@ -276,8 +280,8 @@ pub fn currency_head(currency: &Currency) -> Value {
 }
 
 /// Below `/service/fs`, which clients put before it.
-fn image_url(currency: &Currency, variant: &str) -> String {
-    format!("/logos/{}{variant}.webp", sign_slug("currency", &currency.xml))
+fn image_url(xml: &str, variant: &str) -> String {
+    format!("/logos/{}{variant}.webp", sign_slug("currency", xml))
 }
 
 pub fn instructions(route: &Route) -> Vec<Value> {

@@ -9,7 +9,7 @@ use super::super::handover::{self, Live};
 use super::super::visitors::one_visitor;
 use crate::engine::{Lane, SubmitError};
 use crate::store::{DbError, claims};
-use crate::vault::{OpenOrder, Personal};
+use crate::vault::{OpenOrder, Personal, VaultError};
 use api::OrderBody;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -61,6 +61,7 @@ pub async fn create(
         beneficiaries: beneficiaries(&basket),
         refund_wallet_address: body.refund_wallet_address.clone(),
         visitor: caller.address.map(|address| address.to_string()),
+        trade: None,
     };
     let place = Place {
         id,
@@ -154,9 +155,13 @@ fn read_id(text: &str) -> Result<OrderId, ApiError> {
 
 /// Reads an order with everything that its own answer may show.
 pub async fn open(app: &App, id: OrderId) -> Result<OpenOrder, ApiError> {
+    open_if_there(app, id).await?.ok_or_else(ApiError::not_found)
+}
+
+/// The same; none of that id.
+pub async fn open_if_there(app: &App, id: OrderId) -> Result<Option<OpenOrder>, VaultError> {
     let vault = app.vault.clone();
-    let opened = app.engine.db.read(move |tx| Ok::<_, DbError>(vault.open(tx, id))).await??;
-    opened.ok_or_else(ApiError::not_found)
+    app.engine.db.read(move |tx| Ok::<_, DbError>(vault.open(tx, id))).await?
 }
 
 fn answer(app: &App, opened: &OpenOrder) -> api::Order {

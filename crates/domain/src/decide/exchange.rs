@@ -1,0 +1,270 @@
+//! Decisions about exchange orders: placing, what the payer says, what an operator says, and the payout.
+
+use super::command::{Claim, Decision, Facts, PlaceTrade, Refusal};
+use super::{Draft, unpaid_key};
+use crate::event::{Count, Event, HoldReason, Placed, Seen, Settlement};
+use crate::fulfil::Patience;
+use crate::ids::{Sku, TransferId};
+use crate::limits::CounterKey;
+use crate::order::{Hold, Order};
+use crate::payment;
+use crate::payout::{self, Payout, PayoutReport};
+use crate::route::{self, DealRate};
+use crate::terms;
+use crate::time::Time;
+
+/// Rows that deciding an exchange order needs, beside the order's own.
+pub fn keys_of_trade(place: &PlaceTrade) -> (Vec<CounterKey>, Vec<Sku>) {
+    let mut counters = route::names_of_trade(&place.wanted, &place.market.exchange);
+    counters.push(unpaid_key(&place.visitor));
+    (counters, Vec::new())
+}
+
+/// Decides an exchange order: checks amount and fields, claims the reserve, locks the rate.
+pub fn place_trade(facts: &Facts<'_>, command: &PlaceTrade, now: Time) -> Result<Decision, Refusal> {
+    if let (Some(_), Some(known)) = (&command.idempotency, facts.replay) {
+        return Err(Refusal::Replay(known.order));
+    }
+    let market = &command.market;
+    let quote = route::check_trade(&command.wanted, market, facts.shared, now).map_err(Refusal::Trade)?;
+    let visitor = unpaid_key(&command.visitor);
+    let unpaid = facts.shared.counters.get(&visitor).map_or(0, |counter| counter.held);
+    if unpaid >= command.caps.unpaid_products_per_visitor {
+        return Err(Refusal::TooManyUnpaid);
+    }
+    let trade = quote.trade.as_deref().expect("an exchange order has a trade");
+    let reserve = route::names_of_trade(&command.wanted, &market.exchange);
+    let mut counts: Vec<Count> =
+        reserve.into_iter().map(|key| Count { key, amount: trade.to.units, held: true, kept: true }).collect();
+    counts.push(Count { key: visitor, amount: 1, held: true, kept: false });
+
+    let mut claims = vec![Claim::OrderNumber, Claim::Personal(command.personal.clone())];
+    let family = route::family_of_trade(&command.wanted, market);
+    let address = match family {
+        Some(family) => {
+            let address = facts.address.ok_or(Refusal::NoAddress(family))?.to_owned();
+            claims.push(Claim::Address { family, address: address.clone() });
+            address
+        }
+        None => route::account_of_trade(&command.wanted, market),
+    };
+    claims.extend(command.idempotency.clone().map(Claim::Idempotency));
+    claims.extend(counts.iter().map(|count| Claim::Count { key: count.key.clone(), held: count.amount, used: 0 }));
+    let placed = Placed {
+        no: facts.next_no,
+        origin: command.origin.clone(),
+        address,
+        address_family: family,
+        expires_at: now + quote.expires_in,
+        counts,
+        catalogue_id: market.exchange.id.clone(),
+        rates_id: market.rates.id.clone(),
+        tolerance_units: payment::tolerance_units(quote.due_units, terms::half_a_dollar(&quote)),
+        late_window: payment::LATE_WINDOW,
+        quote,
+    };
+    Ok(Decision { events: vec![Event::Placed(Box::new(placed))], claims })
+}
+
+/// What every command of this file but placing needs: an exchange order.
+fn payout_of(order: &Order) -> Result<&Payout, Refusal> {
+    order.payout.as_ref().ok_or(Refusal::Conflict("it is not an exchange order"))
+}
+
+impl Draft {
+    fn is_ended(&self) -> bool {
+        self.order.payment.expired_at.is_some() || self.order.canceled_at.is_some()
+    }
+
+    /// The payer wants to pay.
+    pub(super) fn accept(&mut self) -> Result<(), Refusal> {
+        payout_of(&self.order)?;
+        if self.is_ended() || self.order.is_returned() {
+            return Err(Refusal::Conflict("the order has ended; make a new one"));
+        }
+        if self.order.accepted_at.is_some() {
+            return Err(Refusal::AlreadyDone("the order waits for its payment"));
+        }
+        self.event(Event::Accepted);
+        Ok(())
+    }
+
+    /// The payer says that he has paid. Nothing is believed of it: money is found on its network, or by an operator.
+    pub(super) fn claim_paid(&mut self) -> Result<(), Refusal> {
+        payout_of(&self.order)?;
+        if self.order.payment.settled_at.is_some() || self.order.claimed_at.is_some() {
+            return Err(Refusal::AlreadyDone("the payment is being looked at"));
+        }
+        if self.is_ended() || self.order.is_returned() {
+            return Err(Refusal::Conflict("the order has ended; make a new one"));
+        }
+        if self.order.accepted_at.is_none() {
+            return Err(Refusal::Conflict("the order is not confirmed yet"));
+        }
+        self.event(Event::PaymentClaimed);
+        Ok(())
+    }
+
+    /// An operator found money that no network shows: his word settles, whenever it came.
+    pub(super) fn confirm_payment(&mut self, facts: &Facts<'_>, units: i64) -> Result<(), Refusal> {
+        payout_of(&self.order)?;
+        if !self.order.is_paid_by_hand() {
+            return Err(Refusal::Conflict("its network is watched; what arrives there is found by itself"));
+        }
+        if units <= 0 {
+            return Err(Refusal::Conflict("an amount above zero is confirmed"));
+        }
+        // The version makes it unique: what was confirmed is never taken back, and each confirmation is another payment.
+        let transfer = TransferId::new(format!("{}|{}|{}", route::MANUAL, self.order.no, self.order.version));
+        let asset = self.order.quote.asset.clone();
+        self.event(Event::PaymentConfirmed(Seen { transfer, asset, units, block_at: self.now }));
+        let open = self.order.payment.settled_at.is_none() && self.order.canceled_at.is_none();
+        let enough = self.order.payment.confirmed(&self.order.quote.asset) >= self.order.needed_units();
+        if open && enough && !self.order.is_returned() {
+            let late = self.order.payment.expired_at.is_some();
+            self.settle(if late { Settlement::Late } else { Settlement::OnTime }, facts.rate_now);
+        }
+        Ok(())
+    }
+
+    /// The rate at which a floating order is settled, if it moved far enough since it was placed.
+    pub(super) fn reprice(&mut self, rate_now: Option<DealRate>) {
+        let Some((trade, rate)) = self.order.trade().zip(rate_now) else { return };
+        let receive = trade.receive_at(rate).filter(|units| trade.has_moved(rate) && *units != trade.to.units);
+        let Some(receive_units) = receive else { return };
+        let more = receive_units - trade.to.units;
+        let reserve = self.order.counts.iter().find(|count| count.key.rule == "reserve").cloned();
+        if let Some(count) = reserve {
+            self.claim(Claim::Count { key: count.key, held: 0, used: more });
+        }
+        self.event(Event::Repriced { rate, receive_units });
+    }
+
+    /// Claims the due attempt before anybody is told to pay.
+    pub(super) fn begin_payout(&mut self, patience: &Patience) -> Result<(), Refusal> {
+        let Payout::Planned { attempt } = *payout_of(&self.order)? else {
+            return Err(Refusal::AlreadyDone("the payout has begun"));
+        };
+        self.check_payable()?;
+        if !self.order.trade().is_some_and(|trade| trade.auto_payout) {
+            return Err(Refusal::Conflict("it is paid out by hand"));
+        }
+        let reference = payout::reference(self.order.no, attempt);
+        let deadline = self.now + patience.call_timeout + patience.settle;
+        self.event(Event::PayoutSent { attempt, reference, deadline });
+        Ok(())
+    }
+
+    fn check_payable(&self) -> Result<(), Refusal> {
+        if self.order.payment.settled_at.is_none() {
+            return Err(Refusal::Conflict("the order is not paid"));
+        }
+        if self.order.is_stopped() { Err(Refusal::Conflict("the order is on hold")) } else { Ok(()) }
+    }
+
+    pub(super) fn report_payout(
+        &mut self,
+        attempt: u32,
+        report: &PayoutReport,
+        patience: &Patience,
+    ) -> Result<(), Refusal> {
+        let sent_at = match payout_of(&self.order)? {
+            Payout::Sent { attempt: under_way, sent_at, .. } | Payout::Asking { attempt: under_way, sent_at, .. }
+                if *under_way == attempt =>
+            {
+                *sent_at
+            }
+            _ => return Err(Refusal::AlreadyDone("the payout has moved on")),
+        };
+        match report {
+            PayoutReport::Done { proof } => {
+                self.event(Event::PayoutDone { proof: proof.clone() });
+                self.release_payout("the payout is final");
+            }
+            PayoutReport::Refused(reason) => {
+                self.event(Event::PayoutFailed { reason: reason.clone() });
+                self.release_payout("the payout was refused");
+            }
+            PayoutReport::NeverArrived => {
+                self.event(Event::PayoutNeverArrived);
+                self.release_payout("the call never arrived and is made again");
+            }
+            PayoutReport::Pending => self.ask_payout_again(false, sent_at, patience),
+            PayoutReport::Unknown(_) => self.ask_payout_again(true, sent_at, patience),
+        }
+        Ok(())
+    }
+
+    fn ask_payout_again(&mut self, unknown: bool, sent_at: Time, patience: &Patience) {
+        self.event(Event::PayoutAsking { unknown, next_lookup: patience.next_lookup(unknown, sent_at, self.now) });
+        let is_held = self.order.held_for(HoldReason::OutcomeUnknown).is_some();
+        if self.now.since(sent_at) >= patience.unknown_limit && !is_held {
+            let note = "nobody knows whether it was paid out; look for our reference on the network".to_owned();
+            self.event(Event::HeldForPerson { reason: HoldReason::OutcomeUnknown, line: None, note });
+        }
+    }
+
+    /// The payout's outcome is known now.
+    fn release_payout(&mut self, note: &str) {
+        let is_it = |hold: &Hold| (hold.reason, hold.line) == (HoldReason::OutcomeUnknown, None);
+        if self.order.holds.iter().any(is_it) {
+            let reason = Some(HoldReason::OutcomeUnknown);
+            self.event(Event::HoldReleased { note: note.to_owned(), reason, line: None });
+        }
+    }
+
+    /// An operator paid it out, or found that it was paid: his word ends whatever is under way.
+    pub(super) fn mark_paid_out(&mut self, proof: &str) -> Result<(), Refusal> {
+        match payout_of(&self.order)? {
+            Payout::Done { .. } => return Err(Refusal::AlreadyDone("it is paid out")),
+            Payout::Returned { .. } => return Err(Refusal::Conflict("the money went back to the payer")),
+            Payout::Planned { .. } | Payout::Sent { .. } | Payout::Asking { .. } | Payout::Failed { .. } => {}
+        }
+        if self.order.payment.settled_at.is_none() {
+            return Err(Refusal::Conflict("the order is not paid"));
+        }
+        self.event(Event::PayoutDone { proof: proof.to_owned() });
+        self.release_payout("an operator says that it is paid out");
+        Ok(())
+    }
+
+    /// An operator gave the payer his money back.
+    pub(super) fn mark_returned(&mut self, proof: &str) -> Result<(), Refusal> {
+        let payout = payout_of(&self.order)?;
+        if payout.is_over() {
+            return Err(Refusal::AlreadyDone("the order is over"));
+        }
+        if payout.outstanding().is_some() {
+            return Err(Refusal::Conflict("a payout is under way; what becomes of it must be known first"));
+        }
+        let settled = self.order.payment.settled_at.is_some();
+        let unsold_units = if settled { self.order.quote.due_units } else { 0 };
+        let difference_units = if settled { self.order.difference_units } else { 0 };
+        let returned_units = self.order.credit_units + unsold_units - difference_units;
+        if returned_units <= 0 {
+            return Err(Refusal::Conflict("nothing came in that could go back; cancel the order"));
+        }
+        if !settled && !self.is_ended() {
+            self.release_counts();
+            self.event(Event::Canceled);
+        }
+        if settled {
+            for count in self.order.counts.clone().into_iter().filter(|count| count.kept) {
+                self.claim(Claim::Count { key: count.key, held: 0, used: -count.amount });
+            }
+        }
+        let proof = proof.to_owned();
+        self.event(Event::Returned { proof, unsold_units, difference_units, returned_units });
+        self.release_payout("an operator gave the money back");
+        Ok(())
+    }
+
+    /// An operator wants a failed payout tried again.
+    pub(super) fn retry_payout(&mut self) -> Result<(), Refusal> {
+        if !matches!(payout_of(&self.order)?, Payout::Failed { .. }) {
+            return Err(Refusal::Conflict("only a payout that failed is tried again"));
+        }
+        self.event(Event::PayoutRetried);
+        Ok(())
+    }
+}

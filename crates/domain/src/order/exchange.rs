@@ -1,0 +1,103 @@
+//! An order that pays out coins instead of goods: its payout, and what its payer says.
+
+use super::{Order, Slot, Step, What};
+use crate::event::{Count, Event};
+use crate::payout::Payout;
+use crate::route::Trade;
+use crate::time::Time;
+
+impl Order {
+    /// What is agreed, if it is an exchange order.
+    pub fn trade(&self) -> Option<&Trade> {
+        self.quote.trade.as_deref()
+    }
+
+    /// Whether no network is watched for its payment: an operator says what came.
+    pub fn is_paid_by_hand(&self) -> bool {
+        self.trade().is_some_and(|trade| trade.from.is_manual())
+    }
+
+    /// Whether the payer got his money back instead of an exchange.
+    pub fn is_returned(&self) -> bool {
+        matches!(self.payout, Some(Payout::Returned { .. }))
+    }
+
+    /// What a count stands at as `used`, once the order is paid.
+    pub fn used_of(&self, count: &Count) -> i64 {
+        let paid = self.payment.settled_at.is_some();
+        // What was given back is there to be paid out again.
+        if paid && count.kept && !self.is_returned() { count.amount } else { 0 }
+    }
+
+    pub(super) fn apply_to_trade(&mut self, event: &Event, at: Time) {
+        assert!(self.payout.is_some(), "{} is an event of an exchange order", event.kind());
+        match event {
+            Event::Accepted => {
+                assert!(self.accepted_at.is_none(), "an order is accepted once");
+                self.accepted_at = Some(at);
+            }
+            Event::PaymentClaimed => {
+                assert!(self.claimed_at.is_none(), "a payment is claimed once");
+                self.claimed_at = Some(at);
+            }
+            Event::Repriced { rate, receive_units } => {
+                let trade = self.quote.trade.as_deref_mut().expect("an exchange order has a trade");
+                trade.rate = *rate;
+                trade.to.units = *receive_units;
+                let reserve = self.counts.iter_mut().find(|count| count.key.rule == "reserve");
+                reserve.expect("an exchange order counts on a reserve").amount = *receive_units;
+            }
+            Event::Returned { proof, unsold_units, difference_units, returned_units } => {
+                assert!(self.payout.as_ref().is_some_and(|payout| !payout.is_over()), "what is over is not returned");
+                self.credit_units += unsold_units - difference_units - returned_units;
+                self.payout = Some(Payout::Returned { at, proof: proof.clone() });
+            }
+            other => self.payout = Some(self.next_payout(other, at)),
+        }
+    }
+
+    fn next_payout(&self, event: &Event, at: Time) -> Payout {
+        assert!(self.payment.settled_at.is_some(), "coins only for settled money");
+        let payout = self.payout.as_ref().expect("it is an exchange order");
+        match (event, payout) {
+            (Event::PayoutSent { attempt, reference, deadline }, Payout::Planned { attempt: planned })
+                if attempt == planned =>
+            {
+                Payout::Sent { attempt: *attempt, reference: reference.clone(), sent_at: at, deadline: *deadline }
+            }
+            (
+                Event::PayoutAsking { unknown, next_lookup },
+                Payout::Sent { attempt, reference, sent_at, .. } | Payout::Asking { attempt, reference, sent_at, .. },
+            ) => Payout::Asking {
+                attempt: *attempt,
+                reference: reference.clone(),
+                sent_at: *sent_at,
+                unknown: *unknown,
+                next_lookup: *next_lookup,
+            },
+            (Event::PayoutNeverArrived, Payout::Sent { attempt, .. } | Payout::Asking { attempt, .. }) => {
+                Payout::Planned { attempt: *attempt }
+            }
+            (Event::PayoutFailed { reason }, Payout::Sent { attempt, .. } | Payout::Asking { attempt, .. }) => {
+                Payout::Failed { at, attempt: *attempt, reason: reason.clone() }
+            }
+            (Event::PayoutRetried, Payout::Failed { attempt, .. }) => Payout::Planned { attempt: attempt + 1 },
+            (Event::PayoutDone { proof }, payout) if !payout.is_over() => Payout::Done { at, proof: proof.clone() },
+            (event, payout) => panic!("{} is not legal for a payout that is {payout:?}", event.kind()),
+        }
+    }
+
+    /// The payout's next step; one by hand has none, and neither has a stopped order, except to look up what is out.
+    pub(super) fn payout_step(&self) -> Option<Step> {
+        let (trade, payout) = (self.trade()?, self.payout.as_ref()?);
+        let network = || trade.to.network.clone();
+        let (what, due_at) = match payout {
+            Payout::Planned { .. } if !trade.auto_payout || self.is_stopped() => return None,
+            Payout::Planned { .. } => (What::PayOut(network()), self.payment.settled_at?),
+            Payout::Sent { deadline, .. } => (What::FindPayout(network()), *deadline),
+            Payout::Asking { next_lookup, .. } => (What::FindPayout(network()), *next_lookup),
+            Payout::Done { .. } | Payout::Failed { .. } | Payout::Returned { .. } => return None,
+        };
+        Some(Step { slot: Slot::Payout, what, due_at })
+    }
+}

@@ -1,0 +1,70 @@
+//! Changes to be told outside: a row per message, written in the commit of the change, taken before it is sent.
+
+use super::db::{Bulk, Column, DbError, Row, Tx};
+use super::orders::read_id;
+use domain::ids::OrderId;
+use domain::project::ExchangeStatus;
+use domain::time::Time;
+
+/// One message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The event that it comes from.
+    pub seq: i64,
+    pub order: OrderId,
+    /// A keyed hash of the host.
+    pub receiver: String,
+    pub status: ExchangeStatus,
+    pub at: Time,
+}
+
+/// Plans messages.
+pub fn plan(tx: &mut Tx<'_>, planned: &[Planned]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let row = |planned: &Planned| {
+        vec![
+            planned.seq.into(),
+            planned.order.expose().into(),
+            planned.receiver.as_str().into(),
+            planned.status.word().into(),
+            planned.at.0.into(),
+            "due".into(),
+        ]
+    };
+    let columns = &[Int, Text, Text, Text, Int, Text];
+    let target = "deliveries (seq, order_id, receiver, status, at_ms, state)";
+    tx.insert_all(target, "", Bulk { columns, rows: planned.iter().map(row).collect() })?;
+    Ok(())
+}
+
+/// The oldest messages that wait, but none to those receivers and none about those orders.
+pub fn due(
+    tx: &mut Tx<'_>,
+    but_receivers: &[String],
+    but_orders: &[OrderId],
+    limit: i64,
+) -> Result<Vec<Planned>, DbError> {
+    let sql = "select seq, order_id, receiver, status, at_ms from deliveries where state = 'due' \
+        and not receiver = any($1) and not order_id = any($2) order by seq limit $3";
+    let orders: Vec<String> = but_orders.iter().map(OrderId::expose).collect();
+    tx.query(sql, &[but_receivers.to_vec().into(), orders.into(), limit.into()])?.iter().map(read).collect()
+}
+
+fn read(row: &Row) -> Result<Planned, DbError> {
+    Ok(Planned {
+        seq: row.int(0),
+        order: read_id(row.text(1))?,
+        receiver: row.text(2).to_owned(),
+        status: ExchangeStatus::parse(row.text(3)).ok_or(DbError::Corrupt { what: "status of a delivery" })?,
+        at: Time(row.int(4)),
+    })
+}
+
+/// Takes messages: from now on they count as sent, whatever becomes of it. Answers those that nobody took before.
+pub fn take(tx: &mut Tx<'_>, seqs: Vec<i64>) -> Result<Vec<i64>, DbError> {
+    let rows = seqs.into_iter().map(|seq| vec![seq.into()]).collect();
+    let sql = "update deliveries set state = 'sent' from v where deliveries.seq = v.c1 and deliveries.state = 'due' \
+        returning deliveries.seq";
+    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Int], rows })?;
+    Ok(taken.iter().map(|row| row.int(0)).collect())
+}

@@ -1,0 +1,122 @@
+//! Payouts of exchange orders: told to a payer, and looked up until they are final.
+//!
+//! A payer is called only after `BeginPayout` committed the attempt, and not later than five seconds after; whatever
+//! happens to the call, its lookup is in the database already. Must never repeat a call: an unclear answer is looked up
+//! under our reference.
+
+use super::advance::{AT_ONCE, Stepped, note};
+use super::{Ran, WorkerError};
+use crate::engine::{Engine, Lane, read_order};
+use crate::ports::{Outcome, Paid, Payer, Withdrawal};
+use crate::store::orders::{self, Due};
+use crate::vault::Vault;
+use domain::decide::{Command, WIRE_LIMIT};
+use domain::event::HoldReason;
+use domain::ids::OrderId;
+use domain::money::raw_units;
+use domain::order::{Order, Step, What};
+use domain::payout::{Payout, PayoutReport};
+use domain::time::Time;
+use futures_util::future::join_all;
+use std::sync::Arc;
+
+/// Takes on due payouts of one network. Calls run side by side, so that one slow answer keeps nobody waiting.
+pub async fn run_once(engine: &Engine, vault: &Arc<Vault>, payer: &dyn Payer, now: Time) -> Result<Ran, WorkerError> {
+    let due = Due::Payouts(payer.network().clone());
+    let steps = engine.db.read(move |tx| orders::due_steps(tx, &due, now, AT_ONCE)).await?;
+    let desk = Desk { engine, vault, payer };
+    let runs = steps.into_iter().map(|(order, step)| desk.take_on(order, step));
+    let mut changed = false;
+    for result in join_all(runs).await {
+        match result {
+            Ok(step) => changed |= step == Stepped::On,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(network = %payer.network(), error, "payout not finished");
+            }
+        }
+    }
+    Ok(Ran::if_any(changed))
+}
+
+/// One payer, and what paying through it takes.
+#[derive(Clone, Copy)]
+struct Desk<'a> {
+    engine: &'a Engine,
+    vault: &'a Arc<Vault>,
+    payer: &'a dyn Payer,
+}
+
+impl Desk<'_> {
+    async fn take_on(self, order: OrderId, step: Step) -> Result<Stepped, WorkerError> {
+        match step.what {
+            What::PayOut(_) => self.pay(order).await,
+            What::FindPayout(_) => self.find(order).await,
+            What::Expire | What::CloseLateWindow | What::TakeCode(_) | What::Buy(_) | What::Find(_) => {
+                Ok(Stepped::Nowhere)
+            }
+        }
+    }
+
+    async fn pay(self, order: OrderId) -> Result<Stepped, WorkerError> {
+        // Read before the attempt is claimed: an order whose recipient cannot be read must not look as if it were on its way.
+        let begin = Command::BeginPayout { order, patience: self.payer.patience() };
+        let Some(to) = self.recipient(order).await? else {
+            let why = "its recipient is not known any more; pay it out by hand".to_owned();
+            let hold = Command::Hold { order, reason: HoldReason::Undeliverable, line: None, note: why };
+            note(self.engine.submit(Lane::Worker, hold).await)?;
+            return Ok(Stepped::On);
+        };
+        let Some(row) = note(self.engine.submit(Lane::Worker, begin).await)? else { return Ok(Stepped::Nowhere) };
+        let Some(Payout::Sent { attempt, reference, sent_at, .. }) = row.payout.clone() else {
+            return Ok(Stepped::On);
+        };
+        let Some(withdrawal) = self.withdrawal(&row, reference, to) else { return Ok(Stepped::On) };
+        if self.engine.clock.now().since(sent_at) > WIRE_LIMIT {
+            tracing::warn!(order.no = row.no, "too late to pay out; the lookup decides");
+            return Ok(Stepped::On);
+        }
+        let outcome = self.payer.pay(&withdrawal).await;
+        self.report(order, attempt, outcome).await?;
+        Ok(Stepped::On)
+    }
+
+    async fn find(self, order: OrderId) -> Result<Stepped, WorkerError> {
+        let row = read_order(&self.engine.db, order).await?;
+        let Some((attempt, reference)) = row.as_ref().and_then(|row| row.payout.as_ref()?.outstanding()) else {
+            return Ok(Stepped::Nowhere);
+        };
+        let outcome = self.payer.find(reference).await;
+        self.report(order, attempt, outcome).await
+    }
+
+    /// The first of the fields about the receiving side: the address.
+    async fn recipient(self, id: OrderId) -> Result<Option<String>, WorkerError> {
+        let vault = self.vault.clone();
+        let opened = self.engine.db.read(move |tx| Ok(vault.open(tx, id))).await??;
+        let told = opened.and_then(|opened| opened.personal.trade);
+        Ok(told.and_then(|told| told.to_values.into_iter().next()).map(|told| told.value))
+    }
+
+    fn withdrawal(self, order: &Order, reference: String, to: String) -> Option<Withdrawal> {
+        let side = &order.trade()?.to;
+        let market = self.engine.shared.market();
+        let (_, asset) = market.rails.asset(&side.asset)?;
+        let units = side.ledger_units();
+        let raw = raw_units(units, asset.scale(), asset.decimals);
+        Some(Withdrawal { reference, asset: side.asset.clone(), to, units, raw })
+    }
+
+    async fn report(self, order: OrderId, attempt: u32, outcome: Outcome<Paid>) -> Result<Stepped, WorkerError> {
+        let report = match outcome {
+            Outcome::Done(Paid::Pending) => PayoutReport::Pending,
+            Outcome::Done(Paid::NeverArrived) => PayoutReport::NeverArrived,
+            Outcome::Done(Paid::Final { transaction }) => PayoutReport::Done { proof: transaction },
+            Outcome::Refused(reason) => PayoutReport::Refused(reason),
+            Outcome::Unknown(reason) => PayoutReport::Unknown(reason),
+        };
+        let command = Command::ReportPayout { order, attempt, report, patience: self.payer.patience() };
+        let taken = note(self.engine.submit(Lane::Worker, command).await)?.is_some();
+        Ok(if taken { Stepped::On } else { Stepped::Nowhere })
+    }
+}
