@@ -14,6 +14,7 @@ create table reserves (
 alter table orders add column status text;
 alter table orders add column customer text;
 create index orders_trades on orders (status, no) where status is not null;
+create index orders_trades_newest on orders (no) where status is not null;
 create index orders_customer on orders (customer, no) where customer is not null;
 
 -- What is to be told to somebody outside, a row per change of an exchange order's status; rendered when it is sent.

@@ -11,6 +11,7 @@ use crate::adapters::sandbox::{Books, SandboxNetwork, SandboxPayer, SandboxSuppl
 use crate::clock::{SystemClock, SystemIds};
 use crate::config::Config;
 use crate::engine::{Engine, Shared};
+use crate::http::exchange_api::socket::Board;
 use crate::http::visitors::{RateLimit, Visitors};
 use crate::http::{App, HttpSettings, Reads, Sandbox, auth, metrics, store_api, stream};
 use crate::ports::{Clock, Ids, Mailer, Network, Payer, Poster, Supplier};
@@ -198,6 +199,8 @@ async fn open_doors(
     let app = app(config, kiosk, outside).await?;
     let (tail, tail_stop) = (app.tail.clone(), stop.clone());
     workers.spawn(async move { tail.run(tail_stop).await });
+    let (board, board_stop) = (app.board.clone(), stop.clone());
+    workers.spawn(async move { board.run(board_stop).await });
     workers.spawn(keep_partners_known(app.clone(), stop.clone()));
     let router = crate::http::router(app);
     let engine = kiosk.engine.clone();
@@ -230,7 +233,8 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
     };
     let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(settings));
     let tail = Arc::new(stream::Tail::new(engine.clone(), vault.clone(), settings.clone()));
-    let app = App { engine, vault, settings, reads: Arc::new(reads), tail };
+    let board = Arc::new(Board::new(engine.clone(), vault.clone()));
+    let app = App { engine, vault, settings, reads: Arc::new(reads), tail, board };
     know_partners(&app).await?;
     Ok(app)
 }

@@ -10,6 +10,7 @@ use domain::decide::SealedPersonal;
 use domain::fulfil::SealedGoods;
 use domain::ids::{CodeId, ObjectId, OrderId, Uuid};
 use domain::order::Order;
+use domain::time::Time;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -197,12 +198,17 @@ impl Vault {
     pub fn trade_names(&self, order: &Order) -> TradeNames {
         let secret = self.drawn(&format!("trade-secret:{}", order.id.expose()));
         let rid = self.drawn(&format!("trade-rid:{}", order.id.expose()));
-        let seconds = u32::try_from(order.placed_at.0 / 1_000).unwrap_or(u32::MAX);
         TradeNames {
-            object_id: ObjectId::new(self.object_id(seconds, order.no)),
+            object_id: self.object_id_of(order.placed_at, order.no),
             rid: rid[..11].iter().map(|byte| char::from(RID_SYMBOLS[usize::from(*byte) % RID_SYMBOLS.len()])).collect(),
             secret: crate::entropy::letters_of(&secret[..24]),
         }
+    }
+
+    /// The `_id` of the exchange order that was placed then under that number.
+    pub fn object_id_of(&self, placed_at: Time, no: i64) -> ObjectId {
+        let seconds = u32::try_from(placed_at.0 / 1_000).unwrap_or(u32::MAX);
+        ObjectId::new(self.object_id(seconds, no))
     }
 
     /// The short number of the exchange order that was given such an `_id`; none if we never gave it. Opens nothing: the

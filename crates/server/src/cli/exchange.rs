@@ -1,12 +1,17 @@
 //! `kiosk exchange`: what an exchange office does by hand.
 
 use super::Installation;
-use crate::boot;
-use crate::store::{claims, exchange};
+use super::order::{find, kept_note};
+use crate::boot::{self, Kiosk};
+use crate::engine::Lane;
+use crate::store::{claims, exchange, orders};
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use domain::decide::Command;
 use domain::money::{parse_units, units_to_text};
-use domain::route::Currency;
+use domain::order::Order;
+use domain::project::{ExchangeStatus, exchange_status};
+use domain::route::{Currency, Side};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,6 +25,51 @@ pub enum ExchangeCommand {
     },
     /// Show every route with its rate now.
     Routes {
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// List exchange orders, newest first.
+    Orders {
+        /// Only those in this status, such as inProgress.
+        #[arg(long, value_parser = status_word)]
+        status: Option<ExchangeStatus>,
+        /// At most so many orders.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        limit: u16,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Confirm money that came by hand: to a bank account, a desk, an address that nobody watches.
+    Confirm {
+        /// Short number: the uid of the order.
+        order: String,
+        /// What came, in the currency that is given.
+        #[arg(long)]
+        amount: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Note that an order was paid out by hand.
+    Paid {
+        order: String,
+        /// The transaction or receipt. No personal data: it stays in the log.
+        #[arg(long)]
+        reference: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Note that the payer got his money back.
+    Returned {
+        order: String,
+        /// The transaction or receipt. No personal data: it stays in the log.
+        #[arg(long)]
+        reference: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Try a payout again that was refused.
+    Retry {
+        order: String,
         #[command(flatten)]
         installation: Installation,
     },
@@ -53,6 +103,21 @@ pub async fn run(command: ExchangeCommand) -> anyhow::Result<ExitCode> {
             }
         }
         ExchangeCommand::Routes { installation } => routes(&installation).await?,
+        ExchangeCommand::Orders { status, limit, installation } => {
+            println!("{}", orders_in(&installation.open().await?, status, limit).await?);
+        }
+        ExchangeCommand::Confirm { order, amount, installation } => {
+            println!("{}", confirm(&installation.open().await?, &order, &amount).await?);
+        }
+        ExchangeCommand::Paid { order, reference, installation } => {
+            println!("{}", paid(&installation.open().await?, &order, &reference).await?);
+        }
+        ExchangeCommand::Returned { order, reference, installation } => {
+            println!("{}", returned(&installation.open().await?, &order, &reference).await?);
+        }
+        ExchangeCommand::Retry { order, installation } => {
+            println!("{}", retry(&installation.open().await?, &order).await?);
+        }
         ExchangeCommand::Reserve { code: Some(code), amount: Some(amount), installation } => {
             state_reserve(&code, &amount, &installation).await?;
         }
@@ -62,6 +127,81 @@ pub async fn run(command: ExchangeCommand) -> anyhow::Result<ExitCode> {
         ExchangeCommand::Reserve { installation, .. } => reserves(&installation).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn status_word(word: &str) -> Result<ExchangeStatus, String> {
+    let known = || ExchangeStatus::ALL.map(ExchangeStatus::word).join(", ");
+    ExchangeStatus::parse(word).ok_or_else(|| format!("known are {}", known()))
+}
+
+/// One line per exchange order, newest first.
+pub async fn orders_in(kiosk: &Kiosk, status: Option<ExchangeStatus>, limit: u16) -> anyhow::Result<String> {
+    let limit = i64::from(limit);
+    let found = kiosk.engine.db.read(move |tx| orders::newest_trades(tx, status, limit)).await?;
+    let line = |order: &Order| {
+        let trade = order.trade()?;
+        let (from, to) = (&trade.from, &trade.to);
+        let (given, received) = (format!("{} {}", from.amount(), from.xml), format!("{} {}", to.amount(), to.xml));
+        let (at, status) = (order.placed_at.rfc3339(), exchange_status(order).word());
+        Some(format!("{}  {at}  {status:<16} {given} for {received}", order.no))
+    };
+    let lines: Vec<String> = found.iter().filter_map(line).collect();
+    Ok(if lines.is_empty() { "no such order".to_owned() } else { lines.join("\n") })
+}
+
+/// Confirms money that no network shows.
+///
+/// # Errors
+/// It is no amount, or what the engine refuses: its network is watched.
+pub async fn confirm(kiosk: &Kiosk, order: &str, amount: &str) -> anyhow::Result<String> {
+    let order = trade_called(kiosk, order).await?;
+    let from = &order.trade().context("it is not an exchange order")?.from;
+    let units = parse_units(amount, from.decimals);
+    let units = units.with_context(|| format!("{amount:?} is not an amount of {}", from.xml))?;
+    let units = Side { units, ..from.clone() }.ledger_units();
+    submit(kiosk, Command::ConfirmPayment { order: order.id, units }).await
+}
+
+/// Notes a payout by hand.
+///
+/// # Errors
+/// The reference cannot be kept, or what the engine refuses: the order is not paid, or it is over.
+pub async fn paid(kiosk: &Kiosk, order: &str, reference: &str) -> anyhow::Result<String> {
+    let order = trade_called(kiosk, order).await?;
+    let proof = kept_note(&order, "--reference", reference)?;
+    submit(kiosk, Command::MarkPaidOut { order: order.id, proof }).await
+}
+
+/// Notes that the payer got his money back.
+///
+/// # Errors
+/// The reference cannot be kept, or what the engine refuses: nothing came in, a payout is under way, or it is over.
+pub async fn returned(kiosk: &Kiosk, order: &str, reference: &str) -> anyhow::Result<String> {
+    let order = trade_called(kiosk, order).await?;
+    let proof = kept_note(&order, "--reference", reference)?;
+    submit(kiosk, Command::MarkReturned { order: order.id, proof }).await
+}
+
+/// Has a refused payout tried again.
+///
+/// # Errors
+/// What the engine refuses: the payout did not fail.
+pub async fn retry(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
+    let order = trade_called(kiosk, order).await?;
+    submit(kiosk, Command::RetryPayout { order: order.id }).await
+}
+
+async fn trade_called(kiosk: &Kiosk, order: &str) -> anyhow::Result<Order> {
+    let order = find(kiosk, order).await?;
+    if order.trade().is_none() {
+        bail!("order {} buys goods; see `kiosk order show {}`", order.no, order.no);
+    }
+    Ok(order)
+}
+
+async fn submit(kiosk: &Kiosk, command: Command) -> anyhow::Result<String> {
+    let order = kiosk.engine.submit(Lane::Client, command).await?;
+    Ok(format!("order {}: its status is {}", order.no, exchange_status(&order).word()))
 }
 
 async fn routes(installation: &Installation) -> anyhow::Result<()> {

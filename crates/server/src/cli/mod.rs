@@ -2,7 +2,6 @@
 
 mod accounts;
 mod check;
-mod exchange;
 mod gateway;
 mod import;
 mod sandbox;
@@ -11,6 +10,7 @@ mod shop;
 
 // What an operator does by hand; public for tests.
 pub mod backup;
+pub mod exchange;
 pub mod keys;
 pub mod order;
 pub mod wallet;

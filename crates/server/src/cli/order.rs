@@ -251,7 +251,7 @@ pub async fn hold(kiosk: &Kiosk, order: &str, note: &str) -> anyhow::Result<Stri
     if let Some(hold) = order.held_for(HoldReason::Operator) {
         bail!("order {} is on hold since {}; see `kiosk order show {}`", order.no, hold.since.rfc3339(), order.no);
     }
-    let note = kept_note(&order, note)?;
+    let note = kept_note(&order, "--note", note)?;
     let command = Command::Hold { order: order.id, reason: HoldReason::Operator, line: None, note };
     let order = kiosk.engine.submit(Lane::Client, command).await?;
     Ok(format!("order {} is on hold", order.no))
@@ -263,7 +263,7 @@ pub async fn hold(kiosk: &Kiosk, order: &str, note: &str) -> anyhow::Result<Stri
 /// What the engine refuses: there is no hold, the line has ended, the order is not paid.
 pub async fn resolve(kiosk: &Kiosk, order: &str, decision: Decision, note: &str) -> anyhow::Result<String> {
     let order = find(kiosk, order).await?;
-    let (id, note) = (order.id, kept_note(&order, note)?);
+    let (id, note) = (order.id, kept_note(&order, "--note", note)?);
     let (command, done) = match decision {
         Decision::GoOn => (Command::Release { order: id, note }, "the hold has ended".to_owned()),
         Decision::Line { line, resolution } => {
@@ -291,6 +291,9 @@ pub async fn forget(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
     if !paid && order.canceled_at.is_none() && !order.payment.closed {
         let until = order.late_until().rfc3339();
         bail!("order {no} can still be paid; wait until {until}");
+    }
+    if paid && order.payout.as_ref().is_some_and(|payout| !payout.is_over()) {
+        bail!("order {no} is not paid out yet; see `kiosk order show {no}`");
     }
     if paid && !order.lines.iter().all(Line::is_ended) {
         bail!("order {no} has a line that is not delivered yet; see `kiosk order show {no}`");
@@ -321,17 +324,17 @@ pub async fn cancel(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
     Ok(format!("order {} is cancelled", order.no))
 }
 
-/// A note as it may stand in the log, where nothing is ever deleted.
-fn kept_note(order: &Order, note: &str) -> anyhow::Result<String> {
+/// A note as it may stand in the log, where nothing is ever deleted; `argument` names it in errors.
+pub(super) fn kept_note(order: &Order, argument: &str, note: &str) -> anyhow::Result<String> {
     let note = note.trim();
     if note.is_empty() || note.len() > MOST_NOTE_BYTES {
-        bail!("--note says in 1 to {MOST_NOTE_BYTES} bytes how it is known");
+        bail!("{argument} says in 1 to {MOST_NOTE_BYTES} bytes how it is known");
     }
     if note.chars().any(char::is_control) {
-        bail!("--note is one line without control characters");
+        bail!("{argument} is one line without control characters");
     }
     if note.contains('@') || note.to_lowercase().contains(&order.id.expose()) {
-        bail!("--note must hold no e-mail address and no order id: notes stay in the log for ever");
+        bail!("{argument} must hold no e-mail address and no order id: notes stay in the log for ever");
     }
     Ok(note.to_owned())
 }

@@ -14,7 +14,7 @@ use domain::limits::CounterKey;
 use domain::order::{Order, Step};
 use domain::payment::TransferStatus;
 use domain::postings::postings;
-use domain::project::{ExchangeStatus, exchange_status};
+use domain::project::exchange_status;
 use domain::route;
 use domain::terms;
 use domain::time::Time;
@@ -240,7 +240,13 @@ impl Batch {
     }
 
     /// From here on nothing can fail: the decision becomes part of the batch.
-    fn take(&mut self, id: OrderId, decision: Decision, order: Order, consequences: Vec<Consequence>) -> Arc<Order> {
+    fn take(
+        &mut self,
+        id: OrderId,
+        decision: Decision,
+        order: Order,
+        entries: Vec<Vec<domain::ledger::Transfer>>,
+    ) -> Arc<Order> {
         let first_version = order.version - decision.events.len() as i64 + 1;
         for claim in decision.claims {
             self.claim(id, claim);

@@ -1,9 +1,10 @@
 //! Event streams on their sockets: what a handler hands over with its response, and the small task per stream that owns
 //! the socket from then on.
 //!
-//! Two kinds of streams end here: orders of this shop (`stream`) and, in the gateway, those of another shop
-//! (`gateway::feeds`). Must never know what a message says. Called by `serve`.
+//! Three kinds of streams end here: orders of this shop (`stream`), in the gateway those of another shop
+//! (`gateway::feeds`), and WebSockets (`exchange_api::socket`). Must never know what a message says. Called by `serve`.
 
+use super::exchange_api::socket::{self, Listener};
 use super::gateway::feeds::Viewer;
 use super::stream::Stream;
 use axum::body::Body;
@@ -49,6 +50,8 @@ impl Chunk {
 pub enum Live {
     Order(Stream),
     PassedOn(Viewer),
+    /// Not an event stream: a WebSocket, whose frames are its own.
+    Listener(Listener),
 }
 
 /// What a stream does next.
@@ -63,26 +66,32 @@ pub enum Next {
     Wait,
 }
 
-impl Live {
+/// An event stream of either kind.
+enum Events {
+    Order(Stream),
+    PassedOn(Viewer),
+}
+
+impl Events {
     fn what_next(&mut self) -> Next {
         match self {
-            Live::Order(stream) => stream.what_next(),
-            Live::PassedOn(viewer) => viewer.what_next(),
+            Events::Order(stream) => stream.what_next(),
+            Events::PassedOn(viewer) => viewer.what_next(),
         }
     }
 
     /// Ends when there may be something to do; false if nothing will come any more.
     async fn changed(&mut self) -> bool {
         match self {
-            Live::Order(stream) => stream.changed().await,
-            Live::PassedOn(viewer) => viewer.changed().await,
+            Events::Order(stream) => stream.changed().await,
+            Events::PassedOn(viewer) => viewer.changed().await,
         }
     }
 
     fn heartbeat(&self) -> Duration {
         match self {
-            Live::Order(_) => HEARTBEAT,
-            Live::PassedOn(_) => HEARTBEAT_PASSED_ON,
+            Events::Order(_) => HEARTBEAT,
+            Events::PassedOn(_) => HEARTBEAT_PASSED_ON,
         }
     }
 }
@@ -123,17 +132,20 @@ impl Framing {
 }
 
 /// Writes a stream to its socket until it is over, the reader leaves or is too slow, or the server stops.
-pub async fn serve(
-    mut socket: TcpStream,
-    head: Vec<u8>,
-    mut live: Live,
-    framing: Framing,
-    mut stop: watch::Receiver<bool>,
-) {
+pub async fn serve(mut socket: TcpStream, head: Vec<u8>, live: Live, framing: Framing, stop: watch::Receiver<bool>) {
     if write(&mut socket, &head).await.is_err() {
         return;
     }
     drop(head);
+    match live {
+        Live::Order(stream) => serve_events(socket, Events::Order(stream), framing, stop).await,
+        Live::PassedOn(viewer) => serve_events(socket, Events::PassedOn(viewer), framing, stop).await,
+        // Larger than an event stream's: apart, so that those stay small.
+        Live::Listener(listener) => Box::pin(socket::serve(socket, listener, stop)).await,
+    }
+}
+
+async fn serve_events(mut socket: TcpStream, mut live: Events, framing: Framing, mut stop: watch::Receiver<bool>) {
     loop {
         match live.what_next() {
             Next::Send(chunk) => {

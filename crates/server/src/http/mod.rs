@@ -46,6 +46,7 @@ pub struct App {
     pub settings: Arc<HttpSettings>,
     pub reads: Arc<Reads>,
     pub tail: Arc<stream::Tail>,
+    pub board: Arc<exchange_api::socket::Board>,
 }
 
 /// Answers that are kept, and counters.

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH};
-use axum::http::{Request, Response, Version};
+use axum::http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -214,6 +214,8 @@ fn render_head(response: &Response<Body>, framing: Framing) -> Vec<u8> {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(match framing {
+        // Another protocol begins: it has frames of its own.
+        _ if status == StatusCode::SWITCHING_PROTOCOLS => b"".as_slice(),
         Framing::Chunked => b"transfer-encoding: chunked\r\n".as_slice(),
         Framing::UntilClose => b"connection: close\r\n".as_slice(),
     });

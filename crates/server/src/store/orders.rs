@@ -81,10 +81,19 @@ pub fn status_column(order: &Order) -> Option<String> {
     order.trade().map(|_| project::exchange_status(order).word().to_owned())
 }
 
-/// The newest exchange orders in that status, newest first.
-pub fn newest_trades(tx: &mut Tx<'_>, status: ExchangeStatus, limit: i64) -> Result<Vec<Order>, DbError> {
-    let sql = "select body from orders where status = $1 order by no desc limit $2";
-    tx.query(sql, &[status.word().into(), limit.into()])?.iter().map(read_order).collect()
+/// The newest exchange orders, all or those in that status, newest first.
+pub fn newest_trades(tx: &mut Tx<'_>, status: Option<ExchangeStatus>, limit: i64) -> Result<Vec<Order>, DbError> {
+    let rows = match status {
+        Some(status) => {
+            let sql = "select body from orders where status = $1 order by no desc limit $2";
+            tx.query(sql, &[status.word().into(), limit.into()])?
+        }
+        None => {
+            let sql = "select body from orders where status is not null order by no desc limit $1";
+            tx.query(sql, &[limit.into()])?
+        }
+    };
+    rows.iter().map(read_order).collect()
 }
 
 /// How many orders stand in each state word.
@@ -181,6 +190,31 @@ pub fn changes_after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<Vec<(i64, 
     let rows =
         tx.query("select seq, order_id from events where seq > $1 order by seq limit $2", &[seq.into(), limit.into()])?;
     rows.iter().map(|row| Ok((row.int(0), read_id(row.text(1))?))).collect()
+}
+
+/// An exchange order that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TradeChange {
+    pub no: i64,
+    pub placed_at: Time,
+}
+
+/// What a page of the log says of exchange orders.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TradeChanges {
+    /// The number of the page's last event; 0 if there is none.
+    pub newest: i64,
+    pub trades: Vec<TradeChange>,
+}
+
+/// Which exchange orders changed after `seq`, oldest change first.
+pub fn traded_after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<TradeChanges, DbError> {
+    let sql = "select events.seq, orders.no, orders.placed_at_ms, orders.status from events \
+        join orders on orders.id = events.order_id where events.seq > $1 order by events.seq limit $2";
+    let rows = tx.query(sql, &[seq.into(), limit.into()])?;
+    let trades = rows.iter().filter(|row| row.opt_text(3).is_some());
+    let trades = trades.map(|row| TradeChange { no: row.int(1), placed_at: Time(row.int(2)) }).collect();
+    Ok(TradeChanges { newest: rows.last().map_or(0, |row| row.int(0)), trades })
 }
 
 /// The log of one order, oldest first.

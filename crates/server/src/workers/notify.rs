@@ -88,6 +88,12 @@ pub async fn send_once(
             put_off(engine, row, now).await?;
             continue;
         }
+        if opened.as_ref().is_some_and(|opened| opened.order.trade().is_some()) {
+            // Payers of exchange orders are told by their pages and by notifications.
+            let id = row.id.clone();
+            engine.write(move |tx| mails::end(tx, &id, "none")).await?;
+            continue;
+        }
         let catalogue = engine.shared.market().catalogue.clone();
         let mail =
             opened.as_ref().and_then(|opened| render(vault, opened, row, &Paper { settings, catalogue: &catalogue }));

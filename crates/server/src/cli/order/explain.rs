@@ -4,6 +4,9 @@
 //! reasons come from outside and are cleaned before they are shown. Must never show the order's id. Called by
 //! `kiosk order`.
 
+// Of orders that pay out coins.
+mod trade;
+
 use crate::cli::shop::text::is_unsafe;
 use crate::store::orders::LoggedEvent;
 use domain::asset::Rails;
@@ -101,6 +104,9 @@ fn came_from(order: &Order) -> Option<String> {
 }
 
 fn head(order: &Order) -> Vec<String> {
+    if let Some(head) = trade::head(order) {
+        return head;
+    }
     let mut text = vec![
         format!("Order {}: {}", order.no, order.state.word()),
         format!("  {}", meaning(order)),
@@ -169,6 +175,9 @@ fn payment(order: &Order) -> Vec<String> {
 }
 
 fn goods(order: &Order, log: &[LoggedEvent], same: &str) -> Vec<String> {
+    if order.trade().is_some() {
+        return trade::payout(order, same);
+    }
     let mut text = vec!["\nLines".to_owned()];
     for (at, (line, quoted)) in order.lines.iter().zip(&order.quote.lines).enumerate() {
         let number = at as u32;
@@ -349,7 +358,7 @@ fn sentence(order: &Order, event: &Event) -> String {
         | Event::PayoutFailed { .. }
         | Event::PayoutRetried
         | Event::PayoutDone { .. }
-        | Event::Returned { .. } => trade_sentence(order, event),
+        | Event::Returned { .. } => trade::sentence(order, event),
         Event::HeldForPerson { line, note, .. } => {
             let what = line.map_or("on hold".to_owned(), |line| format!("line {line} on hold"));
             format!("{what}: {}", clean(order, note))
@@ -378,31 +387,6 @@ fn line_sentence(order: &Order, event: &Event) -> String {
         }
         Event::LineReversed { line, reason } => {
             format!("line {line} was taken back by its supplier ({})", clean(order, reason))
-        }
-        other => other.kind().to_owned(),
-    }
-}
-
-fn trade_sentence(order: &Order, event: &Event) -> String {
-    let out = |units: i64| {
-        let side = order.trade().map(|trade| &trade.to);
-        side.map_or(String::new(), |to| format!("{} {}", units_to_text(units, to.decimals, 0), to.xml))
-    };
-    match event {
-        Event::Accepted => "the payer wants to pay".to_owned(),
-        Event::PaymentClaimed => "the payer says that he has paid".to_owned(),
-        Event::Repriced { rate, receive_units } => {
-            format!("the rate had moved to {}: {} will be paid out", rate.text(), out(*receive_units))
-        }
-        Event::PayoutSent { reference, .. } => format!("payout begun under our reference {reference}"),
-        Event::PayoutAsking { unknown: true, .. } => "payout: no clear answer".to_owned(),
-        Event::PayoutAsking { unknown: false, .. } => "payout: taken in, not final yet".to_owned(),
-        Event::PayoutNeverArrived => "payout: the call never arrived and is made again".to_owned(),
-        Event::PayoutFailed { reason } => format!("payout refused ({})", clean(order, reason)),
-        Event::PayoutRetried => "the payout is tried again".to_owned(),
-        Event::PayoutDone { proof } => format!("paid out ({})", clean(order, proof)),
-        Event::Returned { proof, returned_units, .. } => {
-            format!("{} given back to the payer ({})", amount(order, *returned_units), clean(order, proof))
         }
         other => other.kind().to_owned(),
     }

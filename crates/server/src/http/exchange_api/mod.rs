@@ -10,6 +10,7 @@ mod orders;
 mod params;
 mod routes;
 mod site;
+pub mod socket;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,7 @@ async fn run(method: &str, call: &Call) -> Result<Answer, Fault> {
         // What the official client asks for while it starts (contract 3, last paragraph).
         "public/site/status/get" => site::status(call),
         "public/visits/register" => site::nothing_to_say(),
+        "user/auth/socket/get/token" => site::socket_token(),
         _ => site::empty_list(method).ok_or_else(|| Fault::unknown_method(method)),
     }
 }
@@ -99,6 +101,7 @@ pub async fn or_no_such_route(State(app): State<App>, request: Request) -> Respo
             answer(app, &method, request).await
         }
         ["service", "export", format] => export::show(&app, format, request.headers()).await,
+        ["ws", ..] => socket::open(&app, &request),
         ["service", "fs", "logos", _] => super::store_api::reads::logo(State(app), request).await.into_response(),
         _ => ApiError::not_found().into_response(),
     }

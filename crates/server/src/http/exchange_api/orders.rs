@@ -319,7 +319,7 @@ pub async fn update_status(call: &Call) -> Result<Answer, Fault> {
 /// `public/exchanger/order/get-lasts`: what was exchanged lately, without names.
 pub async fn lasts(call: &Call) -> Result<Answer, Fault> {
     let limit = call.params.integer("limit", 1..=20)?.unwrap_or(3);
-    let done = call.app.engine.db.read(move |tx| orders::newest_trades(tx, ExchangeStatus::Done, limit)).await?;
+    let done = call.app.engine.db.read(move |tx| orders::newest_trades(tx, Some(ExchangeStatus::Done), limit)).await?;
     let last = |order: &Order| {
         let trade = order.trade()?;
         Some(json!({
