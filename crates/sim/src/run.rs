@@ -476,7 +476,8 @@ fn is_passing(error: &WorkerError) -> bool {
     match error {
         WorkerError::Database(error) | WorkerError::Vault(VaultError::Database(error)) => error.is_passing(),
         WorkerError::Submit(SubmitError::Busy) => true,
-        WorkerError::Submit(_) | WorkerError::Vault(_) | WorkerError::Scan { .. } | WorkerError::Catalogue(_) => false,
+        WorkerError::Submit(_) | WorkerError::Vault(_) | WorkerError::Scan { .. } => false,
+        WorkerError::Catalogue(_) | WorkerError::Exchange(_) => false,
     }
 }
 

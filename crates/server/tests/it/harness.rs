@@ -8,7 +8,7 @@ use server::config::Config;
 use server::ports::Clock;
 use server::store::fsck;
 use server::workers::driver::Outside;
-use server::workers::{Ran, advance, catalogue, credit, notify, watch};
+use server::workers::{Ran, advance, catalogue, credit, exchange, ipn, notify, pay_out, watch};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -75,7 +75,7 @@ pub struct Shop {
 /// The demo's settings in a folder of its own, on a free port.
 pub fn config(folder: &Folder, more: &str) -> Config {
     let text = format!(
-        "[sandbox]\nenabled = true\n[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://shop.test\"\n\
+        "[sandbox]\nenabled = true\n[callbacks]\nallow = [\"127.0.0.0/8\"]\n[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://shop.test\"\n\
          calls_per_second = 10000\ncalls_burst = 10000\nunpaid_products_per_visitor = 5000\n{more}"
     );
     let mut config = Config::parse(&text, std::iter::empty()).expect("the test's configuration");
@@ -97,6 +97,7 @@ impl Shop {
         let ids = Arc::new(server::clock::SystemIds);
         let kiosk = boot::open_with(&config, clock.clone(), ids).await.expect("an installation");
         boot::stock_demo(&kiosk).await.expect("the demo's stock");
+        boot::open_demo_office(&kiosk).await.expect("the demo's exchange office");
         let outside = boot::outside(&config, &kiosk).expect("adapters");
         let (stop, stopping) = signal::channel(false);
         let running = boot::start_doors(&config, &kiosk, &outside, JoinSet::new(), stopping).await.expect("doors");
@@ -127,10 +128,17 @@ impl Shop {
         for supplier in &self.outside.suppliers {
             ran.push(advance::run_supplier(engine, vault, supplier.as_ref(), now).await.expect("supplier"));
         }
+        for payer in &self.outside.payers {
+            ran.push(pay_out::run_once(engine, vault, payer.as_ref(), now).await.expect("payouts"));
+        }
+        let (engine, vault, poster) = (engine.clone(), vault.clone(), self.outside.poster.clone());
+        ran.push(ipn::run_once(&ipn::Sender { engine, vault, poster }).await.expect("notifications"));
+        let (engine, vault) = (&self.kiosk.engine, &self.kiosk.vault);
         ran.push(notify::plan_once(engine, now).await.expect("mail is planned"));
         let mailer = self.outside.mailer.as_ref();
         ran.push(notify::send_once(engine, vault, mailer, &self.outside.mail, now).await.expect("mail is sent"));
         catalogue::run_once(engine).await.expect("the catalogue");
+        exchange::run_once(engine).await.expect("the exchange file");
         if ran.contains(&Ran::Worked) { Ran::Worked } else { Ran::Idle }
     }
 

@@ -190,6 +190,7 @@ pub fn placed(number: u64) -> (Order, Event) {
         has_room: true,
         awaits_credit: false,
         price_now: None,
+        rate_now: None,
     };
     let decision = decide::place(&facts, &place, START).expect("nothing is wrong with it");
     let event = decision.events.into_iter().next().expect("an order is placed");

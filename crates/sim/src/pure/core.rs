@@ -88,6 +88,7 @@ impl Core {
             has_room: true,
             awaits_credit: false,
             price_now: None,
+            rate_now: None,
         };
         let Decision { events, claims } = decide::place(&facts, place, now)?;
         let Some((Event::Placed(placed), [])) = events.split_first() else { panic!("placing is one event") };
@@ -121,6 +122,7 @@ impl Core {
             has_room: terms::has_room(before, &self.market, &self.shared),
             awaits_credit: self.transfers.values().any(is_uncredited),
             price_now: transfer.and_then(|_| terms::price_now(before, &self.market, now)),
+            rate_now: terms::rate_now(before, &self.market, now),
         };
         let Decision { events, claims } = decide::decide(&facts, before, command, now)?;
         let mut order = before.clone();

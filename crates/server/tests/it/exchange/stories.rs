@@ -1,0 +1,293 @@
+//! Exchange orders from their creation to their end (contract 5.5), and what an operator does by hand.
+
+use super::{Office, Placed};
+use domain::payout::Payout;
+use domain::time::Span;
+use serde_json::{Value, json};
+use server::cli::{exchange as desk, order as orders};
+use server::store::claims;
+
+/// What is left of a currency's reserve, as routes show it.
+fn reserve(office: &Office, from: &str, to: &str) -> Value {
+    office.route(from, to)["rate"]["amount"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_paid_on_its_network_and_paid_out_by_itself() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    assert_eq!((placed.id.len(), placed.secret.len()), (24, 24));
+    assert_eq!(placed.created["rid"].as_str().map(str::len), Some(11));
+    assert_eq!(office.status(&placed), "new");
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "249901.5", "98.5 are held");
+    assert_eq!(office.set(&placed, "waitPayment")["status"], "waitPayment");
+    // The same again changes nothing.
+    assert_eq!(office.set(&placed, "waitPayment")["status"], "waitPayment");
+    let payment = office.order(&placed)["route"]["from"]["paymentDetails"]["payment"].take();
+    assert_eq!((&payment["amount"], &payment["currency"]), (&json!("100"), &json!("USDC")));
+    office.pay(&placed, "{}").await;
+    assert_eq!(office.status(&placed), "done");
+    let row = office.row(&placed).await;
+    assert!(matches!(row.payout, Some(Payout::Done { .. })), "{:?}", row.payout);
+    assert_eq!(row.credit_units, 0);
+    // Sold is sold: it is used now, and no longer held.
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "249901.5");
+    let lasts = office.data("public/exchanger/order/get-lasts", &json!({}));
+    assert_eq!(lasts["orders"][0]["inAmount"], 100);
+    for secret in [placed.id.as_str(), placed.secret.as_str()] {
+        assert!(!lasts.to_string().contains(secret), "the list of all names no order");
+    }
+    // What one has, the other has not: the books balance per asset.
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_may_cancel_what_he_has_not_paid_and_the_reserve_is_free_again() {
+    let office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.set(&placed, "deleted");
+    assert_eq!(office.status(&placed), "deleted");
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "250000");
+    assert_eq!(office.set_refused(&placed, "waitPayment")["errorCode"], 4_101_000_000_000_004_u64);
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_a_payer_may_say_is_taken() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    for status in
+        ["inProgress", "inProgressPayout", "done", "hold", "returned", "errorPayment", "errorPayout", "nonsense"]
+    {
+        let error = office.set_refused(&placed, status);
+        assert_eq!(
+            (&error["errorCode"], &error["object"]["status"]),
+            (&json!(4_101_000_000_000_004_u64), &json!("new")),
+            "{status}"
+        );
+    }
+    office.set(&placed, "waitPayment");
+    for status in ["new", "inProgressPayout", "done", "hold", "returned"] {
+        office.set_refused(&placed, status);
+    }
+    office.set(&placed, "inProgress");
+    for status in ["new", "waitPayment", "deleted", "done"] {
+        office.set_refused(&placed, status);
+    }
+    // A claim is no money: nothing is paid out for it, and the order still ends unpaid.
+    office.shop.pump().await;
+    assert_eq!(office.status(&placed), "inProgress");
+    office.shop.after(Span::minutes(31)).await;
+    assert_eq!(office.status(&placed), "deleted");
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "250000");
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn skip_preview_waits_for_the_payment_at_once() {
+    let office = Office::open().await;
+    let mut wanted = office.wanted("USDCSOL", "USDTERC20", "100");
+    wanted["skipPreview"] = json!("1");
+    assert_eq!(office.create(&wanted).created["status"], "waitPayment");
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_money_is_a_payment_error_until_the_rest_comes() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.set(&placed, "waitPayment");
+    office.pay(&placed, r#"{"factor":"0.4"}"#).await;
+    assert_eq!(office.status(&placed), "errorPayment");
+    office.pay(&placed, r#"{"factor":"0.6"}"#).await;
+    assert_eq!(office.status(&placed), "done");
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_money_brings_a_deleted_order_back_and_too_late_money_waits_for_a_person() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.set(&placed, "waitPayment");
+    office.pay(&placed, r#"{"late":"20m"}"#).await;
+    assert_eq!(office.status(&placed), "done");
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.pay(&placed, r#"{"late":"3h"}"#).await;
+    assert_eq!(office.status(&placed), "errorPayment");
+    let no = placed.uid.to_string();
+    let kiosk = &office.shop.kiosk;
+    assert!(desk::paid(kiosk, &no, "by hand").await.is_err(), "it was never settled");
+    desk::returned(kiosk, &no, "0xabc").await.expect("the money went back");
+    assert_eq!(office.status(&placed), "returned");
+    assert_eq!(office.row(&placed).await.credit_units, 0);
+    office.shop.close().await;
+}
+
+/// What became of a payout to an address that ends so, at once and after its lookups.
+async fn payout_to(office: &mut Office, ending: &str) -> (Placed, String) {
+    let mut wanted = office.wanted("USDCSOL", "USDTERC20", "100");
+    wanted["toValues"][0]["value"] = json!(format!("0x{}{ending}", "ab".repeat(18)));
+    let placed = office.create(&wanted);
+    office.set(&placed, "waitPayment");
+    office.pay(&placed, "{}").await;
+    let status = office.status(&placed);
+    (placed, status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_may_be_slow_lost_refused_or_found_and_is_never_made_twice() {
+    let mut office = Office::open().await;
+    let (pending, status) = payout_to(&mut office, "1111").await;
+    assert_eq!(status, "inProgressPayout");
+    let (found, status) = payout_to(&mut office, "3333").await;
+    assert_eq!(status, "inProgressPayout");
+    let (refused, status) = payout_to(&mut office, "2222").await;
+    assert_eq!(status, "errorPayout");
+    let (lost, status) = payout_to(&mut office, "4444").await;
+    assert_eq!(status, "inProgressPayout");
+    // After the call's time limit it is asked for; the limit of uncertainty in the sandbox is ten seconds.
+    for _ in 0..4 {
+        office.shop.after(Span::seconds(11)).await;
+    }
+    assert_eq!([&pending, &found].map(|placed| office.status(placed)), ["done", "done"]);
+    assert_eq!((office.status(&lost), office.status(&refused)), ("hold".to_owned(), "errorPayout".to_owned()));
+
+    let kiosk = &office.shop.kiosk;
+    let text = orders::show(kiosk, &lost.uid.to_string(), "").await.expect("it is explained");
+    let command = format!("kiosk exchange paid {} --reference TRANSACTION", lost.uid);
+    assert!(text.contains(&command) && text.contains("On hold") | text.contains("on hold"), "{text}");
+    assert!(desk::returned(kiosk, &lost.uid.to_string(), "x").await.is_err(), "it may have been paid out");
+    desk::paid(kiosk, &lost.uid.to_string(), "0xfound-by-hand").await.expect("a person knows");
+    assert_eq!(office.status(&lost), "done");
+
+    // A refused one is tried again under another reference, or given back.
+    desk::retry(kiosk, &refused.uid.to_string()).await.expect("it failed");
+    office.shop.pump().await;
+    assert_eq!(office.status(&refused), "errorPayout");
+    let kiosk = &office.shop.kiosk;
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "249606", "four times 98.5");
+    desk::returned(kiosk, &refused.uid.to_string(), "0xback").await.expect("nothing was paid out");
+    assert_eq!(office.status(&refused), "returned");
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "249704.5", "what came back is there again");
+    assert!(desk::paid(kiosk, &refused.uid.to_string(), "x").await.is_err());
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_is_moved_by_hand_is_confirmed_by_an_operator() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("BTC", "USDTERC20", "0.01"));
+    let details = office.order(&placed)["route"]["from"]["paymentDetails"].take();
+    assert_eq!(details["account"], "demo: no bitcoin address, nobody can pay here");
+    assert_eq!(details["showIPaidBtn"], true);
+    office.set(&placed, "waitPayment");
+    office.set(&placed, "inProgress");
+    // However long the operator takes: a claim about such money waits for him.
+    office.shop.after(Span::hours(48)).await;
+    assert_eq!(office.status(&placed), "inProgress");
+    let (kiosk, no) = (&office.shop.kiosk, placed.uid.to_string());
+    assert!(desk::confirm(kiosk, &no, "0.000000001").await.is_err(), "more decimals than the currency has");
+    desk::confirm(kiosk, &no, "0.004").await.expect("a part came");
+    assert_eq!(office.status(&placed), "inProgress");
+    desk::confirm(kiosk, &no, "0.006").await.expect("the rest came");
+    office.shop.pump().await;
+    assert_eq!(office.status(&placed), "done");
+    assert_eq!(office.row(&placed).await.credit_units, 0);
+
+    // On a network that is watched nobody's word is needed.
+    let watched = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    assert!(desk::confirm(&office.shop.kiosk, &watched.uid.to_string(), "100").await.is_err());
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_paid_out_by_itself_waits_for_an_operator() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "SEPAEUR", "1000"));
+    office.set(&placed, "waitPayment");
+    office.pay(&placed, "{}").await;
+    assert_eq!(office.status(&placed), "inProgress");
+    office.shop.after(Span::hours(1)).await;
+    assert_eq!(office.status(&placed), "inProgress");
+    let (kiosk, no) = (&office.shop.kiosk, placed.uid.to_string());
+    let listed = desk::orders_in(kiosk, None, 10).await.expect("a list");
+    assert!(listed.contains("1000 USDCSOL for") && listed.contains("inProgress"), "{listed}");
+    assert!(desk::paid(kiosk, &no, "mail me@example.com").await.is_err(), "no addresses in the log");
+    desk::paid(kiosk, &no, "SEPA 20261120-7").await.expect("paid by hand");
+    assert_eq!(office.status(&placed), "done");
+    assert!(desk::paid(kiosk, &no, "again").await.is_err());
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_floating_order_is_paid_out_at_the_rate_of_its_payment() {
+    let mut office = Office::open().await;
+    let dear = office.create(&office.wanted("USDCSOL", "BTC", "10000"));
+    let near = office.create(&office.wanted("USDCSOL", "BTC", "10000"));
+    // 10,000 / 91,350 = 0.10946907...
+    assert_eq!(dear.created["outAmount"], json!(0.10946907));
+    set_btc(&office, 90_800);
+    office.pay(&near, "{}").await;
+    assert_eq!(office.order(&near)["outAmount"], json!(0.10946907), "0.9 % are not 1 %");
+    set_btc(&office, 100_000);
+    office.pay(&dear, "{}").await;
+    // 10,000 / 101,500 = 0.09852216...
+    let order = office.order(&dear);
+    assert_eq!((&order["outAmount"], &order["status"]), (&json!(0.09852216), &json!("inProgress")));
+    // 2.5 less both.
+    assert_eq!(reserve(&office, "USDCSOL", "BTC"), "2.29200877");
+    office.shop.close().await;
+}
+
+/// What one bitcoin costs from now on.
+fn set_btc(office: &Office, usd: i64) {
+    let shared = &office.shop.kiosk.engine.shared;
+    let mut rates = (*shared.market().rates).clone();
+    rates.coins.get_mut("BTC").expect("a price").usd = usd.into();
+    shared.put_rates(std::sync::Arc::new(rates));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_on_hold_pays_nothing_out_until_the_hold_ends() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.set(&placed, "waitPayment");
+    let no = placed.uid.to_string();
+    orders::hold(&office.shop.kiosk, &no, "looks odd").await.expect("held");
+    assert_eq!(office.status(&placed), "hold");
+    office.pay(&placed, "{}").await;
+    assert_eq!(office.status(&placed), "hold");
+    assert!(matches!(office.row(&placed).await.payout, Some(Payout::Planned { attempt: 0 })));
+    orders::resolve(&office.shop.kiosk, &no, orders::Decision::GoOn, "all is well").await.expect("released");
+    office.shop.pump().await;
+    assert_eq!(office.status(&placed), "done");
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_from_the_payer_is_kept_for_the_payout() {
+    let mut office = Office::open().await;
+    let mut wanted = office.wanted("USDCSOL", "USDTERC20", "100");
+    wanted["hideOutData"] = json!(true);
+    let placed = office.create(&wanted);
+    assert_eq!(office.order(&placed)["toValues"], json!([]));
+    office.pay(&placed, "{}").await;
+    assert_eq!(office.status(&placed), "done");
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reserve_that_is_stated_anew_counts_from_then_on() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.pay(&placed, "{}").await;
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "249901.5");
+    let engine = office.shop.kiosk.engine.clone();
+    engine.write(|tx| server::store::exchange::state_reserve(tx, "USDTERC20", "500")).await.expect("stated");
+    office.shop.pump().await;
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "500");
+    let keys: Vec<_> = engine.shared.market().exchange.currencies.iter().map(|c| c.reserve_key()).collect();
+    let counters = engine.db.read(move |tx| claims::counters(tx, &keys)).await.expect("counters");
+    assert!(counters.values().all(|counter| counter.held == 0), "{counters:?}");
+    office.shop.close().await;
+}
