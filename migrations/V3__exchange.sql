@@ -28,3 +28,14 @@ create table deliveries (
     state text not null
 );
 create index deliveries_due on deliveries (seq) where state = 'due';
+
+-- Keys for signed calls and for `/kiosk/v1`. Their secrets follow from the key and the installation's own; none stands here.
+create table api_keys (
+    key text primary key,
+    account text not null,
+    name text not null,
+    permissions text not null,
+    allowed_from text not null,
+    created_at_ms bigint not null
+);
+create index api_keys_account on api_keys (account);

@@ -1,6 +1,6 @@
-// Takes one payment: 100 USDC on Solana, received as USDT on Ethereum, every notification verified. Node 20, no packages.
+// Takes one payment: 100 USDC on Solana, received as USDT on Ethereum; every notification is verified.
 //   KIOSK_URL=http://127.0.0.1:8080 node merchant.mjs
-// Ends with 0 once `done` was notified and verified, else with 1. It plays the payer too, on the sandbox.
+// Ends with 0 once `done` was notified and verified, else with 1. Plays the payer too, on the sandbox.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -10,7 +10,7 @@ const wallet = process.env.PAYOUT_ADDRESS ?? '0x52908400098527886E0F7030069857D2
 const give = '100';
 const secondsAtMost = 50;
 
-/** Calls a method of the exchange API; its errors come with status 200 too. */
+/** Calls a method of the exchange API. Its errors come with status 200 too. */
 async function call(method, params) {
   const response = await fetch(`${kiosk}/service/api/v1/public/exchanger/${method}`, {
     method: 'POST',
@@ -23,7 +23,7 @@ async function call(method, params) {
   return answer.data;
 }
 
-/** A plain decimal as an integer: `units('1.005', 4)` is `10050n`. Never calculate money with floating point. */
+/** A plain decimal as an integer: `units('1.005', 4)` is `10050n`. Money is never calculated in floating point. */
 function units(text, decimals) {
   const [whole, fraction = ''] = text.split('.');
   if (fraction.length > decimals) throw new RangeError(`${text} has more than ${decimals} decimals`);
@@ -33,14 +33,13 @@ function units(text, decimals) {
 /** What is received for what is given, in the smallest units: give / (rate x (1 - discount)) - fee, rounded down. */
 function receives({ from, to, rate }, give) {
   const discount = from.discounts.find(({ amountMoreThan }) => amountMoreThan <= Number(give))?.discountPercent ?? 0;
-  const price = rate.rateFullNumber;
-  const digits = price.split('.')[1]?.length ?? 0;
+  const digits = rate.rateFullNumber.split('.')[1]?.length ?? 0;
+  const price = units(rate.rateFullNumber, digits) * (10_000n - units(discount.toFixed(2), 2));
   const above = units(give, from.decimal) * 10n ** BigInt(to.decimal + digits + 4);
-  const below = 10n ** BigInt(from.decimal) * units(price, digits) * (10_000n - units(discount.toFixed(2), 2));
-  return above / below - units(rate.outFeeAmount.toFixed(to.decimal), to.decimal);
+  return above / (price * 10n ** BigInt(from.decimal)) - units(rate.outFeeAmount.toFixed(to.decimal), to.decimal);
 }
 
-/** The notification in a body if it was signed with the secret, else null. */
+/** The notification in a body, or null if it was not signed with the secret. */
 function verified(body, secret) {
   const form = new URLSearchParams(body);
   const signed = ['orderId', 'newStatus', 'inAmount', 'outAmount', 'xml_from', 'xml_to', 'timestamp'];
@@ -50,8 +49,8 @@ function verified(body, secret) {
   return given.length === right.length && timingSafeEqual(given, right) ? form : null;
 }
 
-/** Listens for notifications: whatever happens to one of them, it is not sent again. */
-async function receiver(secret, notified) {
+/** Listens for notifications. The exchange sends each of them once, whatever we answer. */
+async function listen(secret, notified) {
   const server = createServer(async (request, response) => {
     let body = '';
     request.setEncoding('utf8');
@@ -62,7 +61,7 @@ async function receiver(secret, notified) {
     const form = verified(body, secret);
     response.writeHead(form ? 204 : 400).end();
     if (form) notified(form);
-    else console.log('not from the exchange: ignored');
+    else console.log('a notification that the exchange did not sign: ignored');
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -70,25 +69,25 @@ async function receiver(secret, notified) {
 }
 
 async function main() {
-  let finish;
-  const finished = new Promise((resolve) => (finish = resolve));
-  const seen = [];
+  let order;
+  let end;
+  const ended = new Promise((resolve) => (end = resolve));
   const ipnSecret = randomBytes(24).toString('hex');
-  const ipnUrl = await receiver(ipnSecret, (form) => {
-    seen.push(form);
+  const ipnUrl = await listen(ipnSecret, (form) => {
+    if (form.get('orderId') !== order?._id) return;
     console.log(`notified and verified: ${form.get('newStatus')}`);
-    if (['done', 'returned', 'deleted'].includes(form.get('newStatus'))) finish(form);
+    if (['done', 'returned', 'deleted'].includes(form.get('newStatus'))) end(form);
   });
 
   const { route } = await call('route/get/one/by-xml', { xmlIn: 'USDCSOL', xmlOut: 'USDTERC20' });
-  const expected = receives(route, give);
+  const quoted = receives(route, give);
 
   const toValues = [{ key: route.to.fields[0]._id, value: wallet }];
-  const order = await call('order/create', {
-    routeId: route.routeId, amount: give, toValues, agreement: true, hideOutData: true, ipnUrl, ipnSecret,
-  });
+  const wanted = { routeId: route.routeId, amount: give, toValues, agreement: true, hideOutData: true };
+  order = await call('order/create', { ...wanted, ipnUrl, ipnSecret });
   const agreed = units(order.outAmount.toFixed(route.to.decimal), route.to.decimal);
-  console.log(`order ${order.uid}: ${order.inAmount} for ${order.outAmount}${agreed === expected ? '' : ', not as quoted'}`);
+  console.log(`order ${order.uid}: give ${order.inAmount}, receive ${order.outAmount}`);
+  if (agreed !== quoted) console.log('the rate has moved since it was quoted: the order is what counts');
 
   const key = { orderUID: order.uid, orderSecret: order.secret };
   await call('order/update-status', { ...key, status: 'waitPayment' });
@@ -96,14 +95,15 @@ async function main() {
   console.log(`to be paid: ${payment.amount} ${payment.currency} on ${payment.network} to ${payment.address}`);
   await fetch(`${kiosk}/sandbox/orders/${order._id}/pay`, { method: 'POST' });
 
-  const last = await finished;
-  // What is signed is what the exchange said; that it is about this order and these amounts is checked here.
-  const isOurs = last.get('orderId') === order._id && last.get('xml_to') === route.to.xml;
+  const last = await ended;
   const isAll = units(last.get('outAmount'), route.to.decimal) >= agreed;
-  console.log(`${last.get('outAmount')} ${last.get('xml_to')} ${last.get('newStatus')}`);
-  return isOurs && isAll && last.get('newStatus') === 'done';
+  return last.get('newStatus') === 'done' && isAll;
 }
 
-const late = () => { console.error(`not done within ${secondsAtMost} s`); process.exit(1); };
-setTimeout(late, secondsAtMost * 1_000);
-main().then((isDone) => process.exit(isDone ? 0 : 1), (error) => { console.error(error.message); process.exit(1); });
+function exit(code, why) {
+  if (why) console.error(why);
+  process.exit(code);
+}
+
+setTimeout(() => exit(1, `not done within ${secondsAtMost} seconds`), secondsAtMost * 1_000);
+main().then((isDone) => exit(isDone ? 0 : 1), (error) => exit(1, error.message));

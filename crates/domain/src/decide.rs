@@ -126,6 +126,7 @@ pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) ->
         Command::Release { note, .. } => draft.release(note)?,
         Command::Resolve { line, resolution, note, .. } => draft.resolve(*line, *resolution, note)?,
         Command::Accept { .. } => draft.accept()?,
+        Command::TakeOver { customer, .. } => draft.take_over(customer)?,
         Command::ClaimPaid { .. } => draft.claim_paid()?,
         Command::ConfirmPayment { units, .. } => draft.confirm_payment(facts, *units)?,
         Command::BeginPayout { patience, .. } => draft.begin_payout(patience)?,

@@ -137,6 +137,10 @@ pub enum Event {
     },
     /// The payer looked at what is agreed and wants to pay.
     Accepted,
+    /// An account took an order over that a guest had made.
+    Owned {
+        customer: String,
+    },
     /// The payer says that he has paid. Not money, and nothing is paid out for it.
     PaymentClaimed,
     /// The rate had moved when the payment counted: another amount is paid out, in units of 10^-decimals of its currency.
@@ -241,6 +245,7 @@ impl Event {
             Event::LineRefused { .. } => "line_refused",
             Event::LineReversed { .. } => "line_reversed",
             Event::Accepted => "accepted",
+            Event::Owned { .. } => "owned",
             Event::PaymentClaimed => "payment_claimed",
             Event::Repriced { .. } => "repriced",
             Event::PayoutSent { .. } => "payout_sent",

@@ -304,6 +304,7 @@ impl Order {
             | Event::LineRefused { .. } => self.apply_to_line(event, at),
             Event::LineReversed { line, .. } => self.apply_reversed(*line, at),
             Event::Accepted
+            | Event::Owned { .. }
             | Event::PaymentClaimed
             | Event::Repriced { .. }
             | Event::PayoutSent { .. }

@@ -59,6 +59,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::LineNeverArrived { .. }
         | Event::LineReversed { .. }
         | Event::Accepted
+        | Event::Owned { .. }
         | Event::PaymentClaimed
         | Event::Repriced { .. }
         | Event::PayoutSent { .. }

@@ -11,6 +11,7 @@ use crate::adapters::sandbox::{Books, SandboxNetwork, SandboxPayer, SandboxSuppl
 use crate::clock::{SystemClock, SystemIds};
 use crate::config::Config;
 use crate::engine::{Engine, Shared};
+use crate::http::exchange_api::caller::Seen;
 use crate::http::exchange_api::socket::Board;
 use crate::http::visitors::{RateLimit, Visitors};
 use crate::http::{App, HttpSettings, Reads, Sandbox, auth, metrics, store_api, stream};
@@ -230,6 +231,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         metrics: metrics::Metrics::default(),
         limiter: auth::Limiter::new(config.rate_limit(), config.partner_rate_limit()),
         guesses: Visitors::new(WRONG_SECRETS),
+        signed: Seen::default(),
     };
     let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(settings));
     let tail = Arc::new(stream::Tail::new(engine.clone(), vault.clone(), settings.clone()));

@@ -230,6 +230,16 @@ impl Vault {
         crate::entropy::to_hex(&bytes)
     }
 
+    /// The secret of an API key: 40 hexadecimal digits, the same each time, and kept nowhere.
+    pub fn api_secret(&self, key: &str) -> String {
+        crate::entropy::to_hex(&self.drawn(&format!("api-secret:{key}"))[..20])
+    }
+
+    /// A new public API key: `EX_` and 40 hexadecimal digits.
+    pub fn new_api_key(&self) -> String {
+        format!("EX_{}", crate::entropy::to_hex(&self.ids.key()[..20]).to_uppercase())
+    }
+
     /// 32 bytes that only this installation can make of a text.
     fn drawn(&self, text: &str) -> [u8; 32] {
         crate::entropy::from_hex(&self.ring().fingerprint(text.as_bytes())).expect("a fingerprint is 32 bytes of hex")

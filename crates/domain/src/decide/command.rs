@@ -3,7 +3,7 @@
 use crate::asset::ChainKind;
 use crate::event::{Event, HoldReason, Origin};
 use crate::fulfil::{Patience, Report, SealedGoods};
-use crate::ids::{AssetId, CodeId, OrderId, Sku, TransferId};
+use crate::ids::{AssetId, CodeId, CustomerId, OrderId, Sku, TransferId};
 use crate::limits::CounterKey;
 use crate::payment::TransferStatus;
 use crate::payout::PayoutReport;
@@ -71,6 +71,11 @@ pub enum Command {
     Accept {
         order: OrderId,
     },
+    /// An account takes over an order that a guest had made.
+    TakeOver {
+        order: OrderId,
+        customer: CustomerId,
+    },
     /// The payer says that he has paid.
     ClaimPaid {
         order: OrderId,
@@ -121,6 +126,7 @@ impl Command {
             | Command::Release { order, .. }
             | Command::Resolve { order, .. }
             | Command::Accept { order }
+            | Command::TakeOver { order, .. }
             | Command::ClaimPaid { order }
             | Command::ConfirmPayment { order, .. }
             | Command::BeginPayout { order, .. }

@@ -4,7 +4,7 @@ use super::command::{Claim, Decision, Facts, PlaceTrade, Refusal};
 use super::{Draft, unpaid_key};
 use crate::event::{Count, Event, HoldReason, Placed, Seen, Settlement};
 use crate::fulfil::Patience;
-use crate::ids::{Sku, TransferId};
+use crate::ids::{CustomerId, Sku, TransferId};
 use crate::limits::CounterKey;
 use crate::order::{Hold, Order};
 use crate::payment;
@@ -87,6 +87,19 @@ impl Draft {
         }
         self.event(Event::Accepted);
         Ok(())
+    }
+
+    /// Whoever has an order's secret may make it his account's, once.
+    pub(super) fn take_over(&mut self, customer: &CustomerId) -> Result<(), Refusal> {
+        payout_of(&self.order)?;
+        match self.order.origin.customer.as_deref() {
+            Some(known) if known == customer.as_str() => Err(Refusal::AlreadyDone("the order is yours")),
+            Some(_) => Err(Refusal::Conflict("the order is another account's")),
+            None => {
+                self.event(Event::Owned { customer: customer.to_string() });
+                Ok(())
+            }
+        }
     }
 
     /// The payer says that he has paid. Nothing is believed of it: money is found on its network, or by an operator.

@@ -36,6 +36,10 @@ impl Order {
                 assert!(self.accepted_at.is_none(), "an order is accepted once");
                 self.accepted_at = Some(at);
             }
+            Event::Owned { customer } => {
+                assert!(self.origin.customer.is_none(), "an order has one owner");
+                self.origin.customer = Some(customer.clone());
+            }
             Event::PaymentClaimed => {
                 assert!(self.claimed_at.is_none(), "a payment is claimed once");
                 self.claimed_at = Some(at);

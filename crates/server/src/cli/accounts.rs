@@ -1,7 +1,9 @@
-//! `kiosk partner` and `kiosk customer`.
+//! `kiosk partner`, `kiosk customer` and `kiosk account`.
 
 use super::Installation;
+use crate::boot::Kiosk;
 use crate::store::accounts::{self, Account, Role};
+use crate::store::api_keys::{self, ApiKey};
 use clap::Subcommand;
 use ipnet::IpNet;
 use std::process::ExitCode;
@@ -54,6 +56,102 @@ pub enum CustomerCommand {
     Disable(Named),
     /// Put it into use again.
     Enable(Named),
+}
+
+#[derive(Subcommand)]
+pub enum AccountCommand {
+    /// API keys of a partner or a customer.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Add a key, and print it and its secret, once.
+    Add {
+        /// The account's id, as `kiosk partner list` or `kiosk customer list` shows it.
+        account: String,
+        /// What it is for.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Networks (CIDR) that may use it; repeatable; without any, all may.
+        #[arg(long)]
+        allow_from: Vec<IpNet>,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// List an account's keys.
+    List {
+        account: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Take a key out of use, for good.
+    Remove {
+        account: String,
+        key: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+}
+
+/// Runs an account command.
+pub async fn account(command: AccountCommand) -> anyhow::Result<ExitCode> {
+    let AccountCommand::Key(command) = command;
+    match command {
+        KeyCommand::Add { account, name, allow_from, installation } => {
+            let kiosk = installation.open().await?;
+            let (key, secret) = add_key(&kiosk, &account, &name, &allow_from).await?;
+            println!("{key} {secret}");
+            eprintln!("The key, and its secret, which is not shown again.");
+        }
+        KeyCommand::List { account, installation } => {
+            let kiosk = installation.open().await?;
+            for key in kiosk.engine.db.read(move |tx| api_keys::of_account(tx, &account)).await? {
+                let from = if key.allowed_from.is_empty() { "anywhere" } else { &key.allowed_from };
+                println!("{}  {}  from {from}  {}", key.key, key.created_at.rfc3339(), key.name);
+            }
+        }
+        KeyCommand::Remove { account, key, installation } => {
+            let kiosk = installation.open().await?;
+            if !kiosk.engine.write(move |tx| api_keys::remove(tx, &account, &key)).await? {
+                anyhow::bail!("this account has no such key; see `kiosk account key list ACCOUNT`");
+            }
+            println!("removed; it opens nothing from now on");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Adds an API key to an account; answers the key and its secret.
+///
+/// # Errors
+/// There is no such account, or it has as many keys as it may.
+pub async fn add_key(
+    kiosk: &Kiosk,
+    account: &str,
+    name: &str,
+    allow_from: &[IpNet],
+) -> anyhow::Result<(String, String)> {
+    let nets: Vec<String> = allow_from.iter().map(ToString::to_string).collect();
+    let key = ApiKey {
+        key: kiosk.vault.new_api_key(),
+        account: account.to_owned(),
+        name: name.to_owned(),
+        permissions: "base".to_owned(),
+        allowed_from: nets.join(","),
+        created_at: kiosk.engine.clock.now(),
+    };
+    let (id, secret, public) = (account.to_owned(), kiosk.vault.api_secret(&key.key), key.key.clone());
+    let added = kiosk.engine.write(move |tx| match accounts::by_id(tx, &id)? {
+        Some(_) => api_keys::add(tx, &key).map(Some),
+        None => Ok(None),
+    });
+    match added.await? {
+        Some(true) => Ok((public, secret)),
+        Some(false) => anyhow::bail!("the account has {} keys already; remove one first", api_keys::MOST_KEYS),
+        None => anyhow::bail!("there is no account of that id; see `kiosk partner list` and `kiosk customer list`"),
+    }
 }
 
 /// Runs a partner command.

@@ -1,6 +1,5 @@
 //! The command line: every command on one page. Each is a thin hand on the engine or the store; none decides a rule.
 
-mod accounts;
 mod check;
 mod gateway;
 mod import;
@@ -9,6 +8,7 @@ mod serve;
 mod shop;
 
 // What an operator does by hand; public for tests.
+pub mod accounts;
 pub mod backup;
 pub mod exchange;
 pub mod keys;
@@ -50,6 +50,9 @@ enum Command {
     /// Customers with an account of their own.
     #[command(subcommand)]
     Customer(accounts::CustomerCommand),
+    /// What partners and customers call with.
+    #[command(subcommand)]
+    Account(accounts::AccountCommand),
     /// Pay on the simulated chains.
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -142,6 +145,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Exchange(command) => exchange::run(command).await,
         Command::Partner(command) => accounts::partner(command).await,
         Command::Customer(command) => accounts::customer(command).await,
+        Command::Account(command) => accounts::account(command).await,
         Command::Sandbox(command) => sandbox::run(command).await,
         Command::Order(command) => order::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,

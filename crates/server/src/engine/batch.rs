@@ -75,6 +75,7 @@ pub(super) fn name(command: &Command) -> &'static str {
         Command::Release { .. } => "release",
         Command::Resolve { .. } => "resolve",
         Command::Accept { .. } => "accept",
+        Command::TakeOver { .. } => "take_over",
         Command::ClaimPaid { .. } => "claim_paid",
         Command::ConfirmPayment { .. } => "confirm_payment",
         Command::BeginPayout { .. } => "begin_payout",

@@ -57,6 +57,8 @@ pub struct Reads {
     pub limiter: auth::Limiter,
     /// Wrong secrets of orders, by visitor.
     pub guesses: visitors::Visitors,
+    /// Signed calls of the exchange API.
+    pub signed: exchange_api::caller::Seen,
 }
 
 /// Settings of the doors.

@@ -68,6 +68,12 @@ pub fn of_role(tx: &mut Tx<'_>, role: Role) -> Result<Vec<Account>, DbError> {
     tx.query(&sql, &[role.word().into()])?.iter().map(read).collect()
 }
 
+/// The account of that id.
+pub fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<Account>, DbError> {
+    let sql = format!("{COLUMNS} where id = $1");
+    tx.query_one(&sql, &[id.into()])?.as_ref().map(read).transpose()
+}
+
 /// The active account that a bearer token opens.
 pub fn by_token_hash(tx: &mut Tx<'_>, hash: &str) -> Result<Option<Account>, DbError> {
     let sql = format!("{COLUMNS} where token_hash = $1 and active = 1");

@@ -14,6 +14,7 @@ pub mod orders;
 pub mod transfers;
 
 pub mod accounts;
+pub mod api_keys;
 pub mod catalogue;
 pub mod deliveries;
 pub mod exchange;

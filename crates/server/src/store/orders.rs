@@ -96,6 +96,26 @@ pub fn newest_trades(tx: &mut Tx<'_>, status: Option<ExchangeStatus>, limit: i64
     rows.iter().map(read_order).collect()
 }
 
+/// A page of an account's exchange orders, newest first, and how many there are; all, or those in these statuses.
+pub fn trades_of(
+    tx: &mut Tx<'_>,
+    customer: &str,
+    statuses: &[ExchangeStatus],
+    (offset, limit): (i64, i64),
+) -> Result<(Vec<Order>, i64), DbError> {
+    let words: Vec<String> = match statuses {
+        [] => ExchangeStatus::ALL.iter(),
+        some => some.iter(),
+    }
+    .map(|status| status.word().to_owned())
+    .collect();
+    let sql = "select body from orders where customer = $1 and status = any($2) order by no desc limit $3 offset $4";
+    let rows = tx.query(sql, &[customer.into(), words.clone().into(), limit.into(), offset.into()])?;
+    let count = "select count(*) from orders where customer = $1 and status = any($2)";
+    let total = tx.query_one(count, &[customer.into(), words.into()])?.map_or(0, |row| row.int(0));
+    Ok((rows.iter().map(read_order).collect::<Result<_, _>>()?, total))
+}
+
 /// How many orders stand in each state word.
 pub fn count_by_state(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, DbError> {
     let rows = tx.query("select state, count(*) from orders group by state order by state", &[])?;

@@ -6,6 +6,8 @@
 mod traps;
 // Orders from their creation to their end, and what an operator does by hand.
 mod stories;
+// Signed calls, and what an account sees.
+mod account;
 // Notifications and the WebSocket.
 mod told;
 // What is refused.

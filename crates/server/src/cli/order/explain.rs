@@ -350,6 +350,7 @@ fn sentence(order: &Order, event: &Event) -> String {
         | Event::LineRefused { .. }
         | Event::LineReversed { .. } => line_sentence(order, event),
         Event::Accepted
+        | Event::Owned { .. }
         | Event::PaymentClaimed
         | Event::Repriced { .. }
         | Event::PayoutSent { .. }

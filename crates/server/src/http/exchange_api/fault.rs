@@ -80,6 +80,17 @@ impl Fault {
         Fault::api(5_555_555_555_555_555, "the exchange office is closed for technical work; try again later")
     }
 
+    /// Who is calling is not known, or not whoever it says.
+    pub fn unauthorized(message: &str) -> Fault {
+        let object = json!({ "pos": 0, "level": 1, "type": "user" });
+        Fault::new(40301, "unauthorized", message).about(object)
+    }
+
+    /// The same signed call again.
+    pub fn replayed() -> Fault {
+        Fault::unauthorized("this signed call was made before, or its `time` is too old: sign it anew with a later time")
+    }
+
     // Routes.
 
     pub fn no_route() -> Fault {
@@ -126,6 +137,11 @@ impl Fault {
     /// No such number, or a wrong secret: who has not both is told neither.
     pub fn unknown_order() -> Fault {
         Fault::api(4_101_000_000_000_003, "there is no order of that number and secret")
+    }
+
+    /// Whether it says that there is no such order.
+    pub fn is_unknown_order(&self) -> bool {
+        *self == Fault::unknown_order()
     }
 
     /// A payer may not say that.
@@ -196,7 +212,8 @@ impl From<Refusal> for Fault {
                 Fault::no_route()
             }
             Refusal::Rate(_) | Refusal::SuspendedCoin | Refusal::SuspendedNetwork => Fault::no_route(),
-            Refusal::Problems(_) | Refusal::Replay(_) | Refusal::KeyReused | Refusal::Defect => Fault::internal(),
+            Refusal::Replay(_) => Fault::replayed(),
+            Refusal::Problems(_) | Refusal::KeyReused | Refusal::Defect => Fault::internal(),
         }
     }
 }

@@ -4,11 +4,14 @@
 //! envelope with status 200, also where it is an error. Must never redirect. The tour: `params` (what came), `fault` (what
 //! goes wrong), then one file per kind of method.
 
+mod account;
+pub mod caller;
 mod export;
 mod fault;
 mod orders;
 mod params;
 mod routes;
+mod signed;
 mod site;
 pub mod socket;
 
@@ -35,6 +38,15 @@ struct Call {
     now: Time,
     /// The visitor's network address, as far as we may believe it.
     address: Option<IpAddr>,
+    /// The account that called; none for a guest.
+    owner: Option<caller::Owner>,
+}
+
+impl Call {
+    /// The account that called.
+    fn must_owner(&self) -> Result<&caller::Owner, Fault> {
+        self.owner.as_ref().ok_or_else(|| Fault::unauthorized("sign in, or sign the call with an API key"))
+    }
 }
 
 /// What a method answers with.
@@ -73,6 +85,13 @@ async fn run(method: &str, call: &Call) -> Result<Answer, Fault> {
         "public/exchanger/order/get" => orders::show(call).await,
         "public/exchanger/order/update-status" => orders::update_status(call).await,
         "public/exchanger/order/get-lasts" => orders::lasts(call).await,
+        // Of accounts (contract 2 and 6).
+        "user/exchanger/order/history" => account::history(call).await,
+        "user/exchanger/order/chart" => account::chart(call).await,
+        "user/exchanger/order/update/owner" => account::update_owner(call).await,
+        "user/auth/api/create" => account::create_key(call).await,
+        "user/auth/api/get/list" => account::list_keys(call).await,
+        "user/auth/api/delete" => account::delete_key(call).await,
         // What the official client asks for while it starts (contract 3, last paragraph).
         "public/site/status/get" => site::status(call),
         "public/visits/register" => site::nothing_to_say(),
@@ -140,7 +159,8 @@ async fn read(app: App, now: Time, request: Request) -> Result<Call, Fault> {
     let params = Params::read(parts.uri.query(), &parts.headers, body).await?;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let address = app.reads.limiter.visitors.address(&parts.headers, peer);
-    Ok(Call { app, params, now, address })
+    let owner = caller::of(&app, &parts.headers, &params, address).await?;
+    Ok(Call { app, params, now, address, owner })
 }
 
 /// An answer of the rate limit, which is counted before any method is looked at.

@@ -12,7 +12,7 @@ use crate::http::store_api::orders as opened;
 use crate::http::visitors::one_visitor;
 use crate::store::orders;
 use crate::vault::{OpenOrder, Personal, Told, TradeNames, TradePersonal};
-use domain::decide::{Command, PlaceTrade, Refusal};
+use domain::decide::{Command, Idempotency, PlaceTrade, Refusal};
 use domain::event::Origin;
 use domain::ids::OrderId;
 use domain::order::Order;
@@ -31,6 +31,7 @@ pub async fn create(call: &Call) -> Result<Answer, Fault> {
     let market = app.engine.shared.market();
     let id = OrderId::new(app.vault.new_uuid());
     let address = call.address.map(|address| one_visitor(address).to_string());
+    let owner = call.owner.as_ref();
     let personal = Personal {
         email: email(call)?,
         visitor: call.address.map(|address| address.to_string()),
@@ -40,10 +41,15 @@ pub async fn create(call: &Call) -> Result<Answer, Fault> {
     let place = PlaceTrade {
         id,
         wanted,
-        origin: Origin { language: language(call)?, ..Origin::default() },
+        origin: Origin { language: language(call)?, customer: owner.map(|owner| owner.account.to_string()), ..Origin::default() },
         market,
         personal: app.vault.seal_personal(id, &personal),
-        idempotency: None,
+        // What an account signed is carried out once, also by another process and after a restart.
+        idempotency: owner.map(|owner| Idempotency {
+            scope: "exchange/signed".to_owned(),
+            key: owner.signed.clone(),
+            body_hash: String::new(),
+        }),
         visitor: app.vault.visitor_key(&address.unwrap_or_default()),
         caps: app.settings.caps,
     };
@@ -156,7 +162,7 @@ pub async fn show(call: &Call) -> Result<Answer, Fault> {
     if !matches!(kind.as_str(), "order" | "payment") {
         return Err(Fault::param("type", "order or payment"));
     }
-    let (opened, names) = found(call).await?;
+    let (opened, names) = named(call).await?;
     let data = json!({
         "order": shown(call, &opened, &names, &kind).ok_or_else(Fault::unknown_order)?,
         "verifications": {
@@ -166,10 +172,15 @@ pub async fn show(call: &Call) -> Result<Answer, Fault> {
     Ok(kept(CACHE_ROUTE, data))
 }
 
-/// The order whose number and secret were sent. Wrong ones are counted: nobody tries secrets by the thousand.
-async fn found(call: &Call) -> Result<(OpenOrder, TradeNames), Fault> {
+/// The order that the parameters name.
+async fn named(call: &Call) -> Result<(OpenOrder, TradeNames), Fault> {
     let uid = call.params.integer("orderUID", 1..=99_999_999_999)?.ok_or_else(|| Fault::missing("orderUID"))?;
     let secret = call.params.must_text("orderSecret", 50)?;
+    found(call, uid, &secret).await
+}
+
+/// The order whose number and secret were sent. Wrong ones are counted: nobody tries secrets by the thousand.
+pub async fn found(call: &Call, uid: i64, secret: &str) -> Result<(OpenOrder, TradeNames), Fault> {
     let guesses = &call.app.reads.guesses;
     if let Some(seconds) = call.address.and_then(|address| guesses.look(address, call.now).err()) {
         return Err(Fault::too_many(seconds));
@@ -198,8 +209,9 @@ fn shown(call: &Call, opened: &OpenOrder, names: &TradeNames, kind: &str) -> Opt
     let list = |values: fn(&TradePersonal) -> &Vec<Told>| -> Vec<Value> {
         told.map(|told| values(told).iter().map(told_json).collect()).unwrap_or_default()
     };
-    // The payer must not see where a merchant receives (contract 5.6).
-    let to_values = if trade.hide_out_data { Vec::new() } else { list(|told| &told.to_values) };
+    // The payer must not see where a merchant receives (contract 5.6); the merchant himself may.
+    let is_owner = call.owner.as_ref().is_some_and(|owner| order.origin.customer.as_deref() == Some(owner.account.as_str()));
+    let to_values = if trade.hide_out_data && !is_owner { Vec::new() } else { list(|told| &told.to_values) };
     let steps = market.exchange.route(&trade.route).map(instructions).unwrap_or_default();
     let mut from = side_head(&trade.from);
     from["verification"] = json!(false);
@@ -247,7 +259,7 @@ fn told_json(told: &Told) -> Value {
     json!({ "_id": told.field, "field": told.field, "name": told.name, "value": told.value })
 }
 
-fn side_head(side: &Side) -> Value {
+pub fn side_head(side: &Side) -> Value {
     head(side.currency.as_str(), &side.xml, &side.name, &side.symbol, side.decimals)
 }
 
@@ -292,7 +304,7 @@ fn payment_details(order: &Order, trade: &Trade, market: &domain::validate::Mark
 /// `public/exchanger/order/update-status`: what a payer may say (contract 5.5); the same word again changes nothing.
 pub async fn update_status(call: &Call) -> Result<Answer, Fault> {
     let word = call.params.must_text("status", 50)?;
-    let (opened, _) = found(call).await?;
+    let (opened, _) = named(call).await?;
     let order = opened.order.id;
     let current = exchange_status(&opened.order);
     let wanted = ExchangeStatus::parse(&word).ok_or_else(|| Fault::forbidden_status(current, &word))?;

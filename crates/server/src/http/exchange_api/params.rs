@@ -46,6 +46,11 @@ impl Params {
         Ok(params)
     }
 
+    /// All of them, in their order.
+    pub fn entries(&self) -> &[(String, Param)] {
+        &self.0
+    }
+
     /// A value; null is none.
     pub fn get(&self, name: &str) -> Option<&Param> {
         let found = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value);

@@ -98,6 +98,7 @@ pub fn sentence(order: &Order, event: &Event) -> String {
     };
     match event {
         Event::Accepted => "the payer wants to pay".to_owned(),
+        Event::Owned { .. } => "an account took it over".to_owned(),
         Event::PaymentClaimed => "the payer says that he has paid".to_owned(),
         Event::Repriced { rate, receive_units } => {
             format!("the rate had moved to {}: {} will be paid out", rate.text(), out(*receive_units))

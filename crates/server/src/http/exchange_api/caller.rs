@@ -1,0 +1,147 @@
+//! Who is calling (contract 2): a guest, or an account that signs with a key.
+//!
+//! A wrong signature is refused on every method, public ones too: whoever signs wants to know that it does not fit.
+
+use super::fault::Fault;
+use super::params::{Param, Params};
+use super::signed::is_signed;
+use crate::http::App;
+use crate::store::api_keys;
+use axum::http::HeaderMap;
+use domain::ids::CustomerId;
+use ipnet::IpNet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+/// Longest key or hash that is looked at.
+const MOST_HEADER: usize = 64;
+/// How far a call's time may be behind the newest of its key: clients that work in parallel overtake one another.
+const MOST_BEHIND_MS: i64 = 60_000;
+/// Signed calls of one key that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// An account that called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub account: CustomerId,
+    /// The key and what was signed with it: carried out once.
+    pub signed: String,
+}
+
+/// Signed calls that this process has seen. What writes is remembered in the database too, under its signature.
+#[derive(Default)]
+pub struct Seen(Mutex<BTreeMap<String, OfKey>>);
+
+#[derive(Default)]
+struct OfKey {
+    newest: i64,
+    order: VecDeque<String>,
+    known: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Whether such a call is new. Its time must not be far behind the newest of its key (contract 2.1).
+    fn is_new(&self, key: &str, time: i64, hash: &str) -> bool {
+        let mut seen = self.0.lock().expect("nobody panics while remembering");
+        let of_key = seen.entry(key.to_owned()).or_default();
+        if time < of_key.newest - MOST_BEHIND_MS || !of_key.known.insert(hash.to_owned()) {
+            return false;
+        }
+        of_key.newest = of_key.newest.max(time);
+        of_key.order.push_back(hash.to_owned());
+        if of_key.order.len() > REMEMBERED
+            && let Some(oldest) = of_key.order.pop_front()
+        {
+            of_key.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// The account behind a call; none for a guest.
+///
+/// # Errors
+/// A key is named, and key, signature, time or address do not fit.
+pub async fn of(
+    app: &App,
+    headers: &HeaderMap,
+    params: &Params,
+    address: Option<IpAddr>,
+) -> Result<Option<Owner>, Fault> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let Some(name) = text("apikey").filter(|key| !key.is_empty()) else { return Ok(None) };
+    let hash = text("hash").unwrap_or_default();
+    if name.len() > MOST_HEADER || hash.len() > MOST_HEADER {
+        return Err(Fault::unauthorized("the API key or its hash does not fit"));
+    }
+    let wanted = name.to_owned();
+    let key = app.engine.db.read(move |tx| api_keys::active(tx, &wanted)).await?;
+    // An unknown key is worked on like a known one: the time that it takes tells nothing.
+    let secret = app.vault.api_secret(name);
+    let fits = is_signed(params, &secret, hash);
+    let Some(key) = key.filter(|_| fits) else {
+        return Err(Fault::unauthorized("the API key or its hash does not fit"));
+    };
+    if !may_call_from(&key.allowed_from, address) {
+        return Err(Fault::unauthorized("this API key may not be used from this address"));
+    }
+    let time = params.get("time").and_then(whole_number).filter(|time| *time > 0);
+    let time = time.ok_or_else(|| Fault::unauthorized("a signed call carries `time`, a unix time above zero"))?;
+    if !app.reads.signed.is_new(&key.key, time, hash) {
+        return Err(Fault::replayed());
+    }
+    let signed = format!("{}:{time}:{}", key.key, hash.to_ascii_lowercase());
+    Ok(Some(Owner { account: CustomerId::new(key.account), signed }))
+}
+
+/// A number as it is sent, parts of a unit dropped: one client sends its clock with decimals.
+fn whole_number(param: &Param) -> Option<i64> {
+    let text = param.as_text()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if digits(whole) && digits(fraction) { whole.parse().ok() } else { None }
+}
+
+fn may_call_from(allowed: &str, address: Option<IpAddr>) -> bool {
+    let mut networks = allowed.split(',').map(str::trim).filter(|network| !network.is_empty()).peekable();
+    if networks.peek().is_none() {
+        return true;
+    }
+    let read = |network: &str| network.parse::<IpNet>().ok();
+    address.is_some_and(|address| networks.filter_map(read).any(|network| network.contains(&address)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_new_once_and_may_be_a_little_late() {
+        let seen = Seen::default();
+        assert!(seen.is_new("k", 1_000_000, "a"));
+        assert!(!seen.is_new("k", 1_000_000, "a"), "the same again");
+        assert!(seen.is_new("k", 1_000_000, "b"), "another call at the same moment");
+        assert!(seen.is_new("k", 940_000, "c"), "a minute late");
+        assert!(!seen.is_new("k", 939_999, "d"), "more than a minute late");
+        assert!(seen.is_new("other", 5, "a"), "each key has a time of its own");
+    }
+
+    #[test]
+    fn a_key_may_be_bound_to_networks() {
+        let address = |text: &str| Some(text.parse().expect("an address"));
+        assert!(may_call_from("", None));
+        assert!(may_call_from("192.0.2.0/24, 198.51.100.7/32", address("198.51.100.7")));
+        assert!(!may_call_from("192.0.2.0/24", address("198.51.100.7")) && !may_call_from("192.0.2.0/24", None));
+    }
+
+    #[test]
+    fn a_time_is_a_number_however_it_is_written() {
+        let time = |text: &str| whole_number(&Param::Text(text.to_owned()));
+        assert_eq!((time("1700000000000"), time("1234.5"), time("0")), (Some(1_700_000_000_000), Some(1_234), Some(0)));
+        for wrong in ["", "-1", "1e3", ".5", "abc", "99999999999999999999"] {
+            assert_eq!(time(wrong), None, "{wrong}");
+        }
+        assert_eq!(whole_number(&Param::Number("7".to_owned())), Some(7));
+    }
+}

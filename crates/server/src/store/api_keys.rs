@@ -1,0 +1,73 @@
+//! API keys of accounts. The secret of a key stands nowhere: it follows from the key and the installation's own.
+
+use super::db::{DbError, Row, Tx};
+use domain::time::Time;
+
+/// Keys of one account.
+pub const MOST_KEYS: usize = 5;
+
+/// One key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Public.
+    pub key: String,
+    pub account: String,
+    pub name: String,
+    /// Words with commas between them; `base` is always there.
+    pub permissions: String,
+    /// Networks (CIDR, comma-separated) that may use it; empty: all.
+    pub allowed_from: String,
+    pub created_at: Time,
+}
+
+const COLUMNS: &str = "select api_keys.key, api_keys.account, api_keys.name, api_keys.permissions, \
+    api_keys.allowed_from, api_keys.created_at_ms from api_keys";
+
+/// Adds a key; false if the account has as many as it may.
+pub fn add(tx: &mut Tx<'_>, key: &ApiKey) -> Result<bool, DbError> {
+    if of_account(tx, &key.account)?.len() >= MOST_KEYS {
+        return Ok(false);
+    }
+    let sql = "insert into api_keys (key, account, name, permissions, allowed_from, created_at_ms) \
+        values ($1, $2, $3, $4, $5, $6)";
+    let values = [
+        key.key.as_str().into(),
+        key.account.as_str().into(),
+        key.name.as_str().into(),
+        key.permissions.as_str().into(),
+        key.allowed_from.as_str().into(),
+        key.created_at.0.into(),
+    ];
+    tx.execute(sql, &values)?;
+    Ok(true)
+}
+
+/// Keys of an account, oldest first.
+pub fn of_account(tx: &mut Tx<'_>, account: &str) -> Result<Vec<ApiKey>, DbError> {
+    let sql = format!("{COLUMNS} where account = $1 order by created_at_ms, key");
+    Ok(tx.query(&sql, &[account.into()])?.iter().map(read).collect())
+}
+
+/// A key whose account is in use.
+pub fn active(tx: &mut Tx<'_>, key: &str) -> Result<Option<ApiKey>, DbError> {
+    let sql = format!("{COLUMNS} join accounts on accounts.id = api_keys.account where key = $1 and active = 1");
+    Ok(tx.query_one(&sql, &[key.into()])?.as_ref().map(read))
+}
+
+/// Deletes a key of an account; false if it has none of that name.
+pub fn remove(tx: &mut Tx<'_>, account: &str, key: &str) -> Result<bool, DbError> {
+    let sql = "delete from api_keys where account = $1 and key = $2";
+    Ok(tx.execute(sql, &[account.into(), key.into()])? == 1)
+}
+
+fn read(row: &Row) -> ApiKey {
+    let text = |at| row.text(at).to_owned();
+    ApiKey {
+        key: text(0),
+        account: text(1),
+        name: text(2),
+        permissions: text(3),
+        allowed_from: text(4),
+        created_at: Time(row.int(5)),
+    }
+}
