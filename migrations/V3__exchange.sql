@@ -4,10 +4,12 @@ create table exchanges (
     imported_at_ms bigint not null,
     body text not null
 );
--- What is there to be paid out, as it was stated last; orders count against their epoch (`counters`, rule reserve).
+-- What is there to be paid out, as it was stated last, and what paid orders had used by then (`counters`, rule reserve).
 create table reserves (
     code text primary key,
     amount text not null,
+    used_units bigint not null,
+    decimals bigint not null,
     epoch bigint not null
 );
 -- Of exchange orders: their status in the exchange API. Of orders of a signed-in customer: his account.
@@ -25,9 +27,11 @@ create table deliveries (
     receiver text not null,
     status text not null,
     at_ms bigint not null,
-    state text not null
+    state text not null,
+    taken_at_ms bigint not null
 );
 create index deliveries_due on deliveries (seq) where state = 'due';
+create index deliveries_sending on deliveries (order_id) where state = 'sending';
 
 -- Keys for signed calls and for `/kiosk/v1`. Their secrets follow from the key and the installation's own; none stands here.
 create table api_keys (

@@ -9,7 +9,7 @@ mod exchange;
 use crate::event::{Count, Event, HoldReason, Placed, Seen, Settlement};
 use crate::fulfil::{self, Line, Patience, Report, SealedGoods};
 use crate::ids::Sku;
-use crate::limits::CounterKey;
+use crate::limits::{CounterKey, UNPAID};
 use crate::order::{Hold, Order};
 use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
 use crate::planted::{self, Bug};
@@ -19,8 +19,8 @@ use crate::time::{Span, Time};
 use crate::validate::{self, CheckError};
 
 pub use command::{
-    Caps, Claim, Command, Decision, Facts, Idempotency, Place, PlaceTrade, Refusal, Replay, Resolution, SealedPersonal,
-    TransferFact,
+    AtRate, Caps, Claim, Command, Decision, Facts, Idempotency, Place, PlaceTrade, Refusal, Replay, Resolution,
+    SealedPersonal, TransferFact,
 };
 pub use exchange::{keys_of_trade, place_trade};
 
@@ -32,7 +32,7 @@ pub fn keys(place: &Place, now: Time) -> (Vec<CounterKey>, Vec<Sku>) {
 }
 
 fn unpaid_key(visitor: &str) -> CounterKey {
-    CounterKey { rule: "unpaid".to_owned(), subject: visitor.to_owned(), period: String::new() }
+    CounterKey { rule: UNPAID.to_owned(), subject: visitor.to_owned(), period: String::new() }
 }
 
 /// Which shared counters an order touches once it has been placed (its counts, and the stock of its lines).
@@ -128,9 +128,11 @@ pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) ->
         Command::Accept { .. } => draft.accept()?,
         Command::TakeOver { customer, .. } => draft.take_over(customer)?,
         Command::ClaimPaid { .. } => draft.claim_paid()?,
-        Command::ConfirmPayment { units, .. } => draft.confirm_payment(facts, *units)?,
+        Command::ConfirmPayment { units, at_rate, reference, .. } => {
+            draft.confirm_payment(facts, *units, *at_rate, reference)?
+        }
         Command::BeginPayout { patience, .. } => draft.begin_payout(patience)?,
-        Command::ReportPayout { attempt, report, patience, .. } => draft.report_payout(*attempt, report, patience)?,
+        Command::ReportPayout { sent_at, report, patience, .. } => draft.report_payout(*sent_at, report, patience)?,
         Command::MarkPaidOut { proof, .. } => draft.mark_paid_out(proof)?,
         Command::MarkReturned { proof, .. } => draft.mark_returned(proof)?,
         Command::RetryPayout { .. } => draft.retry_payout()?,
@@ -205,9 +207,11 @@ impl Draft {
         }
         match self.order.payment.standing(&self.order.terms()) {
             Standing::NotEnough => {}
-            Standing::Enough if self.can_claim_again(facts) => self.settle(Settlement::OnTime, facts.rate_now),
+            Standing::Enough if self.can_claim_again(facts) => {
+                self.settle(Settlement::OnTime, facts.rate_now, facts.reserve_left)
+            }
             Standing::EnoughLate if self.rate_held(facts) && self.can_claim_again(facts) => {
-                self.settle(Settlement::Late, facts.rate_now)
+                self.settle(Settlement::Late, facts.rate_now, facts.reserve_left)
             }
             // What came in time may be among what is still to be weighed: an expiry would let go of what it needs.
             Standing::Enough | Standing::EnoughLate | Standing::TooLate if facts.awaits_credit => {}
@@ -217,9 +221,9 @@ impl Draft {
     }
 
     fn rate_held(&self, facts: &Facts<'_>) -> bool {
-        // A floating order is settled at today's rate anyway.
-        if self.order.trade().is_some_and(|trade| trade.reprice_bps > 0) {
-            return facts.rate_now.is_some();
+        // A floating order whose rate moved far enough is settled at today's.
+        if self.order.trade().zip(facts.rate_now).is_some_and(|(trade, rate)| trade.has_moved(rate)) {
+            return true;
         }
         let original = i128::from(self.order.quote.due_units);
         facts
@@ -237,8 +241,9 @@ impl Draft {
                 })
     }
 
-    fn settle(&mut self, settlement: Settlement, rate_now: Option<DealRate>) {
+    fn settle(&mut self, settlement: Settlement, rate_now: Option<DealRate>, reserve_left: i64) {
         let held = self.order.counts_are_held;
+        let rate_is_clear = self.order.trade().is_none_or(|trade| trade.reprice_bps == 0) || rate_now.is_some();
         for count in self.order.counts.clone() {
             let used = if count.kept { count.amount } else { 0 };
             let freed = if held && count.held { -count.amount } else { 0 };
@@ -256,7 +261,11 @@ impl Draft {
         // A trifle too much is kept; more than half a dollar too much is the payer's to claim.
         let trifle = if over <= terms::half_a_dollar(&self.order.quote) { over } else { 0 };
         self.event(Event::PaymentSettled { settlement, sold_units: due, difference_units: missing - trifle });
-        self.reprice(rate_now);
+        if rate_is_clear {
+            self.reprice(rate_now, reserve_left);
+        } else {
+            self.hold_for_rate("its rate was not known when it was paid");
+        }
     }
 
     fn release_counts(&mut self) {
@@ -289,7 +298,9 @@ impl Draft {
         if self.order.payment.settled_at.is_some() {
             return Err(Refusal::AlreadyDone("the order is paid"));
         }
-        if self.order.payment.expired_at.is_some() || self.order.canceled_at.is_some() {
+        let ended = self.order.payment.expired_at.is_some() || self.order.canceled_at.is_some();
+        let holds_on = self.order.payout.is_some() && self.order.counts_are_held;
+        if ended && !holds_on {
             return Err(Refusal::AlreadyDone("the order has ended"));
         }
         if scanned_through <= self.order.expires_at {
@@ -298,8 +309,12 @@ impl Draft {
         if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset) {
             return Err(Refusal::Conflict("a payment is found and not weighed yet"));
         }
-        self.expire_now();
-        Ok(())
+        if ended || self.order.is_claimed_by_hand() {
+            self.let_go()
+        } else {
+            self.expire_now();
+            Ok(())
+        }
     }
 
     fn expire_now(&mut self) {
@@ -339,9 +354,17 @@ impl Draft {
         if self.order.payment.received.iter().any(|received| received.status != TransferStatus::Reverted) {
             return Err(Refusal::Conflict("a payment was seen; it can be paid out or refunded, not cancelled"));
         }
-        self.release_counts();
-        self.event(Event::Canceled);
+        self.cancel_now();
         Ok(())
+    }
+
+    fn cancel_now(&mut self) {
+        match self.order.payout {
+            // Some of what it holds stays until its window is over; see `Order::apply`.
+            Some(_) => self.release_reserve(),
+            None => self.release_counts(),
+        }
+        self.event(Event::Canceled);
     }
 
     fn begin(&mut self, facts: &Facts<'_>, line: u32, own: Option<&Sku>, patience: &Patience) -> Result<(), Refusal> {

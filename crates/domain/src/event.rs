@@ -61,6 +61,8 @@ pub enum HoldReason {
     Undeliverable,
     /// A supplier took back what it had delivered.
     DeliveryReversed,
+    /// A floating order was paid while its rate was not known, or the reserve does not cover what it comes to.
+    RateUnclear,
     /// An operator asked for it.
     Operator,
     /// The program met something that must not be; see the log.
@@ -137,6 +139,13 @@ pub enum Event {
     },
     /// The payer looked at what is agreed and wants to pay.
     Accepted,
+    /// What the order held on shared rows is let go of, and it goes on: it waits for a person, or is cancelled already.
+    CountsReleased,
+    /// What the payer sent and got nothing for went back to him, beside whatever became of the exchange.
+    CreditReturned {
+        proof: String,
+        units: i64,
+    },
     /// An account took an order over that a guest had made.
     Owned {
         customer: String,
@@ -245,6 +254,8 @@ impl Event {
             Event::LineRefused { .. } => "line_refused",
             Event::LineReversed { .. } => "line_reversed",
             Event::Accepted => "accepted",
+            Event::CountsReleased => "counts_released",
+            Event::CreditReturned { .. } => "credit_returned",
             Event::Owned { .. } => "owned",
             Event::PaymentClaimed => "payment_claimed",
             Event::Repriced { .. } => "repriced",

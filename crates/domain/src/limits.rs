@@ -57,10 +57,13 @@ pub fn eur_cents(amount: Fiat) -> i64 {
     amount.units / 100
 }
 
+/// The rule of the counters of unpaid orders, by visitor.
+pub const UNPAID: &str = "unpaid";
+
 /// Names one counter row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CounterKey {
-    /// `coupon`, `coupon_user` or `limit`.
+    /// `coupon`, `coupon_user`, `limit`, `unpaid`, `reserve` or `reserve_visitor`.
     pub rule: String,
     /// The coupon's code, or who is counted. Never an e-mail address.
     pub subject: String,

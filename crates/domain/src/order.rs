@@ -7,6 +7,7 @@
 use crate::event::{Count, Event, HoldReason, Origin, Placed, Seen};
 use crate::fulfil::Line;
 use crate::ids::{NetworkId, OrderId, Sku, TransferId};
+use crate::limits::UNPAID;
 use crate::payment::{BLOCK_TIME_GRACE, Payment, Terms, TransferStatus};
 use crate::payout::Payout;
 use crate::project::{self, OrderState};
@@ -284,7 +285,12 @@ impl Order {
             Event::Canceled => {
                 assert!(self.payment.settled_at.is_none(), "a paid order is not cancelled");
                 self.canceled_at = Some(at);
-                self.counts_are_held = false;
+                match self.payout {
+                    // The reserve is free again; the count of the payer's unpaid orders stays for the time of the window, so
+                    // that nobody uses up addresses by ordering and cancelling.
+                    Some(_) => self.counts.retain(|count| count.key.rule == UNPAID),
+                    None => self.counts_are_held = false,
+                }
             }
             Event::HeldForPerson { reason, line, note } => {
                 self.holds.retain(|hold| (hold.reason, hold.line) != (*reason, *line));
@@ -304,6 +310,8 @@ impl Order {
             | Event::LineRefused { .. } => self.apply_to_line(event, at),
             Event::LineReversed { line, .. } => self.apply_reversed(*line, at),
             Event::Accepted
+            | Event::CountsReleased
+            | Event::CreditReturned { .. }
             | Event::Owned { .. }
             | Event::PaymentClaimed
             | Event::Repriced { .. }
@@ -425,10 +433,13 @@ impl Order {
     fn expiry_step(&self) -> Option<Step> {
         let ended = self.payment.expired_at.is_some() || self.canceled_at.is_some();
         let (what, due_at) = if !ended {
-            // A claim about money that nobody finds by itself waits for the operator, however long he takes.
-            if self.claimed_at.is_some() && self.is_paid_by_hand() {
+            // A claim about money that nobody finds by itself waits for the operator, however long he takes; what it held
+            // does not.
+            if self.is_claimed_by_hand() && !self.counts_are_held {
                 return None;
             }
+            (What::Expire, self.expires_at)
+        } else if self.counts_are_held {
             (What::Expire, self.expires_at)
         } else if !self.payment.closed {
             (What::CloseLateWindow, self.late_until())

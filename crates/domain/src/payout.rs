@@ -34,11 +34,11 @@ impl Payout {
         }
     }
 
-    /// Number of the attempt and our reference, while an answer is outstanding.
-    pub fn outstanding(&self) -> Option<(u32, &str)> {
+    /// Our reference and when the call was claimed, while an answer is outstanding.
+    pub fn outstanding(&self) -> Option<(&str, Time)> {
         match self {
-            Payout::Sent { attempt, reference, .. } | Payout::Asking { attempt, reference, .. } => {
-                Some((*attempt, reference))
+            Payout::Sent { reference, sent_at, .. } | Payout::Asking { reference, sent_at, .. } => {
+                Some((reference, *sent_at))
             }
             Payout::Planned { .. } | Payout::Done { .. } | Payout::Failed { .. } | Payout::Returned { .. } => None,
         }

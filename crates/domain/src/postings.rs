@@ -47,6 +47,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             entries.extend(transfer(own(), Account::PaidOut(network_id(asset)), asset, *returned_units));
             entries
         }
+        Event::CreditReturned { units, .. } => transfer(own(), Account::PaidOut(network_id(asset)), asset, *units),
         Event::Placed(_)
         | Event::PaymentSeen(_)
         | Event::Expired
@@ -59,6 +60,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::LineNeverArrived { .. }
         | Event::LineReversed { .. }
         | Event::Accepted
+        | Event::CountsReleased
         | Event::Owned { .. }
         | Event::PaymentClaimed
         | Event::Repriced { .. }

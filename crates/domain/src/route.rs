@@ -49,9 +49,10 @@ pub struct Currency {
     /// Decimals of amounts; all `_units` of this currency are of 10^-decimals.
     pub decimals: u32,
     pub settles: Settles,
-    pub reserve_units: i64,
-    /// Names the statement of the reserve: orders count against the one that was in force when they were placed.
-    pub reserve_epoch: String,
+    /// What there was to be paid out when it was last stated.
+    pub stated_units: i64,
+    /// What paid orders had used of it until then, which no longer counts.
+    pub used_before_units: i64,
     /// Order in the lists of clients.
     pub position: i64,
     /// What a payer tells about where he pays from.
@@ -132,6 +133,9 @@ pub struct Favorite {
 pub struct StatedReserve {
     /// A plain decimal in the currency.
     pub amount: String,
+    /// What paid orders had used by then, in units of as many decimals.
+    pub used_before_units: i64,
+    pub decimals: u32,
     /// Grows with each statement.
     pub epoch: i64,
 }
@@ -204,15 +208,43 @@ impl Exchange {
     }
 }
 
+/// The row on which orders that pay out a currency count.
+pub fn reserve_key(xml: &str, decimals: u32) -> CounterKey {
+    CounterKey { rule: "reserve".to_owned(), subject: xml.to_owned(), period: decimals.to_string() }
+}
+
 impl Currency {
     /// The row that orders which pay out this currency count on.
     pub fn reserve_key(&self) -> CounterKey {
-        CounterKey { rule: "reserve".to_owned(), subject: self.xml.clone(), period: self.reserve_epoch.clone() }
+        // Its decimals stand in it: a count is of these units and of no others.
+        reserve_key(&self.xml, self.decimals)
+    }
+
+    /// What there was in all since counting began: what was stated, and what had been used before.
+    pub fn reserve_units(&self) -> i64 {
+        self.stated_units.saturating_add(self.used_before_units)
+    }
+
+    /// What one visitor's unpaid orders may hold, while they hold nothing: unpaid orders may hold a share of what is there
+    /// together, in percent, and one visitor half of that.
+    pub fn offered_units(&self, counted: Option<&Counter>, share_percent: i64) -> i64 {
+        let (held, used) = counted.map_or((0, 0), |counter| (counter.held, counter.used));
+        let there = (self.reserve_units() - used).max(0);
+        let most = i64::try_from(i128::from(there) * i128::from(share_percent) / 100).unwrap_or(i64::MAX);
+        (most - held).min(most / 2).max(0)
+    }
+
+    /// The field that holds the address to be paid out to: the first, for money on a network.
+    pub fn address_field(&self) -> Option<&Field> {
+        match self.settles {
+            Settles::Network(_) => self.to_fields.first(),
+            Settles::Manual { .. } => None,
+        }
     }
 
     /// What can still be promised.
     pub fn available_units(&self, counted: Option<&Counter>) -> i64 {
-        (self.reserve_units - counted.map_or(0, Counter::total)).max(0)
+        (self.reserve_units() - counted.map_or(0, Counter::total)).max(0)
     }
 
     /// The monitors' code and the city of a cash currency: `CASHUSD_C_TBIL` is `CASHUSD` in `TBIL` (contract 4.3).

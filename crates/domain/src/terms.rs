@@ -10,7 +10,7 @@ use crate::limits::{self, Subject};
 use crate::money::{Fiat, units_from_decimal};
 use crate::order::Order;
 use crate::pricing::{MarginCase, margin_bps, price_line};
-use crate::route::DealRate;
+use crate::route::{Currency, DealRate};
 use crate::time::Time;
 use crate::validate::{Basket, Facts, Market, Quote, QuotedLine};
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -71,6 +71,12 @@ pub fn rate_now(order: &Order, market: &Market, now: Time) -> Option<DealRate> {
     market.exchange.rate(route, &market.rails, &market.rates, now).ok()
 }
 
+/// What could still be promised of what an exchange order pays out.
+pub fn reserve_left(order: &Order, market: &Market, shared: &Facts) -> i64 {
+    let currency = order.trade().and_then(|trade| market.exchange.currency(&trade.to.xml));
+    currency.map_or(0, |currency| currency.available_units(shared.counters.get(&currency.reserve_key())))
+}
+
 /// Whether the counters that an order let go of have room for it again: a payment after the expiry claims anew.
 pub fn has_room(order: &Order, market: &Market, shared: &Facts) -> bool {
     let coupon = order.quote.coupon.as_ref().and_then(|applied| market.catalogue.coupon(&applied.code));
@@ -84,7 +90,7 @@ pub fn has_room(order: &Order, market: &Market, shared: &Facts) -> bool {
             ("coupon_user", _) => coupon.and_then(|coupon| coupon.max_uses_per_user),
             ("limit", MONTH_LENGTH) => Some(limits::eur_cents(tier.per_month)),
             ("limit", _) => Some(limits::eur_cents(tier.per_day)),
-            ("reserve", _) => market.exchange.currency(&count.key.subject).map(|currency| currency.reserve_units),
+            ("reserve", _) => market.exchange.currency(&count.key.subject).map(Currency::reserve_units),
             _ => None,
         };
         most.is_none_or(|most| shared.counted(&count.key).saturating_add(count.amount) <= most)

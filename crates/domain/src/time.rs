@@ -79,6 +79,14 @@ impl Time {
     }
 }
 
+impl std::ops::Sub<Span> for Time {
+    type Output = Time;
+
+    fn sub(self, span: Span) -> Time {
+        Time(self.0.saturating_sub(span.0))
+    }
+}
+
 impl std::ops::Add<Span> for Time {
     type Output = Time;
     fn add(self, span: Span) -> Time {

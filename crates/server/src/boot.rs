@@ -12,8 +12,9 @@ use crate::clock::{SystemClock, SystemIds};
 use crate::config::Config;
 use crate::engine::{Engine, Shared};
 use crate::http::exchange_api::caller::Seen;
+use crate::http::exchange_api::shelf::Shelf;
 use crate::http::exchange_api::socket::Board;
-use crate::http::visitors::{RateLimit, Visitors};
+use crate::http::visitors::{Guesses, RateLimit};
 use crate::http::{App, HttpSettings, Reads, Sandbox, auth, metrics, store_api, stream};
 use crate::ports::{Clock, Ids, Mailer, Network, Payer, Poster, Supplier};
 use crate::seal::Keyring;
@@ -33,12 +34,12 @@ use tokio::task::JoinSet;
 
 pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, open_demo_office, stock_demo};
 pub use office::{DEMO_EXCHANGE, import_exchange};
-pub use rails::{add_to_pool, market, rate_sources};
+pub use rails::{add_to_pool, first_rates, market, rate_sources};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
 const CALL_TIMEOUT: Span = Span::seconds(10);
 
-/// Wrong secrets that one visitor may try.
+/// Wrong secrets of one order that one visitor may try.
 const WRONG_SECRETS: RateLimit = RateLimit { per_second: 1, burst: 20 };
 
 /// An installation, open: for the server and for every command that works on its data.
@@ -81,7 +82,11 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
     };
     let kiosk = Kiosk { engine, vault, ids, books };
     workers::catalogue::run_once(&kiosk.engine).await.context("cannot load the catalogue")?;
-    workers::exchange::run_once(&kiosk.engine).await.context("cannot load the exchange routes")?;
+    // A file that fits no more (a network is gone from the configuration) closes the office and nothing else: it must be
+    // possible to import another.
+    if let Err(error) = workers::exchange::run_once(&kiosk.engine).await {
+        tracing::error!(error = %format!("{:#}", anyhow::Error::from(error)), "the exchange office stays closed");
+    }
     Ok(kiosk)
 }
 
@@ -230,7 +235,8 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         logos: store_api::reads::LogoCache::default(),
         metrics: metrics::Metrics::default(),
         limiter: auth::Limiter::new(config.rate_limit(), config.partner_rate_limit()),
-        guesses: Visitors::new(WRONG_SECRETS),
+        guesses: Guesses::new(WRONG_SECRETS),
+        shelf: Shelf::default(),
         signed: Seen::default(),
     };
     let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(settings));

@@ -9,6 +9,7 @@ mod build;
 mod tests;
 
 use domain::asset::Rails;
+use domain::money::parse_units;
 use domain::route::{Exchange, StatedReserve};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,14 +45,32 @@ pub fn read(
     build::build(&parse(text)?, id, rails, reserves)
 }
 
+/// A reserve as a file states it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileReserve {
+    /// As it is written.
+    pub amount: String,
+    pub decimals: u32,
+}
+
+impl FileReserve {
+    /// Whether another says the same: `250000` and `250000.0` do.
+    pub fn is_same(&self, other: &FileReserve) -> bool {
+        let units = |reserve: &FileReserve| parse_units(&reserve.amount, reserve.decimals).ok();
+        self.decimals == other.decimals && units(self) == units(other)
+    }
+}
+
 /// The reserves that a file states itself, by currency code.
 ///
 /// # Errors
 /// The file cannot be read at all.
-pub fn reserves(text: &str) -> Result<BTreeMap<String, String>, Vec<FileError>> {
+pub fn reserves(text: &str) -> Result<BTreeMap<String, FileReserve>, Vec<FileError>> {
     let file = parse(text)?;
     let stated = file.currency.iter().flat_map(|currency| {
-        currency.codes().into_iter().map(|code| (code, currency.reserve.clone().unwrap_or_else(|| "0".to_owned())))
+        let amount = currency.reserve.clone().unwrap_or_else(|| "0".to_owned());
+        let reserve = FileReserve { amount, decimals: currency.decimals };
+        currency.codes().into_iter().map(move |code| (code, reserve.clone()))
     });
     Ok(stated.collect())
 }

@@ -84,6 +84,9 @@ pub enum Command {
     ConfirmPayment {
         order: OrderId,
         units: i64,
+        /// Where it stands in the operator's own books; each is confirmed once.
+        reference: Idempotency,
+        at_rate: Option<AtRate>,
     },
     /// Begin the due attempt at a payout: claim it before anyone is told to pay.
     BeginPayout {
@@ -93,7 +96,8 @@ pub enum Command {
     /// What became known of a payout.
     ReportPayout {
         order: OrderId,
-        attempt: u32,
+        /// Of the call that it is about: what is known of an earlier one says nothing of this.
+        sent_at: Time,
         report: PayoutReport,
         patience: Patience,
     },
@@ -136,6 +140,14 @@ impl Command {
             | Command::RetryPayout { order } => Some(*order),
         }
     }
+}
+
+/// At which rate an operator settles an order whose payment he confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtRate {
+    /// As it was agreed, however long ago.
+    Agreed,
+    Today,
 }
 
 /// How a person ends the uncertainty about a line.
@@ -220,6 +232,8 @@ pub struct Facts<'a> {
     pub price_now: Option<i64>,
     /// The rate of an exchange order's route today; absent while rates are stale, and for a route that is gone.
     pub rate_now: Option<DealRate>,
+    /// What could still be promised of what an exchange order pays out; 0 for other orders.
+    pub reserve_left: i64,
 }
 
 /// The order that an idempotency key already made.

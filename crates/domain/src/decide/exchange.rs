@@ -1,21 +1,25 @@
 //! Decisions about exchange orders: placing, what the payer says, what an operator says, and the payout.
 
-use super::command::{Claim, Decision, Facts, PlaceTrade, Refusal};
-use super::{Draft, unpaid_key};
+use super::command::{AtRate, Claim, Decision, Facts, Idempotency, PlaceTrade, Refusal};
+use super::{Draft, WIRE_LIMIT, unpaid_key};
 use crate::event::{Count, Event, HoldReason, Placed, Seen, Settlement};
 use crate::fulfil::Patience;
 use crate::ids::{CustomerId, Sku, TransferId};
-use crate::limits::CounterKey;
+use crate::limits::{Counter, CounterKey, UNPAID};
+use crate::money::units_to_text;
 use crate::order::{Hold, Order};
 use crate::payment;
 use crate::payout::{self, Payout, PayoutReport};
-use crate::route::{self, DealRate};
-use crate::terms;
+use crate::route::{self, Currency, DealRate, Trade, TradeFault};
 use crate::time::Time;
 
 /// Rows that deciding an exchange order needs, beside the order's own.
 pub fn keys_of_trade(place: &PlaceTrade) -> (Vec<CounterKey>, Vec<Sku>) {
-    let mut counters = route::names_of_trade(&place.wanted, &place.market.exchange);
+    let exchange = &place.market.exchange;
+    let route = place.wanted.route.as_ref().and_then(|id| exchange.route(id));
+    let to = route.map(|route| exchange.to_of(route));
+    let mut counters: Vec<CounterKey> =
+        to.into_iter().flat_map(|to| [to.reserve_key(), visitor_reserve_key(&place.visitor, to)]).collect();
     counters.push(unpaid_key(&place.visitor));
     (counters, Vec::new())
 }
@@ -33,10 +37,7 @@ pub fn place_trade(facts: &Facts<'_>, command: &PlaceTrade, now: Time) -> Result
         return Err(Refusal::TooManyUnpaid);
     }
     let trade = quote.trade.as_deref().expect("an exchange order has a trade");
-    let reserve = route::names_of_trade(&command.wanted, &market.exchange);
-    let mut counts: Vec<Count> =
-        reserve.into_iter().map(|key| Count { key, amount: trade.to.units, held: true, kept: true }).collect();
-    counts.push(Count { key: visitor, amount: 1, held: true, kept: false });
+    let counts = counts_of(facts, command, trade, visitor)?;
 
     let mut claims = vec![Claim::OrderNumber, Claim::Personal(command.personal.clone())];
     let family = route::family_of_trade(&command.wanted, market);
@@ -59,11 +60,46 @@ pub fn place_trade(facts: &Facts<'_>, command: &PlaceTrade, now: Time) -> Result
         counts,
         catalogue_id: market.exchange.id.clone(),
         rates_id: market.rates.id.clone(),
-        tolerance_units: payment::tolerance_units(quote.due_units, terms::half_a_dollar(&quote)),
+        // What is left out would be paid out all the same: nobody is given a coin that he did not pay for.
+        tolerance_units: 0,
         late_window: payment::LATE_WINDOW,
         quote,
     };
     Ok(Decision { events: vec![Event::Placed(Box::new(placed))], claims })
+}
+
+/// What the order holds: a part of the reserve, in all and of this visitor, and one of his unpaid orders. Unpaid orders may
+/// hold a share of the reserve together, and one visitor half of that.
+fn counts_of(
+    facts: &Facts<'_>,
+    command: &PlaceTrade,
+    trade: &Trade,
+    visitor: CounterKey,
+) -> Result<Vec<Count>, Refusal> {
+    let market = &command.market;
+    let Some(currency) = market.exchange.currency(&trade.to.xml) else {
+        return Err(Refusal::Trade(TradeFault::NotAvailable));
+    };
+    let held = |key: &CounterKey| facts.shared.counters.get(key).map_or(0, |counter| counter.held);
+    let (all, own) = (currency.reserve_key(), visitor_reserve_key(&command.visitor, currency));
+    let share = market.limits.unpaid_stock_share_percent;
+    let offered = currency.offered_units(facts.shared.counters.get(&all), share);
+    let half =
+        currency.offered_units(facts.shared.counters.get(&all).map(|all| Counter { held: 0, ..*all }).as_ref(), share);
+    let left = offered.min(half - held(&own)).max(0);
+    if trade.to.units > left {
+        return Err(Refusal::Trade(TradeFault::AboveReserve { max: units_to_text(left, trade.to.decimals, 0) }));
+    }
+    let amount = trade.to.units;
+    Ok(vec![
+        Count { key: all, amount, held: true, kept: true },
+        Count { key: own, amount, held: true, kept: false },
+        Count { key: visitor, amount: 1, held: true, kept: false },
+    ])
+}
+
+fn visitor_reserve_key(visitor: &str, currency: &Currency) -> CounterKey {
+    CounterKey { rule: "reserve_visitor".to_owned(), subject: visitor.to_owned(), period: currency.xml.clone() }
 }
 
 /// What every command of this file but placing needs: an exchange order.
@@ -118,34 +154,113 @@ impl Draft {
         Ok(())
     }
 
-    /// An operator found money that no network shows: his word settles, whenever it came.
-    pub(super) fn confirm_payment(&mut self, facts: &Facts<'_>, units: i64) -> Result<(), Refusal> {
+    /// An operator found money that no network shows. His word is believed of the money, and not of the rate: after the
+    /// window an order is settled as agreed only while the rate has hardly moved, or if he says at which one.
+    pub(super) fn confirm_payment(
+        &mut self,
+        facts: &Facts<'_>,
+        units: i64,
+        at_rate: Option<AtRate>,
+        reference: &Idempotency,
+    ) -> Result<(), Refusal> {
         payout_of(&self.order)?;
         if !self.order.is_paid_by_hand() {
             return Err(Refusal::Conflict("its network is watched; what arrives there is found by itself"));
         }
+        if facts.replay.is_some() {
+            return Err(Refusal::AlreadyDone("money under this reference is confirmed already"));
+        }
         if units <= 0 {
             return Err(Refusal::Conflict("an amount above zero is confirmed"));
         }
-        // The version makes it unique: what was confirmed is never taken back, and each confirmation is another payment.
-        let transfer = TransferId::new(format!("{}|{}|{}", route::MANUAL, self.order.no, self.order.version));
+        let transfer = TransferId::new(format!("{}|{}", reference.scope, reference.key));
         let asset = self.order.quote.asset.clone();
-        self.event(Event::PaymentConfirmed(Seen { transfer, asset, units, block_at: self.now }));
         let open = self.order.payment.settled_at.is_none() && self.order.canceled_at.is_none();
+        self.claim(Claim::Idempotency(reference.clone()));
+        self.event(Event::PaymentConfirmed(Seen { transfer, asset, units, block_at: self.now }));
         let enough = self.order.payment.confirmed(&self.order.quote.asset) >= self.order.needed_units();
         if open && enough && !self.order.is_returned() {
-            let late = self.order.payment.expired_at.is_some();
-            self.settle(if late { Settlement::Late } else { Settlement::OnTime }, facts.rate_now);
+            let late = self.now > self.order.expires_at + payment::BLOCK_TIME_GRACE;
+            let rate_now = self.rate_to_settle_at(facts, late, at_rate)?;
+            if !self.can_claim_again(facts) {
+                return Err(Refusal::Conflict(
+                    "the reserve does not cover it any more; state it anew, or give the money back",
+                ));
+            }
+            self.settle(if late { Settlement::Late } else { Settlement::OnTime }, rate_now, facts.reserve_left);
+            if let (Some(AtRate::Today), Some(rate)) = (at_rate, rate_now) {
+                self.reprice_at(rate, facts.reserve_left);
+            }
         }
         Ok(())
     }
 
+    /// The rate that repricing compares with; the agreed one changes nothing.
+    fn rate_to_settle_at(
+        &self,
+        facts: &Facts<'_>,
+        late: bool,
+        at_rate: Option<AtRate>,
+    ) -> Result<Option<DealRate>, Refusal> {
+        let trade = self.order.trade().ok_or(Refusal::Conflict("it is not an exchange order"))?;
+        let floats = trade.reprice_bps > 0;
+        match (at_rate, facts.rate_now) {
+            (Some(AtRate::Agreed), _) => Ok(Some(trade.rate)),
+            (_, None) if floats || late || at_rate.is_some() => {
+                Err(Refusal::Conflict("today's rate is not known; wait for it, or say that the agreed one stands"))
+            }
+            (Some(AtRate::Today), rate) => Ok(rate),
+            (None, rate) if floats || !late => Ok(rate),
+            (None, _) if self.rate_held(facts) => Ok(Some(trade.rate)),
+            (None, _) => {
+                Err(Refusal::Conflict("the rate has moved since; say whether the agreed one stands or today's"))
+            }
+        }
+    }
+
+    /// What a cancelled order held of the reserve is free again.
+    pub(super) fn release_reserve(&mut self) {
+        if self.order.counts_are_held {
+            for count in self.order.counts.clone().into_iter().filter(|count| count.held && count.key.rule != UNPAID) {
+                self.claim(Claim::Count { key: count.key, held: -count.amount, used: 0 });
+            }
+        }
+    }
+
+    /// The window is over: what was held is free again, and the order waits on.
+    pub(super) fn let_go(&mut self) -> Result<(), Refusal> {
+        if !self.order.counts_are_held {
+            return Err(Refusal::AlreadyDone("the order holds nothing"));
+        }
+        self.release_counts();
+        self.event(Event::CountsReleased);
+        Ok(())
+    }
+
+    pub(super) fn hold_for_rate(&mut self, why: &str) {
+        let note = format!("{why}; pay it out by hand, or give the money back");
+        self.event(Event::HeldForPerson { reason: HoldReason::RateUnclear, line: None, note });
+    }
+
     /// The rate at which a floating order is settled, if it moved far enough since it was placed.
-    pub(super) fn reprice(&mut self, rate_now: Option<DealRate>) {
-        let Some((trade, rate)) = self.order.trade().zip(rate_now) else { return };
-        let receive = trade.receive_at(rate).filter(|units| trade.has_moved(rate) && *units != trade.to.units);
-        let Some(receive_units) = receive else { return };
+    pub(super) fn reprice(&mut self, rate_now: Option<DealRate>, reserve_left: i64) {
+        if let Some((trade, rate)) = self.order.trade().zip(rate_now)
+            && trade.has_moved(rate)
+        {
+            self.reprice_at(rate, reserve_left);
+        }
+    }
+
+    /// Pays out what the amount comes to at that rate.
+    fn reprice_at(&mut self, rate: DealRate, reserve_left: i64) {
+        let Some(trade) = self.order.trade().filter(|trade| trade.rate != rate) else { return };
+        let Some(receive_units) = trade.receive_at(rate) else {
+            return self.hold_for_rate("at today's rate nothing would be left to pay out");
+        };
         let more = receive_units - trade.to.units;
+        if more > reserve_left {
+            return self.hold_for_rate("at today's rate it comes to more than the reserve");
+        }
         let reserve = self.order.counts.iter().find(|count| count.key.rule == "reserve").cloned();
         if let Some(count) = reserve {
             self.claim(Claim::Count { key: count.key, held: 0, used: more });
@@ -163,7 +278,8 @@ impl Draft {
             return Err(Refusal::Conflict("it is paid out by hand"));
         }
         let reference = payout::reference(self.order.no, attempt);
-        let deadline = self.now + patience.call_timeout + patience.settle;
+        // The call may begin as late as the wire's limit allows, and takes its own time from then on.
+        let deadline = self.now + WIRE_LIMIT + patience.call_timeout + patience.settle;
         self.event(Event::PayoutSent { attempt, reference, deadline });
         Ok(())
     }
@@ -177,16 +293,12 @@ impl Draft {
 
     pub(super) fn report_payout(
         &mut self,
-        attempt: u32,
+        call: Time,
         report: &PayoutReport,
         patience: &Patience,
     ) -> Result<(), Refusal> {
         let sent_at = match payout_of(&self.order)? {
-            Payout::Sent { attempt: under_way, sent_at, .. } | Payout::Asking { attempt: under_way, sent_at, .. }
-                if *under_way == attempt =>
-            {
-                *sent_at
-            }
+            Payout::Sent { sent_at, .. } | Payout::Asking { sent_at, .. } if *sent_at == call => *sent_at,
             _ => return Err(Refusal::AlreadyDone("the payout has moved on")),
         };
         match report {
@@ -245,7 +357,12 @@ impl Draft {
     pub(super) fn mark_returned(&mut self, proof: &str) -> Result<(), Refusal> {
         let payout = payout_of(&self.order)?;
         if payout.is_over() {
-            return Err(Refusal::AlreadyDone("the order is over"));
+            let units = self.order.credit_units;
+            if units <= 0 {
+                return Err(Refusal::AlreadyDone("the order is over, and owes nobody anything"));
+            }
+            self.event(Event::CreditReturned { proof: proof.to_owned(), units });
+            return Ok(());
         }
         if payout.outstanding().is_some() {
             return Err(Refusal::Conflict("a payout is under way; what becomes of it must be known first"));
@@ -255,11 +372,16 @@ impl Draft {
         let difference_units = if settled { self.order.difference_units } else { 0 };
         let returned_units = self.order.credit_units + unsold_units - difference_units;
         if returned_units <= 0 {
-            return Err(Refusal::Conflict("nothing came in that could go back; cancel the order"));
+            let why = match self.order.payment.received.is_empty() {
+                true => "nothing came in that could go back; cancel the order",
+                false => {
+                    "what came in is another token, which the books do not hold as this order's; send it back by hand"
+                }
+            };
+            return Err(Refusal::Conflict(why));
         }
         if !settled && !self.is_ended() {
-            self.release_counts();
-            self.event(Event::Canceled);
+            self.cancel_now();
         }
         if settled {
             for count in self.order.counts.clone().into_iter().filter(|count| count.kept) {

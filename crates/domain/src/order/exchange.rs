@@ -17,6 +17,11 @@ impl Order {
         self.trade().is_some_and(|trade| trade.from.is_manual())
     }
 
+    /// Its payer says that he has paid, and only an operator can know.
+    pub fn is_claimed_by_hand(&self) -> bool {
+        self.claimed_at.is_some() && self.is_paid_by_hand()
+    }
+
     /// Whether the payer got his money back instead of an exchange.
     pub fn is_returned(&self) -> bool {
         matches!(self.payout, Some(Payout::Returned { .. }))
@@ -36,6 +41,11 @@ impl Order {
                 assert!(self.accepted_at.is_none(), "an order is accepted once");
                 self.accepted_at = Some(at);
             }
+            Event::CountsReleased => {
+                assert!(self.payment.settled_at.is_none(), "a paid order keeps its counts");
+                self.counts_are_held = false;
+            }
+            Event::CreditReturned { units, .. } => self.credit_units -= units,
             Event::Owned { customer } => {
                 assert!(self.origin.customer.is_none(), "an order has one owner");
                 self.origin.customer = Some(customer.clone());

@@ -1,7 +1,7 @@
 //! Where a route's rate comes from: the rate sources and a margin, or the operator's own figure.
 
 use super::amount::DealRate;
-use super::{Exchange, Route};
+use super::{Exchange, Route, Settles};
 use crate::asset::Rails;
 use crate::pricing::{RateError, Rates};
 use crate::time::Time;
@@ -58,6 +58,14 @@ pub fn unit_usd(priced_as: &str, rails: &Rails, rates: &Rates, now: Time) -> Res
 }
 
 impl Exchange {
+    /// Whether money can be taken and paid out on both of a route's networks.
+    pub fn is_open(&self, route: &Route, rails: &Rails) -> bool {
+        [self.from_of(route), self.to_of(route)].into_iter().all(|currency| match &currency.settles {
+            Settles::Network(asset) => rails.asset(asset).is_some_and(|(network, _)| !network.suspended),
+            Settles::Manual { .. } => true,
+        })
+    }
+
     /// What one unit of the received currency costs now.
     ///
     /// # Errors

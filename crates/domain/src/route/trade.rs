@@ -57,9 +57,15 @@ impl Side {
         self.network.as_str() == MANUAL
     }
 
-    /// The amount in units of the ledger.
+    /// The amount in units of the ledger; `None` if it is more than the ledger can hold.
+    pub fn checked_ledger_units(&self) -> Option<i64> {
+        let factor = 10_i64.checked_pow(self.scale.checked_sub(self.decimals)?)?;
+        self.units.checked_mul(factor)
+    }
+
+    /// The same for what an order agreed, which fits.
     pub fn ledger_units(&self) -> i64 {
-        self.units.saturating_mul(10_i64.pow(self.scale.saturating_sub(self.decimals)))
+        self.checked_ledger_units().expect("amounts that do not fit are refused when an order is placed")
     }
 
     /// A plain decimal without trailing zeros.
@@ -83,6 +89,9 @@ pub struct Trade {
     pub auto_payout: bool,
     pub skip_preview: bool,
     pub hide_out_data: bool,
+    /// The field whose value is the address that is paid out to; none where it is paid by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<ObjectId>,
     /// Its changes are told to an address on that host, which is named by a keyed hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receiver: Option<String>,
@@ -93,13 +102,14 @@ pub struct Trade {
 impl Trade {
     /// What would be received at another rate; `None` if it is nothing.
     pub fn receive_at(&self, rate: DealRate) -> Option<i64> {
-        self.conversion(rate).receive(self.from.units).filter(|units| *units > 0)
+        let units = self.conversion(rate).receive(self.from.units).filter(|units| *units > 0)?;
+        Side { units, ..self.to.clone() }.checked_ledger_units().map(|_| units)
     }
 
     /// What would have to be given at another rate for what was agreed, in units of the ledger.
     pub fn price_at(&self, rate: DealRate) -> Option<i64> {
         let units = self.conversion(rate).give(self.to.units)?;
-        Some(Side { units, ..self.from.clone() }.ledger_units())
+        Side { units, ..self.from.clone() }.checked_ledger_units()
     }
 
     /// Whether a rate is as far from the agreed one as makes the order be priced anew.
@@ -199,12 +209,8 @@ pub fn check(wanted: &Wanted, market: &Market, facts: &validate::Facts, now: Tim
         return Err(TradeFault::NoAgreement);
     }
     let (from, to) = (exchange.from_of(route), exchange.to_of(route));
-    let is_open = |currency: &Currency| match &currency.settles {
-        Settles::Network(asset) => market.rails.asset(asset).is_some_and(|(network, _)| !network.suspended),
-        Settles::Manual { .. } => true,
-    };
     let rate = exchange.rate(route, &market.rails, &market.rates, now).map_err(|_| TradeFault::NotAvailable)?;
-    if !is_open(from) || !is_open(to) {
+    if !exchange.is_open(route, &market.rails) {
         return Err(TradeFault::NotAvailable);
     }
     let (give, receive, discount_bps) = amounts(wanted, exchange, route, rate)?;
@@ -227,9 +233,14 @@ pub fn check(wanted: &Wanted, market: &Market, facts: &validate::Facts, now: Tim
         auto_payout: route.auto_payout,
         skip_preview: wanted.skip_preview,
         hide_out_data: wanted.hide_out_data,
+        recipient: to.address_field().map(|field| field.id.clone()),
         receiver: wanted.receiver.clone(),
         client_type: wanted.client_type.clone(),
     };
+    let fits = |side: &Side| side.checked_ledger_units().is_some();
+    if !fits(&trade.from) || !fits(&trade.to) {
+        return Err(TradeFault::Amount { decimals: from.decimals });
+    }
     let usd_rate = super::unit_usd(&from.priced_as, &market.rails, &market.rates, now).unwrap_or_default();
     Ok(quote(trade, route, usd_rate, &market.rails))
 }

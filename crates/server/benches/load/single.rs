@@ -79,6 +79,7 @@ fn command(kiosk: &Kiosk, config: &Config, number: u64) -> anyhow::Result<Comman
         beneficiaries: vec![email.clone()],
         refund_wallet_address: None,
         visitor: Some(VISITOR.to_owned()),
+        trade: None,
     };
     let idempotency = Idempotency {
         scope: format!("store/orders/partner:{}", order::PARTNER),

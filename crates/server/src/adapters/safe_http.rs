@@ -4,7 +4,7 @@
 //! resolves to is looked at when it is resolved, and the connection goes to what was looked at, so that nobody can change
 //! it in between. Must never follow a redirect, use a proxy, or read more of an answer than a little.
 
-use super::rates::{said, tls_configuration};
+use super::rates::tls_configuration;
 use crate::ports::{Answer, Message, Posted, Poster};
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -12,9 +12,12 @@ use reqwest::{StatusCode, Url};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The longest a call may take, from the name to the last byte that is read.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Names that are looked up at once.
+static LOOK_UPS: Semaphore = Semaphore::const_new(32);
 /// Bytes of an answer that are read, so that the connection can be used again.
 const READ: usize = 16 * 1024;
 
@@ -75,7 +78,7 @@ impl SafeHttp {
                 drain(answer).await;
                 Posted::Answered { status: status.as_u16(), retry: status != StatusCode::GONE }
             }
-            Err(error) => Posted::Failed { reason: said(error) },
+            Err(error) => Posted::Failed { reason: why(&error).to_owned() },
         }
     }
 }
@@ -83,6 +86,22 @@ impl SafeHttp {
 impl Poster for SafeHttp {
     fn post<'a>(&'a self, message: &'a Message) -> Answer<'a, Posted> {
         Box::pin(self.send(message))
+    }
+}
+
+/// A word for the log: what a receiver's own server says may name it, and its address is nobody's business.
+fn why(error: &reqwest::Error) -> &'static str {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string() == NOT_PUBLIC {
+            return NOT_PUBLIC;
+        }
+        cause = error.source();
+    }
+    match error {
+        error if error.is_timeout() => "it did not answer in ten seconds",
+        error if error.is_connect() => "no connection could be made",
+        _ => "the connection broke off",
     }
 }
 
@@ -109,8 +128,16 @@ impl Resolve for Filtered {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.allowed.clone();
         Box::pin(async move {
-            // Port 0: the client puts its own in.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            // A look-up occupies a thread until it ends, also once nobody waits for it any more: only so many at once, so that
+            // slow name servers of strangers leave threads to everybody else.
+            let permit = LOOK_UPS.acquire().await?;
+            let looking = tokio::spawn(async move {
+                // Port 0: the client puts its own in.
+                let found = tokio::net::lookup_host((name.as_str(), 0)).await.map(|found| found.collect::<Vec<_>>());
+                drop(permit);
+                found
+            });
+            let found = looking.await??.into_iter();
             let callable: Vec<SocketAddr> = found.filter(|address| may_call(address.ip(), &allowed)).collect();
             if callable.is_empty() {
                 return Err(NOT_PUBLIC.into());

@@ -2,12 +2,11 @@
 
 use super::Kiosk;
 use crate::entropy::to_hex;
-use crate::exchange_file::{self, FileError};
+use crate::exchange_file::{self, FileError, FileReserve};
 use crate::store::exchange;
 use crate::workers;
-use domain::route::{Exchange, StatedReserve};
+use domain::route::Exchange;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The demo's office.
@@ -19,18 +18,28 @@ pub async fn import_exchange(kiosk: &Kiosk, text: String) -> Result<Arc<Exchange
     let say = |errors: Vec<FileError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
     let id = to_hex(&Sha256::digest(&text)[..16]);
     let rails = kiosk.engine.shared.market().rails.clone();
-    exchange_file::read(&text, id.clone(), &rails, &BTreeMap::<String, StatedReserve>::new()).map_err(say)?;
     let stated = exchange_file::reserves(&text).map_err(say)?;
     let now = kiosk.engine.clock.now();
     let kept = kiosk.engine.write(move |tx| {
         let before = exchange::newest_body(tx)?;
         let before = before.and_then(|body| exchange_file::reserves(&body).ok()).unwrap_or_default();
-        for (code, amount) in stated.iter().filter(|(code, amount)| before.get(*code) != Some(*amount)) {
-            exchange::state_reserve(tx, code, amount)?;
+        let known = exchange::reserves(tx)?;
+        let is_new = |code: &str, reserve: &FileReserve| {
+            !known.contains_key(code) || !before.get(code).is_some_and(|before| before.is_same(reserve))
+        };
+        // Checked as it will be read from now on: with what was stated since.
+        let mut reserves = known.clone();
+        reserves.retain(|code, _| stated.get(code).is_some_and(|reserve| !is_new(code, reserve)));
+        if let Err(errors) = exchange_file::read(&text, id.clone(), &rails, &reserves) {
+            return Ok(Err(errors));
         }
-        exchange::add(tx, &id, &text, now)
+        for (code, reserve) in stated.iter().filter(|(code, reserve)| is_new(code, reserve)) {
+            exchange::state_reserve(tx, code, reserve.decimals, &reserve.amount)?;
+        }
+        exchange::add(tx, &id, &text, now)?;
+        Ok(Ok(()))
     });
-    kept.await.map_err(|error| vec![error.to_string()])?;
+    kept.await.map_err(|error| vec![error.to_string()])?.map_err(say)?;
     workers::exchange::run_once(&kiosk.engine).await.map_err(|error| vec![error.to_string()])?;
     Ok(kiosk.engine.shared.market().exchange.clone())
 }

@@ -261,14 +261,17 @@ pub fn renew(conn: &mut Conn, shared: &Shared, now: Time) -> anyhow::Result<Rest
 /// code of ours shown, or the line given up by a person and the money sent back, after the backup was made. What was asked
 /// for is looked up all the same.
 pub fn may_have_moved_on(order: &Order) -> bool {
-    let has_open_line = !order.lines.iter().all(Line::is_ended);
+    let has_open_line =
+        !order.lines.iter().all(Line::is_ended) || order.payout.as_ref().is_some_and(|payout| !payout.is_over());
     let is_open = order.payment.settled_at.is_some() || (order.canceled_at.is_none() && !order.payment.closed);
     has_open_line && is_open
 }
 
 /// Holds the whole order, beside the holds that it has.
 fn hold(order: &Order) -> Command {
-    let (reason, note) = (HoldReason::OutcomeUnknown, RESTORED_NOTE.to_owned());
+    // What is looked up ends a hold about an unknown outcome; this one about a payout is for a person to end.
+    let reason = if order.payout.is_some() { HoldReason::Operator } else { HoldReason::OutcomeUnknown };
+    let note = RESTORED_NOTE.to_owned();
     Command::Hold { order: order.id, reason, line: None, note }
 }
 

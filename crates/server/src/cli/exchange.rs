@@ -7,7 +7,7 @@ use crate::engine::Lane;
 use crate::store::{claims, exchange, orders};
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use domain::decide::Command;
+use domain::decide::{AtRate, Command, Idempotency};
 use domain::money::{parse_units, units_to_text};
 use domain::order::Order;
 use domain::project::{ExchangeStatus, exchange_status};
@@ -46,6 +46,12 @@ pub enum ExchangeCommand {
         /// What came, in the currency that is given.
         #[arg(long)]
         amount: String,
+        /// Where it stands in your own books; each is confirmed once. No personal data: it stays in the log.
+        #[arg(long)]
+        reference: String,
+        /// After the window: pay out at the rate that was agreed, or at today's.
+        #[arg(long)]
+        rate: Option<Rate>,
         #[command(flatten)]
         installation: Installation,
     },
@@ -84,6 +90,13 @@ pub enum ExchangeCommand {
     },
 }
 
+/// At which rate an order is settled.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Rate {
+    Agreed,
+    Today,
+}
+
 /// Runs an exchange command.
 pub async fn run(command: ExchangeCommand) -> anyhow::Result<ExitCode> {
     match command {
@@ -106,8 +119,15 @@ pub async fn run(command: ExchangeCommand) -> anyhow::Result<ExitCode> {
         ExchangeCommand::Orders { status, limit, installation } => {
             println!("{}", orders_in(&installation.open().await?, status, limit).await?);
         }
-        ExchangeCommand::Confirm { order, amount, installation } => {
-            println!("{}", confirm(&installation.open().await?, &order, &amount).await?);
+        ExchangeCommand::Confirm { order, amount, reference, rate, installation } => {
+            let kiosk = installation.open().await?;
+            // This process has looked at no rate source yet.
+            boot::first_rates(&installation.settings()?, &kiosk.engine).await?;
+            let at_rate = rate.map(|rate| match rate {
+                Rate::Agreed => AtRate::Agreed,
+                Rate::Today => AtRate::Today,
+            });
+            println!("{}", confirm(&kiosk, &order, &amount, &reference, at_rate).await?);
         }
         ExchangeCommand::Paid { order, reference, installation } => {
             println!("{}", paid(&installation.open().await?, &order, &reference).await?);
@@ -152,14 +172,26 @@ pub async fn orders_in(kiosk: &Kiosk, status: Option<ExchangeStatus>, limit: u16
 /// Confirms money that no network shows.
 ///
 /// # Errors
-/// It is no amount, or what the engine refuses: its network is watched.
-pub async fn confirm(kiosk: &Kiosk, order: &str, amount: &str) -> anyhow::Result<String> {
+/// It is no amount, or what the engine refuses: its network is watched, money under this reference is confirmed already,
+/// or the rate must be said.
+pub async fn confirm(
+    kiosk: &Kiosk,
+    order: &str,
+    amount: &str,
+    reference: &str,
+    at_rate: Option<AtRate>,
+) -> anyhow::Result<String> {
     let order = trade_called(kiosk, order).await?;
     let from = &order.trade().context("it is not an exchange order")?.from;
     let units = parse_units(amount, from.decimals);
     let units = units.with_context(|| format!("{amount:?} is not an amount of {}", from.xml))?;
-    let units = Side { units, ..from.clone() }.ledger_units();
-    submit(kiosk, Command::ConfirmPayment { order: order.id, units }).await
+    let units = Side { units, ..from.clone() }.checked_ledger_units().context("the amount is too large")?;
+    let reference = Idempotency {
+        scope: format!("exchange/confirmed/{}", from.asset),
+        key: kept_note(&order, "--reference", reference)?,
+        body_hash: String::new(),
+    };
+    submit(kiosk, Command::ConfirmPayment { order: order.id, units, reference, at_rate }).await
 }
 
 /// Notes a payout by hand.
@@ -206,6 +238,7 @@ async fn submit(kiosk: &Kiosk, command: Command) -> anyhow::Result<String> {
 
 async fn routes(installation: &Installation) -> anyhow::Result<()> {
     let kiosk = installation.open().await?;
+    boot::first_rates(&installation.settings()?, &kiosk.engine).await?;
     let (market, now) = (kiosk.engine.shared.market(), kiosk.engine.clock.now());
     let exchange = &market.exchange;
     println!("{:<16} {:<16} {:>20} {:>14} {:>14}", "GIVE", "RECEIVE", "GIVE FOR 1", "LEAST", "MOST");
@@ -232,7 +265,8 @@ async fn reserves(installation: &Installation) -> anyhow::Result<()> {
         let counter = counters.get(&currency.reserve_key()).copied().unwrap_or_default();
         let text = |units| units_to_text(units, currency.decimals, 0);
         let left = text(currency.available_units(Some(&counter)));
-        let (stated, held, used) = (text(currency.reserve_units), text(counter.held), text(counter.used));
+        let used = counter.used - currency.used_before_units;
+        let (stated, held, used) = (text(currency.stated_units), text(counter.held), text(used));
         println!("{:<16} {stated:>16} {held:>16} {used:>16} {left:>16}", currency.xml);
     }
     Ok(())
@@ -245,8 +279,8 @@ async fn state_reserve(code: &str, amount: &str, installation: &Installation) ->
         bail!("there is no currency {code:?}; see `kiosk exchange reserve{}`", installation.as_arguments());
     };
     parse_units(amount, currency.decimals).with_context(|| format!("{amount:?} is not an amount of {code}"))?;
-    let (code, amount) = (code.to_owned(), amount.to_owned());
-    kiosk.engine.write(move |tx| exchange::state_reserve(tx, &code, &amount)).await?;
+    let (code, amount, decimals) = (code.to_owned(), amount.to_owned(), currency.decimals);
+    kiosk.engine.write(move |tx| exchange::state_reserve(tx, &code, decimals, &amount)).await?;
     println!("stated; a running server counts from it within a second");
     Ok(())
 }

@@ -174,8 +174,7 @@ impl Batch {
         command: &Command,
         decide: impl Fn(&Facts<'_>) -> Result<Decision, Refusal>,
     ) -> Result<Decided, Refusal> {
-        let replay =
-            idempotency_of(command).and_then(|known| self.replays.get(&(known.scope.clone(), known.key.clone())));
+        let replay = self.replay_of(command);
         let address = family_of(command).and_then(|kind| self.addresses.get(&kind)).and_then(|free| free.front());
         let facts = Facts {
             shared: &self.shared,
@@ -188,6 +187,7 @@ impl Batch {
             awaits_credit: false,
             price_now: None,
             rate_now: None,
+            reserve_left: 0,
         };
         let decision = decide(&facts)?;
         let Some(Event::Placed(placed)) = decision.events.first() else {
@@ -195,6 +195,11 @@ impl Batch {
         };
         let order = Order::placed(id, (**placed).clone(), self.now);
         Ok((id, decision, order, Vec::new()))
+    }
+
+    /// What stands under a command's idempotency key.
+    fn replay_of(&self, command: &Command) -> Option<&Replay> {
+        idempotency_of(command).and_then(|known| self.replays.get(&(known.scope.clone(), known.key.clone())))
     }
 
     fn decide_credit(&self, transfer: &TransferId, command: &Command) -> Result<Decided, Refusal> {
@@ -214,7 +219,7 @@ impl Batch {
         };
         let facts = Facts {
             shared: &self.shared,
-            replay: None,
+            replay: self.replay_of(command),
             address: None,
             next_no: self.head.next_no,
             code,
@@ -223,6 +228,7 @@ impl Batch {
             awaits_credit: self.awaits_credit(id, transfer),
             price_now: transfer.and_then(|_| terms::price_now(before, &self.market, self.now)),
             rate_now: terms::rate_now(before, &self.market, self.now),
+            reserve_left: terms::reserve_left(before, &self.market, &self.shared),
         };
         let decision = decide::decide(&facts, before, command, self.now)?;
         let mut order = (**before).clone();
@@ -384,6 +390,7 @@ fn idempotency_of(command: &Command) -> Option<&decide::Idempotency> {
     match command {
         Command::Place(place) => place.idempotency.as_ref(),
         Command::PlaceTrade(place) => place.idempotency.as_ref(),
+        Command::ConfirmPayment { reference, .. } => Some(reference),
         _ => None,
     }
 }

@@ -21,6 +21,8 @@ const STEPS: [&str; 7] =
 const TEXTS: [&str; 7] = ["title", "subtitle", "description", "instruction", "keyword", "h1", "h2"];
 /// Decimals of an amount.
 const MOST_DECIMALS: u32 = 8;
+/// Characters that clients send of a friendly URL (contract 3).
+const MOST_FRIENDLY_URL: usize = 90;
 const DEFAULT_WINDOW_MINUTES: i64 = 30;
 const DEFAULT_DIGITS: u32 = 8;
 
@@ -55,6 +57,17 @@ impl Faults {
             return 0;
         }
         sign * bps
+    }
+}
+
+impl Faults {
+    /// A percentage that is not below zero.
+    fn share(&mut self, what: &str, text: &str) -> i64 {
+        let bps = self.bps(what, text);
+        if bps < 0 {
+            self.add(format!("{what} is {text:?}: it must not be below zero"));
+        }
+        bps.max(0)
     }
 }
 
@@ -118,6 +131,8 @@ fn currency(
     }
     let decimals = entry.decimals.min(MOST_DECIMALS);
     let reserve = stated.map_or(entry.reserve.as_deref().unwrap_or("0"), |reserve| &reserve.amount);
+    let used_before =
+        stated.filter(|reserve| reserve.decimals == decimals).map_or(0, |reserve| reserve.used_before_units);
     let city = code.split_once("_C_").map(|(_, city)| city);
     Currency {
         id: object_id(&["currency", code]),
@@ -127,8 +142,8 @@ fn currency(
         priced_as: entry.price.clone().unwrap_or_else(|| entry.symbol.clone()),
         decimals,
         settles: settles(entry, decimals, rails, faults),
-        reserve_units: faults.units("reserve", reserve, decimals),
-        reserve_epoch: stated.map_or(0, |reserve| reserve.epoch).to_string(),
+        stated_units: faults.units("reserve", reserve, decimals),
+        used_before_units: used_before,
         position: position as i64 + 1,
         from_fields: fields(&entry.from_field, &[code, "from"], faults),
         to_fields: fields(&entry.to_field, &[code, "to"], faults),
@@ -141,8 +156,10 @@ fn settles(entry: &CurrencyEntry, decimals: u32, rails: &Rails, faults: &mut Fau
         instructions: entry.instructions.clone().unwrap_or_default(),
     };
     let Some(name) = &entry.network else { return by_hand() };
-    if entry.account.is_some() {
-        faults.add("account and network exclude each other: an order on a network gets an address of its own");
+    if entry.account.is_some() || entry.instructions.is_some() {
+        faults.add(
+            "account, instructions and network exclude each other: an order on a network gets an address of its own",
+        );
     }
     let Some(network) = rails.network(name) else {
         let known: Vec<&str> = rails.networks.iter().map(|network| network.name.as_str()).collect();
@@ -228,6 +245,15 @@ fn route(
     if max_units != 0 && max_units < min_units {
         faults.add("max is below min");
     }
+    if entry.auto_payout && to.address_field().is_some_and(|field| !field.required) {
+        faults.add(format!(
+            "auto_payout: the first to_field of {} is the address that is paid to; make it required",
+            to.xml
+        ));
+    }
+    if entry.auto_payout && matches!(to.settles, Settles::Network(_)) && to.to_fields.is_empty() {
+        faults.add(format!("auto_payout: {} has no to_field; the first one is the address that is paid to", to.xml));
+    }
     let window = entry.window_minutes.unwrap_or(DEFAULT_WINDOW_MINUTES);
     if !(5..=14 * 24 * 60).contains(&window) {
         faults.add(format!("window_minutes is {window}: 5 minutes to 14 days"));
@@ -235,10 +261,13 @@ fn route(
     let mut discounts: Vec<Discount> = Vec::new();
     for discount in &entry.discount {
         let more_than_units = faults.units("discount.from", &discount.from, from.decimals);
-        let bps = faults.bps("discount.percent", &discount.percent);
+        let bps = faults.share("discount.percent", &discount.percent);
         discounts.push(Discount { more_than_units, bps: u32::try_from(bps).unwrap_or(0) });
     }
     discounts.sort_by_key(|discount| std::cmp::Reverse(discount.more_than_units));
+    if entry.friendly_url.as_ref().is_some_and(|url| url.is_empty() || url.chars().count() > MOST_FRIENDLY_URL) {
+        faults.add(format!("friendly_url has 1 to {MOST_FRIENDLY_URL} characters"));
+    }
     if let Some(unknown) = entry.text.keys().find(|name| !TEXTS.contains(&name.as_str())) {
         faults.add(format!("text {unknown:?} is not understood; known are {}", TEXTS.join(", ")));
     }
@@ -257,7 +286,10 @@ fn route(
         auto_payout: entry.auto_payout && matches!(to.settles, Settles::Network(_)),
         is_shown: entry.shown,
         is_exported: entry.exported,
-        friendly_url: entry.friendly_url.clone().unwrap_or_else(|| format!("{}-to-{}", slug(from), slug(to))),
+        friendly_url: entry.friendly_url.clone().unwrap_or_else(|| {
+            let url = format!("{}-to-{}", slug(from), slug(to));
+            if url.len() > MOST_FRIENDLY_URL { format!("{}-to-{}", from.xml, to.xml).to_lowercase() } else { url }
+        }),
         texts: entry.text.clone(),
     }
 }
@@ -280,7 +312,7 @@ fn deal(entry: &RouteEntry, faults: &mut Faults) -> Deal {
             Pricing::Formula { margin_bps: margin.as_ref().map_or(0, |margin| faults.bps("margin_percent", margin)) }
         }
     };
-    let reprice_bps = entry.reprice_percent.as_ref().map_or(0, |percent| faults.bps("reprice_percent", percent));
+    let reprice_bps = entry.reprice_percent.as_ref().map_or(0, |percent| faults.share("reprice_percent", percent));
     let kind = match entry.kind.as_deref() {
         Some("fixed") if reprice_bps != 0 => {
             faults.add("a fixed rate is never changed: leave out reprice_percent, or say kind = \"float\"");

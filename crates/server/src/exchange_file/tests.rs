@@ -84,11 +84,14 @@ fn ids_are_the_same_each_time_and_a_stated_reserve_replaces_the_files() {
     let (first, second) = (read_with("").expect("no faults"), read_with("").expect("no faults"));
     assert_eq!(first.currencies[0].id, second.currencies[0].id);
     assert_eq!(first.currencies[0].id.as_str().len(), 24);
-    let stated = domain::route::StatedReserve { amount: "7.5".to_owned(), epoch: 3 };
+    let stated =
+        domain::route::StatedReserve { amount: "7.5".to_owned(), used_before_units: 25, decimals: 2, epoch: 3 };
     let stated = BTreeMap::from([("USDCSOL".to_owned(), stated)]);
     let read = read(COINS, "id".to_owned(), &rails(), &stated).expect("no faults");
-    assert_eq!((read.currencies[0].reserve_units, read.currencies[0].reserve_epoch.as_str()), (750, "3"));
-    assert_eq!(reserves(COINS).expect("no faults")["USDCSOL"], "1000");
+    assert_eq!((read.currencies[0].stated_units, read.currencies[0].reserve_units()), (750, 775));
+    let said = &reserves(COINS).expect("no faults")["USDCSOL"];
+    let same = FileReserve { amount: "1000.00".to_owned(), decimals: 2 };
+    assert!(said.amount == "1000" && said.is_same(&same) && !said.is_same(&FileReserve { decimals: 3, ..same }));
 }
 
 #[test]
@@ -105,6 +108,9 @@ fn every_fault_says_where_it_is_and_what_to_do() {
         ("digits = 16", "digits is 16: 1 to 15"),
         ("min = \"5\"\nmax = \"4\"", "max is below min"),
         ("window_minutes = 4", "window_minutes is 4: 5 minutes to 14 days"),
+        ("reprice_percent = \"-1\"", "reprice_percent is \"-1\": it must not be below zero"),
+        ("discount = [{ from = \"1\", percent = \"-1\" }]", "discount.percent is \"-1\": it must not be below zero"),
+        ("friendly_url = \"\"", "friendly_url has 1 to 90 characters"),
         ("fee = \"-1\"", "fee is \"-1\": an amount is a plain decimal"),
         ("instruction = [{ step = \"pay\", text = \"\" }]", "step \"pay\" is not understood"),
         ("text = { h3 = \"\" }", "text \"h3\" is not understood"),
@@ -126,7 +132,7 @@ fn every_fault_says_where_it_is_and_what_to_do() {
         ),
         (
             "code = \"AB\"\ndecimals = 2\nnetwork = \"Solana\"\naccount = \"x\"",
-            "currency AB: account and network exclude",
+            "currency AB: account, instructions and network exclude",
         ),
         ("code = \"USDCSOL\"\ndecimals = 2", "file: currency USDCSOL is there twice"),
         ("code = \"AB\"\ndecimals = 2\ncolour = 1", "line 23: unknown field `colour`"),
@@ -161,7 +167,7 @@ fn the_demos_file_has_no_faults_and_what_the_demo_promises() {
     assert!(exchange.currencies.len() >= 12 && exchange.routes.len() >= 40);
     let route = exchange.route_between("USDCSOL", "USDTERC20").expect("the route of the acceptance script");
     let (from, to) = (exchange.from_of(route), exchange.to_of(route));
-    assert!(route.min_units <= 2_000 && route.max_units >= 100_000 && to.reserve_units >= 100_000);
+    assert!(route.min_units <= 2_000 && route.max_units >= 100_000 && to.stated_units >= 100_000);
     let required =
         [&route.fields, &from.from_fields, &to.to_fields].into_iter().flatten().filter(|field| field.required);
     assert_eq!(required.count(), 1);

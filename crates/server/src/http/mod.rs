@@ -56,7 +56,9 @@ pub struct Reads {
     pub metrics: metrics::Metrics,
     pub limiter: auth::Limiter,
     /// Wrong secrets of orders, by visitor.
-    pub guesses: visitors::Visitors,
+    pub guesses: visitors::Guesses,
+    /// Long answers of the exchange API.
+    pub shelf: exchange_api::shelf::Shelf,
     /// Signed calls of the exchange API.
     pub signed: exchange_api::caller::Seen,
 }

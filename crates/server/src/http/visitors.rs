@@ -54,15 +54,6 @@ impl Visitors {
         Some(first_stranger.unwrap_or(peer))
     }
 
-    /// Whether a call of an address would be welcome, and if not, after how many seconds; counts nothing.
-    pub fn look(&self, address: IpAddr, now: Time) -> Result<(), u32> {
-        let mut buckets = self.buckets.lock().expect("nobody panics while counting");
-        match buckets.get_mut(&one_visitor(address)) {
-            Some(bucket) => bucket.look(self.limit, now),
-            None => Ok(()),
-        }
-    }
-
     /// Counts one call of an address; `Err` says after how many seconds the next is welcome.
     pub fn count(&self, address: IpAddr, now: Time) -> Result<(), u32> {
         let mut buckets = self.buckets.lock().expect("nobody panics while counting");
@@ -99,12 +90,6 @@ impl Bucket {
 
     /// Takes one call out; `Err` says after how many seconds the next is welcome.
     pub fn take(&mut self, limit: RateLimit, now: Time) -> Result<(), u32> {
-        self.look(limit, now)?;
-        self.milli_calls -= 1_000;
-        Ok(())
-    }
-
-    fn look(&mut self, limit: RateLimit, now: Time) -> Result<(), u32> {
         let refilled = now.since(self.at).0.max(0).saturating_mul(i64::from(limit.per_second));
         self.milli_calls = self.milli_calls.saturating_add(refilled).min(i64::from(limit.burst) * 1_000);
         self.at = now;
@@ -112,7 +97,40 @@ impl Bucket {
             let missing = u32::try_from(1_000 - self.milli_calls).unwrap_or(u32::MAX);
             return Err(missing.div_ceil(limit.per_second.max(1)).div_ceil(1_000));
         }
+        self.milli_calls -= 1_000;
         Ok(())
+    }
+}
+
+/// How often somebody may say the wrong secret of one thing. By visitor and thing: whoever shares an address with a guesser
+/// still opens his own.
+pub struct Guesses {
+    limit: RateLimit,
+    buckets: Mutex<HashMap<(IpAddr, i64), Bucket>>,
+}
+
+impl Guesses {
+    pub fn new(limit: RateLimit) -> Guesses {
+        Guesses { limit, buckets: Mutex::default() }
+    }
+
+    /// Counts a try; `Err` says after how many seconds the next is welcome.
+    pub fn take(&self, address: IpAddr, thing: i64, now: Time) -> Result<(), u32> {
+        let mut buckets = self.buckets.lock().expect("nobody panics while counting");
+        if buckets.len() >= REMEMBERED {
+            buckets.retain(|_, bucket| now.since(bucket.at).0 < 10_000);
+        }
+        if buckets.len() >= REMEMBERED {
+            buckets.clear();
+        }
+        let bucket = buckets.entry((one_visitor(address), thing)).or_insert_with(|| Bucket::full(self.limit, now));
+        bucket.take(self.limit, now)
+    }
+
+    /// It was the right one.
+    pub fn give_back(&self, address: IpAddr, thing: i64) {
+        let mut buckets = self.buckets.lock().expect("nobody panics while counting");
+        buckets.remove(&(one_visitor(address), thing));
     }
 }
 

@@ -29,25 +29,22 @@ pub fn plan(tx: &mut Tx<'_>, planned: &[Planned]) -> Result<(), DbError> {
             planned.status.word().into(),
             planned.at.0.into(),
             "due".into(),
+            0.into(),
         ]
     };
-    let columns = &[Int, Text, Text, Text, Int, Text];
-    let target = "deliveries (seq, order_id, receiver, status, at_ms, state)";
+    let columns = &[Int, Text, Text, Text, Int, Text, Int];
+    let target = "deliveries (seq, order_id, receiver, status, at_ms, state, taken_at_ms)";
     tx.insert_all(target, "", Bulk { columns, rows: planned.iter().map(row).collect() })?;
     Ok(())
 }
 
-/// The oldest messages that wait, but none to those receivers and none about those orders.
-pub fn due(
-    tx: &mut Tx<'_>,
-    but_receivers: &[String],
-    but_orders: &[OrderId],
-    limit: i64,
-) -> Result<Vec<Planned>, DbError> {
+/// The oldest messages that wait, but none to those receivers, and none about an order of which one is under way since
+/// `since` or later.
+pub fn due(tx: &mut Tx<'_>, but_receivers: &[String], since: Time, limit: i64) -> Result<Vec<Planned>, DbError> {
     let sql = "select seq, order_id, receiver, status, at_ms from deliveries where state = 'due' \
-        and not receiver = any($1) and not order_id = any($2) order by seq limit $3";
-    let orders: Vec<String> = but_orders.iter().map(OrderId::expose).collect();
-    tx.query(sql, &[but_receivers.to_vec().into(), orders.into(), limit.into()])?.iter().map(read).collect()
+        and not receiver = any($1) and order_id not in \
+        (select order_id from deliveries where state = 'sending' and taken_at_ms >= $2) order by seq limit $3";
+    tx.query(sql, &[but_receivers.to_vec().into(), since.0.into(), limit.into()])?.iter().map(read).collect()
 }
 
 fn read(row: &Row) -> Result<Planned, DbError> {
@@ -61,10 +58,24 @@ fn read(row: &Row) -> Result<Planned, DbError> {
 }
 
 /// Takes messages: from now on they count as sent, whatever becomes of it. Answers those that nobody took before.
-pub fn take(tx: &mut Tx<'_>, seqs: Vec<i64>) -> Result<Vec<i64>, DbError> {
-    let rows = seqs.into_iter().map(|seq| vec![seq.into()]).collect();
-    let sql = "update deliveries set state = 'sent' from v where deliveries.seq = v.c1 and deliveries.state = 'due' \
-        returning deliveries.seq";
-    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Int], rows })?;
+pub fn take(tx: &mut Tx<'_>, seqs: Vec<i64>, now: Time) -> Result<Vec<i64>, DbError> {
+    let rows = seqs.into_iter().map(|seq| vec![seq.into(), now.0.into()]).collect();
+    let sql = "update deliveries set state = 'sending', taken_at_ms = v.c2 from v \
+        where deliveries.seq = v.c1 and deliveries.state = 'due' returning deliveries.seq";
+    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Int, Column::Int], rows })?;
     Ok(taken.iter().map(|row| row.int(0)).collect())
+}
+
+/// Notes what was sent: the next message about its order may go.
+pub fn finish(tx: &mut Tx<'_>, seqs: Vec<i64>) -> Result<(), DbError> {
+    let rows = seqs.into_iter().map(|seq| vec![seq.into()]).collect();
+    let sql = "update deliveries set state = 'sent' from v where deliveries.seq = v.c1";
+    tx.with_rows(sql, Bulk { columns: &[Column::Int], rows })?;
+    Ok(())
+}
+
+/// Forgets what was sent, or waited in vain, before that moment; answers how many never were sent.
+pub fn forget_before(tx: &mut Tx<'_>, before: Time) -> Result<u64, DbError> {
+    tx.execute("delete from deliveries where state <> 'due' and at_ms < $1", &[before.0.into()])?;
+    tx.execute("delete from deliveries where at_ms < $1", &[before.0.into()])
 }

@@ -1,7 +1,8 @@
 //! Imported exchange files, whole, newest last, and what was stated of reserves since.
 
+use super::claims;
 use super::db::{DbError, Tx};
-use domain::route::StatedReserve;
+use domain::route::{StatedReserve, reserve_key};
 use domain::time::Time;
 use std::collections::BTreeMap;
 
@@ -36,15 +37,23 @@ pub fn newest_body(tx: &mut Tx<'_>) -> Result<Option<String>, DbError> {
 
 /// What was stated of reserves, by currency code.
 pub fn reserves(tx: &mut Tx<'_>) -> Result<BTreeMap<String, StatedReserve>, DbError> {
-    let rows = tx.query("select code, amount, epoch from reserves", &[])?;
-    let read = |row: &super::Row| StatedReserve { amount: row.text(1).to_owned(), epoch: row.int(2) };
-    Ok(rows.iter().map(|row| (row.text(0).to_owned(), read(row))).collect())
+    let rows = tx.query("select code, amount, used_units, decimals, epoch from reserves", &[])?;
+    let read = |row: &super::Row| {
+        let decimals = u32::try_from(row.int(3)).map_err(|_| DbError::Corrupt { what: "decimals of a reserve" })?;
+        let (amount, used_before_units) = (row.text(1).to_owned(), row.int(2));
+        Ok((row.text(0).to_owned(), StatedReserve { amount, used_before_units, decimals, epoch: row.int(4) }))
+    };
+    rows.iter().map(read).collect()
 }
 
-/// States what is there of a currency: what was paid out before counts no more.
-pub fn state_reserve(tx: &mut Tx<'_>, code: &str, amount: &str) -> Result<(), DbError> {
-    let sql = "insert into reserves (code, amount, epoch) values ($1, $2, 1) \
-        on conflict (code) do update set amount = excluded.amount, epoch = reserves.epoch + 1";
-    tx.execute(sql, &[code.into(), amount.into()])?;
+/// States what is there of a currency: what paid orders used before counts no more, what unpaid ones hold still does. To
+/// be called while no batch runs (`Engine::write`).
+pub fn state_reserve(tx: &mut Tx<'_>, code: &str, decimals: u32, amount: &str) -> Result<(), DbError> {
+    let key = reserve_key(code, decimals);
+    let used = claims::counters(tx, std::slice::from_ref(&key))?.get(&key).map_or(0, |counter| counter.used);
+    let sql = "insert into reserves (code, amount, used_units, decimals, epoch) values ($1, $2, $3, $4, 1) \
+        on conflict (code) do update set amount = excluded.amount, used_units = excluded.used_units, \
+        decimals = excluded.decimals, epoch = reserves.epoch + 1";
+    tx.execute(sql, &[code.into(), amount.into(), used.into(), i64::from(decimals).into()])?;
     Ok(())
 }

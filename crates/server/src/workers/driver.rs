@@ -29,6 +29,9 @@ const PACE: Duration = Duration::from_millis(250);
 /// After a failure the same worker waits this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// Between looks for what is to be forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
+
 /// Starts every worker; they end when `stop` turns true. Join the set to wait for their last run.
 pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signal::Receiver<bool>) -> JoinSet<()> {
     let mut running = JoinSet::new();
@@ -66,18 +69,31 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
     }
     let sender = ipn::Sender { engine: engine.clone(), vault: vault.clone(), poster: outside.poster.clone() };
     running.spawn(ipn::run(sender, PACE, stop.clone()));
+    {
+        let (work, mut stop) = (engine.clone(), stop.clone());
+        running.spawn(async move {
+            while !*stop.borrow() {
+                if let Err(error) = ipn::forget_once(&work).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "old notifications not forgotten");
+                }
+                pause(HOUSEKEEPING, &mut stop).await;
+            }
+        });
+    }
     let work = engine.clone();
     running.spawn(repeat("expiry", None, stop.clone(), move || {
         let engine = work.clone();
         async move { catalogue::retire_once(&engine).await }
     }));
     let work = engine.clone();
+    running.spawn(repeat("exchange", None, stop.clone(), move || {
+        let engine = work.clone();
+        async move { exchange::run_once(&engine).await }
+    }));
+    let work = engine.clone();
     running.spawn(repeat("catalogue", None, stop, move || {
         let engine = work.clone();
-        async move {
-            exchange::run_once(&engine).await?;
-            catalogue::run_once(&engine).await
-        }
+        async move { catalogue::run_once(&engine).await }
     }));
     running
 }

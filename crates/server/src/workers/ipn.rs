@@ -10,6 +10,7 @@ use crate::ports::{Message, Posted, Poster};
 use crate::store::deliveries::{self, Planned};
 use crate::vault::{OpenOrder, Told, Vault};
 use domain::ids::OrderId;
+use domain::time::Span;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use sha2::{Digest, Sha256};
@@ -22,6 +23,18 @@ const AT_ONCE: i64 = 256;
 /// Orders whose messages are under way, in all and to one receiver.
 const MOST_UNDER_WAY: usize = 1_024;
 const MOST_TO_ONE: usize = 64;
+/// The same to receivers that have not answered lately, all together and each: whoever names addresses that never answer
+/// takes no place away from those that do.
+const MOST_UNPROVEN: usize = 256;
+const MOST_TO_ONE_UNPROVEN: usize = 8;
+/// Receivers that are remembered for having answered.
+const MOST_PROVEN: usize = 10_000;
+/// After so long a message counts as sent though nobody said so: whoever took it is gone.
+const GIVEN_UP: Span = Span::minutes(10);
+/// Messages are kept for so long, sent or not.
+const KEPT: Span = Span::hours(7 * 24);
+/// When the server stops, what is under way may take so long.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// However much happens, the database is not asked more often than this.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
@@ -44,56 +57,90 @@ struct Job {
 /// What is under way.
 #[derive(Default)]
 struct UnderWay {
-    orders: BTreeSet<OrderId>,
+    orders: usize,
+    unproven: usize,
     receivers: BTreeMap<String, usize>,
+    /// Receivers that answered when they were told something last.
+    proven: BTreeSet<String>,
+    /// Sent, and not noted yet.
+    finished: Vec<i64>,
+}
+
+/// What became of a job.
+struct Ended {
+    receiver: String,
+    seqs: Vec<i64>,
+    answered: bool,
 }
 
 impl UnderWay {
-    fn begin(&mut self, job: &Job) {
-        self.orders.insert(job.order);
-        *self.receivers.entry(job.receiver.clone()).or_default() += 1;
-    }
-
-    fn end(&mut self, order: OrderId, receiver: &str) {
-        self.orders.remove(&order);
-        let count = self.receivers.get_mut(receiver).expect("what ends has begun");
-        *count -= 1;
-        if *count == 0 {
-            self.receivers.remove(receiver);
+    /// Whether another job to that receiver may begin.
+    fn has_room(&self, receiver: &str) -> bool {
+        let to_one = self.receivers.get(receiver).copied().unwrap_or(0);
+        match self.proven.contains(receiver) {
+            true => self.orders < MOST_UNDER_WAY && to_one < MOST_TO_ONE,
+            false => self.unproven < MOST_UNPROVEN && to_one < MOST_TO_ONE_UNPROVEN,
         }
     }
 
+    fn begin(&mut self, receiver: &str) {
+        self.orders += 1;
+        self.unproven += usize::from(!self.proven.contains(receiver));
+        *self.receivers.entry(receiver.to_owned()).or_default() += 1;
+    }
+
+    fn end(&mut self, ended: Ended) {
+        self.orders -= 1;
+        let others = self.receivers.remove(&ended.receiver).expect("what ends has begun") - 1;
+        let was_proven = self.proven.contains(&ended.receiver);
+        if !was_proven {
+            self.unproven -= 1;
+        }
+        if was_proven != ended.answered {
+            // Its other jobs move to the other side.
+            if ended.answered {
+                self.unproven -= others;
+                if self.proven.len() >= MOST_PROVEN {
+                    self.proven.pop_first();
+                }
+                self.proven.insert(ended.receiver.clone());
+            } else {
+                self.unproven += others;
+                self.proven.remove(&ended.receiver);
+            }
+        }
+        if others > 0 {
+            self.receivers.insert(ended.receiver, others);
+        }
+        self.finished.extend(ended.seqs);
+    }
+
     fn busy_receivers(&self) -> Vec<String> {
-        self.receivers
-            .iter()
-            .filter(|(_, count)| **count >= MOST_TO_ONE)
-            .map(|(receiver, _)| receiver.clone())
-            .collect()
+        self.receivers.keys().filter(|receiver| !self.has_room(receiver)).cloned().collect()
     }
 }
 
 /// Sends everything that waits, and ends once it is sent; for tests and the simulator.
 pub async fn run_once(sender: &Sender) -> Result<Ran, WorkerError> {
-    let jobs = take(sender, &UnderWay::default()).await?;
+    let mut under_way = UnderWay::default();
+    let jobs = take(sender, &mut under_way).await?;
     let ran = Ran::if_any(!jobs.is_empty());
-    join_all(jobs.into_iter().map(|job| send(sender.clone(), job))).await;
+    for ended in join_all(jobs.into_iter().map(|job| send(sender.clone(), job))).await {
+        under_way.end(ended);
+    }
+    note(sender, &mut under_way).await?;
     Ok(ran)
 }
 
-/// Sends until `stop` turns true; what is under way then is given up, as a crash would.
+/// Sends until `stop` turns true, and then to the end of what is under way.
 pub async fn run(sender: Sender, pace: Duration, mut stop: tokio::sync::watch::Receiver<bool>) {
     let mut news = sender.engine.news();
     let mut under_way = UnderWay::default();
     let mut sending = FuturesUnordered::new();
     while !*stop.borrow() {
         news.mark_unchanged();
-        match take(&sender, &under_way).await {
-            Ok(jobs) => {
-                for job in jobs {
-                    under_way.begin(&job);
-                    sending.push(send(sender.clone(), job));
-                }
-            }
+        match take(&sender, &mut under_way).await {
+            Ok(jobs) => sending.extend(jobs.into_iter().map(|job| send(sender.clone(), job))),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "notifications not read; tried again");
             }
@@ -103,61 +150,117 @@ pub async fn run(sender: Sender, pace: Duration, mut stop: tokio::sync::watch::R
         let mut wanted = false;
         loop {
             tokio::select! {
-                Some((order, receiver)) = sending.next() => {
-                    under_way.end(order, &receiver);
+                Some(ended) = sending.next() => {
+                    under_way.end(ended);
                     wanted = true;
                 }
                 _ = news.changed(), if !wanted => wanted = true,
                 () = &mut soon, if wanted => break,
                 () = &mut slow => break,
-                _ = stop.changed() => return,
+                _ = stop.changed() => break,
+            }
+            if *stop.borrow() {
+                break;
             }
         }
     }
+    let drained = async {
+        while let Some(ended) = sending.next().await {
+            under_way.end(ended);
+        }
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("some notifications were cut off by the shutdown");
+    }
+    if let Err(error) = note(&sender, &mut under_way).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "sent notifications not noted");
+    }
 }
 
-/// Takes what waits, a job for each order, and none of orders that are under way or receivers that have enough.
-async fn take(sender: &Sender, under_way: &UnderWay) -> Result<Vec<Job>, WorkerError> {
-    let room = MOST_UNDER_WAY.saturating_sub(under_way.orders.len());
-    let (orders, receivers): (Vec<OrderId>, _) =
-        (under_way.orders.iter().copied().collect(), under_way.busy_receivers());
-    if room == 0 {
+/// Forgets old messages; for a worker of its own.
+pub async fn forget_once(engine: &Engine) -> Result<Ran, WorkerError> {
+    let before = engine.clock.now() - KEPT;
+    let unsent = engine.write(move |tx| deliveries::forget_before(tx, before)).await?;
+    if unsent > 0 {
+        tracing::warn!(unsent, "notifications were given up: their receivers took none for a week");
+    }
+    Ok(Ran::Idle)
+}
+
+/// Notes what was sent, so that the next messages about the same orders may go.
+async fn note(sender: &Sender, under_way: &mut UnderWay) -> Result<(), WorkerError> {
+    if under_way.finished.is_empty() {
+        return Ok(());
+    }
+    let finished = under_way.finished.clone();
+    sender.engine.write(move |tx| deliveries::finish(tx, finished)).await?;
+    under_way.finished.clear();
+    Ok(())
+}
+
+/// Takes what waits, a job for each order: none of orders that are under way, whichever process has them, and none to
+/// receivers that have enough.
+async fn take(sender: &Sender, under_way: &mut UnderWay) -> Result<Vec<Job>, WorkerError> {
+    note(sender, under_way).await?;
+    if under_way.orders >= MOST_UNDER_WAY {
         return Ok(Vec::new());
     }
-    let due = sender.engine.db.read(move |tx| deliveries::due(tx, &receivers, &orders, AT_ONCE)).await?;
-    let mut to_one = under_way.receivers.clone();
+    let now = sender.engine.clock.now();
+    let (receivers, since) = (under_way.busy_receivers(), now - GIVEN_UP);
+    let due = sender.engine.db.read(move |tx| deliveries::due(tx, &receivers, since, AT_ONCE)).await?;
     let mut jobs = BTreeMap::<OrderId, Job>::new();
     for message in due {
-        let known = jobs.contains_key(&message.order);
-        let count = to_one.entry(message.receiver.clone()).or_default();
-        if !known && (jobs.len() >= room || *count >= MOST_TO_ONE) {
-            continue;
+        if let Some(job) = jobs.get_mut(&message.order) {
+            job.messages.push(message);
+        } else if under_way.has_room(&message.receiver) {
+            under_way.begin(&message.receiver);
+            let job = Job { order: message.order, receiver: message.receiver.clone(), messages: vec![message] };
+            jobs.insert(job.order, job);
         }
-        *count += usize::from(!known);
-        let new = || Job { order: message.order, receiver: message.receiver.clone(), messages: Vec::new() };
-        jobs.entry(message.order).or_insert_with(new).messages.push(message);
     }
     let seqs: Vec<i64> = jobs.values().flat_map(|job| &job.messages).map(|message| message.seq).collect();
     if seqs.is_empty() {
         return Ok(Vec::new());
     }
-    let taken: BTreeSet<i64> = sender.engine.write(move |tx| deliveries::take(tx, seqs)).await?.into_iter().collect();
-    let mut jobs: Vec<Job> = jobs.into_values().collect();
+    let taken = match sender.engine.write(move |tx| deliveries::take(tx, seqs, now)).await {
+        Ok(taken) => taken.into_iter().collect::<BTreeSet<i64>>(),
+        // Whether they were taken is not known: they are left, rather than told twice.
+        Err(error) => {
+            jobs.into_values().for_each(|job| under_way.end(job.left()));
+            return Err(error.into());
+        }
+    };
     // Another process may have been quicker with some.
-    jobs.iter_mut().for_each(|job| job.messages.retain(|message| taken.contains(&message.seq)));
-    jobs.retain(|job| !job.messages.is_empty());
-    Ok(jobs)
+    let (mut own, mut left) = (Vec::new(), Vec::new());
+    for mut job in jobs.into_values() {
+        job.messages.retain(|message| taken.contains(&message.seq));
+        if job.messages.is_empty() { left.push(job) } else { own.push(job) }
+    }
+    left.into_iter().for_each(|job| under_way.end(job.left()));
+    Ok(own)
 }
 
-async fn send(sender: Sender, job: Job) -> (OrderId, String) {
+impl Job {
+    /// The end of a job that was not begun after all.
+    fn left(self) -> Ended {
+        Ended { receiver: self.receiver, seqs: Vec::new(), answered: false }
+    }
+}
+
+async fn send(sender: Sender, job: Job) -> Ended {
     let (id, vault) = (job.order, sender.vault.clone());
     let opened = sender.engine.db.read(move |tx| Ok(vault.open(tx, id))).await;
+    let mut answered = false;
     match opened {
         Ok(Ok(Some(opened))) => {
             for planned in &job.messages {
                 let Some(message) = message(&sender.vault, &opened, planned) else { continue };
-                if let Posted::Failed { reason } = sender.poster.post(&message).await {
-                    tracing::info!(order.no = opened.order.no, reason, "a notification did not arrive");
+                match sender.poster.post(&message).await {
+                    Posted::Answered { .. } => answered = true,
+                    Posted::Failed { reason } => {
+                        answered = false;
+                        tracing::info!(order.no = opened.order.no, reason, "a notification did not arrive");
+                    }
                 }
             }
         }
@@ -165,7 +268,7 @@ async fn send(sender: Sender, job: Job) -> (OrderId, String) {
         Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "notifications not sent"),
         Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "notifications not sent"),
     }
-    (job.order, job.receiver)
+    Ended { receiver: job.receiver, seqs: job.messages.iter().map(|message| message.seq).collect(), answered }
 }
 
 /// One notification as contract 7 has it; none if the order's personal data were deleted.

@@ -59,55 +59,57 @@ impl Desk<'_> {
     }
 
     async fn pay(self, order: OrderId) -> Result<Stepped, WorkerError> {
-        // Read before the attempt is claimed: an order whose recipient cannot be read must not look as if it were on its way.
-        let begin = Command::BeginPayout { order, patience: self.payer.patience() };
-        let Some(to) = self.recipient(order).await? else {
-            let why = "its recipient is not known any more; pay it out by hand".to_owned();
+        // Before the attempt is claimed: what cannot be paid out must not look as if it were on its way.
+        let Some(row) = read_order(&self.engine.db, order).await? else { return Ok(Stepped::Nowhere) };
+        let Some(withdrawal) = self.withdrawal(&row).await? else {
+            let why = "its recipient or its network is not known any more; pay it out by hand".to_owned();
             let hold = Command::Hold { order, reason: HoldReason::Undeliverable, line: None, note: why };
             note(self.engine.submit(Lane::Worker, hold).await)?;
             return Ok(Stepped::On);
         };
+        let begin = Command::BeginPayout { order, patience: self.payer.patience() };
         let Some(row) = note(self.engine.submit(Lane::Worker, begin).await)? else { return Ok(Stepped::Nowhere) };
-        let Some(Payout::Sent { attempt, reference, sent_at, .. }) = row.payout.clone() else {
+        let Some(Payout::Sent { reference, sent_at, .. }) = row.payout.clone() else {
             return Ok(Stepped::On);
         };
-        let Some(withdrawal) = self.withdrawal(&row, reference, to) else { return Ok(Stepped::On) };
         if self.engine.clock.now().since(sent_at) > WIRE_LIMIT {
             tracing::warn!(order.no = row.no, "too late to pay out; the lookup decides");
             return Ok(Stepped::On);
         }
-        let outcome = self.payer.pay(&withdrawal).await;
-        self.report(order, attempt, outcome).await?;
+        let outcome = self.payer.pay(&Withdrawal { reference, ..withdrawal }).await;
+        self.report(order, sent_at, outcome).await?;
         Ok(Stepped::On)
     }
 
     async fn find(self, order: OrderId) -> Result<Stepped, WorkerError> {
         let row = read_order(&self.engine.db, order).await?;
-        let Some((attempt, reference)) = row.as_ref().and_then(|row| row.payout.as_ref()?.outstanding()) else {
+        let Some((reference, sent_at)) = row.as_ref().and_then(|row| row.payout.as_ref()?.outstanding()) else {
             return Ok(Stepped::Nowhere);
         };
         let outcome = self.payer.find(reference).await;
-        self.report(order, attempt, outcome).await
+        self.report(order, sent_at, outcome).await
     }
 
-    /// The first of the fields about the receiving side: the address.
-    async fn recipient(self, id: OrderId) -> Result<Option<String>, WorkerError> {
-        let vault = self.vault.clone();
+    /// What is to be paid out, all but our reference; none if it cannot be known.
+    async fn withdrawal(self, order: &Order) -> Result<Option<Withdrawal>, WorkerError> {
+        let (id, vault) = (order.id, self.vault.clone());
         let opened = self.engine.db.read(move |tx| Ok(vault.open(tx, id))).await??;
         let told = opened.and_then(|opened| opened.personal.trade);
-        Ok(told.and_then(|told| told.to_values.into_iter().next()).map(|told| told.value))
-    }
-
-    fn withdrawal(self, order: &Order, reference: String, to: String) -> Option<Withdrawal> {
-        let side = &order.trade()?.to;
         let market = self.engine.shared.market();
-        let (_, asset) = market.rails.asset(&side.asset)?;
-        let units = side.ledger_units();
-        let raw = raw_units(units, asset.scale(), asset.decimals);
-        Some(Withdrawal { reference, asset: side.asset.clone(), to, units, raw })
+        let found = || {
+            let trade = order.trade()?;
+            let recipient = trade.recipient.as_ref()?;
+            let to = told?.to_values.into_iter().find(|told| told.field == recipient.as_str())?.value;
+            let (_, asset) = market.rails.asset(&trade.to.asset)?;
+            let units = trade.to.ledger_units();
+            // At the scale that was agreed, whatever the configuration says today.
+            let raw = raw_units(units, trade.to.scale, asset.decimals);
+            Some(Withdrawal { reference: String::new(), asset: trade.to.asset.clone(), to, units, raw })
+        };
+        Ok(found())
     }
 
-    async fn report(self, order: OrderId, attempt: u32, outcome: Outcome<Paid>) -> Result<Stepped, WorkerError> {
+    async fn report(self, order: OrderId, sent_at: Time, outcome: Outcome<Paid>) -> Result<Stepped, WorkerError> {
         let report = match outcome {
             Outcome::Done(Paid::Pending) => PayoutReport::Pending,
             Outcome::Done(Paid::NeverArrived) => PayoutReport::NeverArrived,
@@ -115,7 +117,7 @@ impl Desk<'_> {
             Outcome::Refused(reason) => PayoutReport::Refused(reason),
             Outcome::Unknown(reason) => PayoutReport::Unknown(reason),
         };
-        let command = Command::ReportPayout { order, attempt, report, patience: self.payer.patience() };
+        let command = Command::ReportPayout { order, sent_at, report, patience: self.payer.patience() };
         let taken = note(self.engine.submit(Lane::Worker, command).await)?.is_some();
         Ok(if taken { Stepped::On } else { Stepped::Nowhere })
     }

@@ -191,6 +191,7 @@ pub fn placed(number: u64) -> (Order, Event) {
         awaits_credit: false,
         price_now: None,
         rate_now: None,
+        reserve_left: 0,
     };
     let decision = decide::place(&facts, &place, START).expect("nothing is wrong with it");
     let event = decision.events.into_iter().next().expect("an order is placed");

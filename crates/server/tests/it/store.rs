@@ -24,6 +24,7 @@ mod transfers;
 mod shelf;
 
 mod mails;
+mod office;
 
 mod operators;
 

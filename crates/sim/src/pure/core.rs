@@ -89,6 +89,7 @@ impl Core {
             awaits_credit: false,
             price_now: None,
             rate_now: None,
+            reserve_left: 0,
         };
         let Decision { events, claims } = decide::place(&facts, place, now)?;
         let Some((Event::Placed(placed), [])) = events.split_first() else { panic!("placing is one event") };
@@ -123,6 +124,7 @@ impl Core {
             awaits_credit: self.transfers.values().any(is_uncredited),
             price_now: transfer.and_then(|_| terms::price_now(before, &self.market, now)),
             rate_now: terms::rate_now(before, &self.market, now),
+            reserve_left: 0,
         };
         let Decision { events, claims } = decide::decide(&facts, before, command, now)?;
         let mut order = before.clone();

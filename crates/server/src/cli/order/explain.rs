@@ -320,6 +320,7 @@ fn why(reason: HoldReason) -> &'static str {
         HoldReason::DeliveryReversed => {
             "The supplier took back what it had delivered: the code may be dead. A refund is yours to decide and to pay."
         }
+        HoldReason::RateUnclear => "It was paid, and at which rate it is to be paid out is yours to decide.",
         HoldReason::Operator => "An operator asked for it.",
         HoldReason::InvariantBroken => {
             "The program met a state that must not be: run `kiosk fsck`, and read the server's log of that time."
@@ -350,6 +351,8 @@ fn sentence(order: &Order, event: &Event) -> String {
         | Event::LineRefused { .. }
         | Event::LineReversed { .. } => line_sentence(order, event),
         Event::Accepted
+        | Event::CountsReleased
+        | Event::CreditReturned { .. }
         | Event::Owned { .. }
         | Event::PaymentClaimed
         | Event::Repriced { .. }

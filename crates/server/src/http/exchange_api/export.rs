@@ -14,25 +14,34 @@ use std::fmt::Write as _;
 
 /// `GET /service/export/{xml|json|txt}`: every exported route that can be priced now; no pair is there twice.
 pub async fn show(app: &App, format: &str, asked: &HeaderMap) -> Response {
-    let render = match format {
-        "xml" => xml,
-        "json" => json,
-        "txt" => lines,
+    let (name, kind, render): (_, _, fn(&Desk) -> String) = match format {
+        "xml" => ("xml", "application/xml; charset=utf-8", xml),
+        "json" => ("json", "application/json; charset=utf-8", json),
+        "txt" => ("txt", "text/plain; charset=utf-8", lines),
         _ => return with_cors(ApiError::not_found().into_response()),
     };
-    let desk = match Desk::open(app, app.engine.clock.now()).await {
-        Ok(desk) => desk,
-        Err(error) => return with_cors(ApiError::from(error).into_response()),
+    let (now, serial) = (app.engine.clock.now(), app.engine.shared.snapshot().serial);
+    let text = match app.reads.shelf.recall(name, serial, now) {
+        Some(text) => text,
+        None => match Desk::open(app, now).await {
+            Ok(desk) => {
+                let text = render(&desk).into();
+                app.reads.shelf.keep(name, serial, now, &text);
+                text
+            }
+            Err(error) => return with_cors(ApiError::from(error).into_response()),
+        },
     };
-    let (kind, text) = render(&desk);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
-    with_cors(Representation::new(text.into(), headers).response(asked).await)
+    with_cors(Representation::new(text.as_bytes().to_vec().into(), headers).response(asked).await)
 }
 
 /// One route as monitors know it. Amounts are plain decimals.
 struct Item<'a> {
+    /// With their cities.
+    whole: (&'a str, &'a str),
     from: &'a str,
     to: &'a str,
     city: Option<&'a str>,
@@ -46,7 +55,15 @@ struct Item<'a> {
 }
 
 fn items<'a>(desk: &'a Desk) -> impl Iterator<Item = Item<'a>> + 'a {
-    desk.open_routes().filter(|(route, _)| route.is_exported).map(|(route, rate)| item(desk, route, rate))
+    let exported = desk.open_routes().filter(|(route, _)| route.is_exported);
+    // Nothing can be had where no reserve is left; and between two cities there is no form for it.
+    let is_offered = |route: &Route| {
+        let exchange = desk.exchange();
+        let (from, to) = (exchange.from_of(route), exchange.to_of(route));
+        let cities = [from, to].map(|currency| currency.code_and_city().1);
+        desk.offered_units(to) > 0 && !matches!(cities, [Some(_), Some(_)])
+    };
+    exported.filter(move |(route, _)| is_offered(route)).map(|(route, rate)| item(desk, route, rate))
 }
 
 fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
@@ -54,7 +71,7 @@ fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
     let (from, to) = (exchange.from_of(route), exchange.to_of(route));
     let ((from_code, from_city), (to_code, to_city)) = (from.code_and_city(), to.code_and_city());
     // No more than what is there can be had, whatever the route's own limit.
-    let for_reserve = exchange.conversion(route, rate).give(desk.reserve_units(to)).unwrap_or(0);
+    let for_reserve = exchange.conversion(route, rate).give(desk.offered_units(to)).unwrap_or(0);
     let most_units = if route.max_units == 0 { for_reserve } else { route.max_units.min(for_reserve) };
     let mut params = Vec::new();
     if matches!(from.settles, Settles::Manual { .. }) || !route.auto_payout {
@@ -64,6 +81,7 @@ fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
         params.push("floating");
     }
     Item {
+        whole: (&from.xml, &to.xml),
         from: from_code,
         to: to_code,
         city: from_city.or(to_city),
@@ -77,7 +95,7 @@ fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
 }
 
 /// BestChange's element names; codes, cities and figures need no escaping (`exchange_file` checks them).
-fn xml(desk: &Desk) -> (&'static str, String) {
+fn xml(desk: &Desk) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<rates>\n".to_owned();
     for item in items(desk) {
         let mut line = format!(
@@ -96,11 +114,11 @@ fn xml(desk: &Desk) -> (&'static str, String) {
         text.push_str("</item>\n");
     }
     text.push_str("</rates>\n");
-    ("application/xml; charset=utf-8", text)
+    text
 }
 
 /// jsons.info: currencies by number, and for each pair a rate of at least 1, negative where one is given.
-fn json(desk: &Desk) -> (&'static str, String) {
+fn json(desk: &Desk) -> String {
     let mut numbers: Vec<&str> = Vec::new();
     let mut exchange = Map::new();
     let items: Vec<Item<'_>> = items(desk).collect();
@@ -116,10 +134,14 @@ fn json(desk: &Desk) -> (&'static str, String) {
         let value = if item.rate.0 > Decimal::ONE { item.rate.0 } else { -item.rate.1 };
         let value = value.round_dp_with_strategy(6, RoundingStrategy::ToZero);
         let from = exchange.entry(number_of(item.from)).or_insert_with(|| json!({ "to": {} }));
-        from["to"][number_of(item.to)] = json!({ "xr": routes::number(value) });
+        let pair = &mut from["to"][number_of(item.to)];
+        // The form knows no cities: of several the first stands.
+        if pair.is_null() {
+            *pair = json!({ "xr": routes::number(value) });
+        }
     }
     let currencies: Map<String, Value> = numbers.iter().map(|code| (number_of(code), json!(code))).collect();
-    ("application/json; charset=utf-8", json!({ "currencies": currencies, "exchange": exchange }).to_string())
+    json!({ "currencies": currencies, "exchange": exchange }).to_string()
 }
 
 fn base36(mut number: usize) -> String {
@@ -133,17 +155,12 @@ fn base36(mut number: usize) -> String {
 }
 
 /// `FROM;TO;in;out;amount;minamount;maxamount`.
-fn lines(desk: &Desk) -> (&'static str, String) {
+fn lines(desk: &Desk) -> String {
     let mut text = String::new();
     for item in items(desk) {
-        let city = item.city.map(|city| format!("_C_{city}")).unwrap_or_default();
-        let (from, to) = match item.from.starts_with("CASH") {
-            true => (format!("{}{city}", item.from), item.to.to_owned()),
-            false => (item.from.to_owned(), format!("{}{city}", item.to)),
-        };
-        let rate = (item.rate.0, item.rate.1);
-        writeln!(text, "{from};{to};{};{};{};{};{}", rate.0, rate.1, item.reserve, item.least, item.most)
+        let ((from, to), (give, receive)) = (item.whole, item.rate);
+        writeln!(text, "{from};{to};{give};{receive};{};{};{}", item.reserve, item.least, item.most)
             .expect("a String takes everything");
     }
-    ("text/plain; charset=utf-8", text)
+    text
 }

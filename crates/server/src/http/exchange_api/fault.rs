@@ -88,7 +88,9 @@ impl Fault {
 
     /// The same signed call again.
     pub fn replayed() -> Fault {
-        Fault::unauthorized("this signed call was made before, or its `time` is too old: sign it anew with a later time")
+        Fault::unauthorized(
+            "this signed call was made before, or its `time` is too old: sign it anew with a later time",
+        )
     }
 
     // Routes.

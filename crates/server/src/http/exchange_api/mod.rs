@@ -11,6 +11,7 @@ mod fault;
 mod orders;
 mod params;
 mod routes;
+pub mod shelf;
 mod signed;
 mod site;
 pub mod socket;
@@ -30,6 +31,7 @@ use fault::Fault;
 use params::Params;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// One call as its method sees it.
 struct Call {
@@ -51,14 +53,20 @@ impl Call {
 
 /// What a method answers with.
 struct Answer {
-    data: Value,
+    data: Data,
     /// Seconds for which a client may keep it (contract 1.3).
     cache: Option<u32>,
 }
 
+enum Data {
+    Value(Value),
+    /// JSON that was written before, for whoever asked in the same second.
+    Written(Arc<str>),
+}
+
 impl From<Value> for Answer {
     fn from(data: Value) -> Answer {
-        Answer { data, cache: None }
+        Answer { data: Data::Value(data), cache: None }
     }
 }
 
@@ -67,7 +75,7 @@ const CACHE_ROUTE: u32 = 2;
 const CACHE_ROUTES: u32 = 5;
 
 fn kept(seconds: u32, data: Value) -> Answer {
-    Answer { data, cache: Some(seconds) }
+    Answer { data: Data::Value(data), cache: Some(seconds) }
 }
 
 /// Every method.
@@ -140,7 +148,7 @@ async fn answer(app: App, method: &str, request: Request) -> Response {
         Err(fault) => (fault.status(), Err(fault)),
     };
     let latency_ms = clock.now().since(now).0.max(0);
-    let mut response = (status, envelope(result, now, latency_ms).to_string()).into_response();
+    let mut response = (status, envelope(result, now, latency_ms)).into_response();
     let kind = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -165,29 +173,35 @@ async fn read(app: App, now: Time, request: Request) -> Result<Call, Fault> {
 
 /// An answer of the rate limit, which is counted before any method is looked at.
 pub fn too_many(seconds: u32, now: Time) -> Response {
-    let text = envelope(Err(Fault::too_many(seconds)), now, 0).to_string();
+    let text = envelope(Err(Fault::too_many(seconds)), now, 0);
     let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
     with_cors((kind, text).into_response())
 }
 
 /// Contract 1.3. `data` is never empty on success: clients take an empty one for an error.
-fn envelope(result: Result<Answer, Fault>, now: Time, latency_ms: i64) -> Value {
+fn envelope(result: Result<Answer, Fault>, now: Time, latency_ms: i64) -> String {
     let request_id = format!("{}-{}", now.0, entropy::letters::<7>());
     match result {
         Ok(Answer { data, cache }) => {
-            let is_empty = data.is_null() || data.as_object().is_some_and(serde_json::Map::is_empty);
-            let data = if is_empty { json!({ "ok": 1 }) } else { data };
-            let mut envelope =
-                json!({ "success": true, "data": data, "latency_ms": latency_ms, "requestId": request_id });
-            if let Some(seconds) = cache {
-                envelope["cache"] = json!(seconds);
-            }
-            envelope
+            let data = match data {
+                Data::Written(text) => text,
+                Data::Value(value) => written(&value),
+            };
+            let cache = cache.map(|seconds| format!("\"cache\":{seconds},")).unwrap_or_default();
+            format!(
+                "{{\"success\":true,{cache}\"data\":{data},\"latency_ms\":{latency_ms},\"requestId\":\"{request_id}\"}}"
+            )
         }
         Err(fault) => {
-            json!({ "success": false, "error": fault.to_json(), "latency_ms": latency_ms, "requestId": request_id })
+            let error = fault.to_json();
+            json!({ "success": false, "error": error, "latency_ms": latency_ms, "requestId": request_id }).to_string()
         }
     }
+}
+
+fn written(data: &Value) -> Arc<str> {
+    let is_empty = data.is_null() || data.as_object().is_some_and(serde_json::Map::is_empty);
+    if is_empty { "{\"ok\":1}".into() } else { data.to_string().into() }
 }
 
 /// Pages of any origin may call (contract 1.3): nothing here is opened by a cookie that such a page could make a browser

@@ -41,7 +41,11 @@ pub async fn create(call: &Call) -> Result<Answer, Fault> {
     let place = PlaceTrade {
         id,
         wanted,
-        origin: Origin { language: language(call)?, customer: owner.map(|owner| owner.account.to_string()), ..Origin::default() },
+        origin: Origin {
+            language: language(call)?,
+            customer: owner.map(|owner| owner.account.to_string()),
+            ..Origin::default()
+        },
         market,
         personal: app.vault.seal_personal(id, &personal),
         // What an account signed is carried out once, also by another process and after a restart.
@@ -74,8 +78,14 @@ fn wanted(call: &Call) -> Result<Wanted, Fault> {
         skip_preview: params.flag("skipPreview")?.unwrap_or(false),
         hide_out_data: params.flag("hideOutData")?.unwrap_or(false),
         receiver: web_address(call, "ipnUrl")?.map(|url| call.app.vault.receiver_key(&url)),
-        client_type: params.text("typeClient", 50)?,
+        // Shown to everybody by `get-lasts`: a word, or nothing.
+        client_type: params.text("typeClient", 255)?.filter(|word| is_word(word)),
     })
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=20).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// `[{key, value}]`; anything else in the list is a fault of the caller's program.
@@ -181,21 +191,21 @@ async fn named(call: &Call) -> Result<(OpenOrder, TradeNames), Fault> {
 
 /// The order whose number and secret were sent. Wrong ones are counted: nobody tries secrets by the thousand.
 pub async fn found(call: &Call, uid: i64, secret: &str) -> Result<(OpenOrder, TradeNames), Fault> {
+    // Counted before it is looked at, and given back if it fits: guesses side by side are as many as one after another.
     let guesses = &call.app.reads.guesses;
-    if let Some(seconds) = call.address.and_then(|address| guesses.look(address, call.now).err()) {
-        return Err(Fault::too_many(seconds));
+    if let Some(address) = call.address {
+        guesses.take(address, uid, call.now).map_err(Fault::too_many)?;
     }
     let order =
         call.app.engine.db.read(move |tx| orders::by_no(tx, uid)).await?.filter(|order| order.trade().is_some());
     let known = order.map(|order| (call.app.vault.trade_names(&order), order.id));
     let fits = known.filter(|(names, _)| bool::from(names.secret.as_bytes().ct_eq(secret.as_bytes())));
     let Some((names, id)) = fits else {
-        if let Some(address) = call.address {
-            // What it says was looked at before; this one is only counted.
-            guesses.count(address, call.now).unwrap_or(());
-        }
         return Err(Fault::unknown_order());
     };
+    if let Some(address) = call.address {
+        guesses.give_back(address, uid);
+    }
     let opened = opened::open_if_there(&call.app, id).await?.ok_or_else(Fault::unknown_order)?;
     Ok((opened, names))
 }
@@ -210,7 +220,8 @@ fn shown(call: &Call, opened: &OpenOrder, names: &TradeNames, kind: &str) -> Opt
         told.map(|told| values(told).iter().map(told_json).collect()).unwrap_or_default()
     };
     // The payer must not see where a merchant receives (contract 5.6); the merchant himself may.
-    let is_owner = call.owner.as_ref().is_some_and(|owner| order.origin.customer.as_deref() == Some(owner.account.as_str()));
+    let is_owner =
+        call.owner.as_ref().is_some_and(|owner| order.origin.customer.as_deref() == Some(owner.account.as_str()));
     let to_values = if trade.hide_out_data && !is_owner { Vec::new() } else { list(|told| &told.to_values) };
     let steps = market.exchange.route(&trade.route).map(instructions).unwrap_or_default();
     let mut from = side_head(&trade.from);
@@ -269,6 +280,7 @@ fn payment_details(order: &Order, trade: &Trade, market: &domain::validate::Mark
     let by_hand = trade.from.is_manual();
     let text = match market.exchange.currency(&trade.from.xml).map(|currency| &currency.settles) {
         Some(domain::route::Settles::Manual { instructions, .. }) => instructions.clone(),
+        Some(domain::route::Settles::Network(_)) | None if by_hand => String::new(),
         Some(domain::route::Settles::Network(_)) | None => {
             format!(
                 "##en##Send exactly [[inAmount]] [[inSymbol]] on {} to [[account]].##ru##Отправьте ровно [[inAmount]] [[inSymbol]] в сети {} на адрес [[account]].",

@@ -1,7 +1,7 @@
 //! Routes and rates (contract 4): what can be exchanged for what, and at which rate now.
 
 use super::fault::Fault;
-use super::{Answer, CACHE_ROUTE, CACHE_ROUTES, Call, kept};
+use super::{Answer, CACHE_ROUTE, CACHE_ROUTES, Call, Data, kept, written};
 use crate::http::App;
 use crate::http::store_api::catalogue::sign_slug;
 use crate::store::{DbError, claims};
@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// What may be traded now, and how much of it is there.
 pub struct Desk {
     pub market: Arc<Market>,
-    /// What can still be promised, by currency code.
-    reserves: BTreeMap<String, i64>,
+    /// What can still be promised, and how much of it one visitor's orders may hold, by currency code.
+    reserves: BTreeMap<String, (i64, i64)>,
     now: Time,
 }
 
@@ -30,7 +30,11 @@ impl Desk {
         let market = app.engine.shared.market();
         let keys: Vec<CounterKey> = market.exchange.currencies.iter().map(Currency::reserve_key).collect();
         let counters = app.engine.db.read(move |tx| claims::counters(tx, &keys)).await?;
-        let available = |currency: &Currency| currency.available_units(counters.get(&currency.reserve_key()));
+        let share = market.limits.unpaid_stock_share_percent;
+        let available = |currency: &Currency| {
+            let counted = counters.get(&currency.reserve_key());
+            (currency.available_units(counted), currency.offered_units(counted, share))
+        };
         let reserves = market.exchange.currencies.iter().map(|c| (c.xml.clone(), available(c))).collect();
         Ok(Desk { market, reserves, now })
     }
@@ -41,15 +45,18 @@ impl Desk {
 
     /// What can still be promised of a currency, as a plain decimal.
     pub fn reserve(&self, currency: &Currency) -> String {
-        plain(self.reserve_units(currency), currency)
+        plain(self.reserves.get(&currency.xml).map_or(0, |(available, _)| *available), currency)
     }
 
-    pub fn reserve_units(&self, currency: &Currency) -> i64 {
-        self.reserves.get(&currency.xml).copied().unwrap_or(0)
+    /// How much of it one order can have.
+    pub fn offered_units(&self, currency: &Currency) -> i64 {
+        self.reserves.get(&currency.xml).map_or(0, |(_, offered)| *offered)
     }
 
     fn rate(&self, route: &Route) -> Option<DealRate> {
-        self.exchange().rate(route, &self.market.rails, &self.market.rates, self.now).ok()
+        let open = self.exchange().is_open(route, &self.market.rails);
+        let rate = || self.exchange().rate(route, &self.market.rails, &self.market.rates, self.now).ok();
+        if open { rate() } else { None }
     }
 
     /// Every route that can be priced now, with its rate.
@@ -61,15 +68,41 @@ impl Desk {
 /// `public/exchanger/route/get`: every route, hidden ones too (contract 4.1).
 pub async fn list(call: &Call) -> Result<Answer, Fault> {
     let wanted = (call.params.object_id("fromCurrencyId")?, call.params.object_id("toCurrencyId")?);
+    if wanted == (None, None) {
+        let list = |desk: &Desk| json!({ "routes": routes_of(desk, &(None, None)) });
+        return once_a_second(call, "list", CACHE_ROUTE, list).await;
+    }
     let desk = Desk::open(&call.app, call.now).await?;
+    Ok(kept(CACHE_ROUTE, json!({ "routes": routes_of(&desk, &wanted) })))
+}
+
+/// A long answer, written once a second for everybody.
+async fn once_a_second(
+    call: &Call,
+    name: &'static str,
+    cache: u32,
+    make: impl Fn(&Desk) -> Value,
+) -> Result<Answer, Fault> {
+    let (serial, shelf) = (call.app.engine.shared.snapshot().serial, &call.app.reads.shelf);
+    let text = match shelf.recall(name, serial, call.now) {
+        Some(text) => text,
+        None => {
+            let text = written(&make(&Desk::open(&call.app, call.now).await?));
+            shelf.keep(name, serial, call.now, &text);
+            text
+        }
+    };
+    Ok(Answer { data: Data::Written(text), cache: Some(cache) })
+}
+
+fn routes_of(desk: &Desk, wanted: &(Option<ObjectId>, Option<ObjectId>)) -> Vec<Value> {
     let exchange = desk.exchange();
     let is_wanted = |route: &Route| {
         let is = |wanted: &Option<ObjectId>, currency: &Currency| wanted.as_ref().is_none_or(|id| *id == currency.id);
         is(&wanted.0, exchange.from_of(route)) && is(&wanted.1, exchange.to_of(route))
     };
     let open = desk.open_routes().filter(|(route, _)| is_wanted(route));
-    let routes: Vec<Value> = open.map(|(route, rate)| short(&desk, route, rate)).collect();
-    Ok(kept(CACHE_ROUTE, json!({ "routes": routes })))
+    open.map(|(route, rate)| short(desk, route, rate)).collect()
 }
 
 fn short(desk: &Desk, route: &Route, rate: DealRate) -> Value {
@@ -116,7 +149,14 @@ fn rate_json(desk: &Desk, route: &Route, rate: DealRate) -> Value {
 /// `public/exchanger/route-v2/get`: currencies once, and routes that name them (contract 4.2).
 pub async fn list_v2(call: &Call) -> Result<Answer, Fault> {
     let (from_ids, to_ids) = (call.params.texts("fromCurrencyIds")?, call.params.texts("toCurrencyIds")?);
+    if from_ids.is_empty() && to_ids.is_empty() {
+        return once_a_second(call, "list_v2", CACHE_ROUTES, |desk| routes_v2_of(desk, &[], &[])).await;
+    }
     let desk = Desk::open(&call.app, call.now).await?;
+    Ok(kept(CACHE_ROUTES, routes_v2_of(&desk, &from_ids, &to_ids)))
+}
+
+fn routes_v2_of(desk: &Desk, from_ids: &[String], to_ids: &[String]) -> Value {
     let exchange = desk.exchange();
     let mut currencies = Map::new();
     let mut routes = Vec::new();
@@ -124,11 +164,11 @@ pub async fn list_v2(call: &Call) -> Result<Answer, Fault> {
         let (from, to) = (exchange.from_of(route), exchange.to_of(route));
         let is =
             |ids: &[String], currency: &Currency| ids.is_empty() || ids.iter().any(|id| id == currency.id.as_str());
-        if !is(&from_ids, from) || !is(&to_ids, to) {
+        if !is(from_ids, from) || !is(to_ids, to) {
             continue;
         }
         for currency in [from, to] {
-            currencies.entry(currency.id.as_str()).or_insert_with(|| currency_v2(&desk, currency));
+            currencies.entry(currency.id.as_str()).or_insert_with(|| currency_v2(desk, currency));
         }
         routes.push(json!({
             "routeId": route.id,
@@ -140,7 +180,7 @@ pub async fn list_v2(call: &Call) -> Result<Answer, Fault> {
             "seoFriendlyURL": route.friendly_url,
         }));
     }
-    Ok(kept(CACHE_ROUTES, json!({ "isUpdated": true, "currencies": currencies, "routes": routes })))
+    json!({ "isUpdated": true, "currencies": currencies, "routes": routes })
 }
 
 fn currency_v2(desk: &Desk, currency: &Currency) -> Value {
@@ -202,7 +242,6 @@ fn full(desk: &Desk, route: &Route, rate: DealRate) -> Value {
             "verification": false,
             "verificationText": "",
             "usdRate": usd(from),
-            // Prepayment (contract 5.7) is told by `merchantEnabled`: money of a manual currency is not found by itself.
             "paymentDetails": { "merchantEnabled": false, "merchant": null, "amlEnabled": false, "aml": null },
         }),
     );

@@ -180,7 +180,12 @@ mod tests {
                 "",
                 "29106d34673d53a7a520b88d25558a6aa50e1443d990823acb1944ae99d6f2a2",
             ),
-            ("", json, r#"{"time": 1700000000003}"#, "90f323d397c1df059c9c9b0c80ea767c6fbb50ccf9fb73cbf35624c5c8045b36"),
+            (
+                "",
+                json,
+                r#"{"time": 1700000000003}"#,
+                "90f323d397c1df059c9c9b0c80ea767c6fbb50ccf9fb73cbf35624c5c8045b36",
+            ),
             ("time=1700000000004", form, fields, "70ee3b89539b28fce488961be36fc15986749423bd00a7bd429e13bc04e57ccf"),
             ("time=1700000000005", json, name, "19edc1a2f3817f692977057aaa2b0a0ee39bb32fac961054a667205c6dd4d0d1"),
             // The same, escaped as Python does.

@@ -36,6 +36,8 @@ const BEHIND: usize = 4_096;
 const SLOW_LISTENER: Duration = Duration::from_secs(10);
 /// Largest message that is read; clients send a token.
 const LARGEST: usize = 4 * 1_024;
+/// Listeners of one server: half of its connections, so that orders can still be read and made.
+const MOST_LISTENERS: usize = 10_000;
 const PAGE: i64 = 2_000;
 
 /// Tells all listeners what changed.
@@ -119,6 +121,10 @@ pub fn open(app: &App, request: &Request) -> Response {
         let message = "this address is for WebSocket connections: open it with ws:// or wss://";
         return ApiError::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", message).into_response();
     };
+    if app.board.listeners() >= MOST_LISTENERS {
+        return ApiError::unavailable("TOO_MANY_LISTENERS", "too many people are listening; try again later")
+            .into_response();
+    }
     let accept = derive_accept_key(key.as_bytes());
     let head = [
         (header::CONNECTION, "Upgrade".to_owned()),

@@ -116,16 +116,20 @@ fn bodies_that_nobody_would_send_are_refused_with_a_reason() {
     assert_eq!(read("", FORM, "a[b=1").expect("parameters").get("a[b"), Some(&text("1")));
 }
 
+fn said(result: Result<Answer, Fault>, now: Time, latency_ms: i64) -> Value {
+    serde_json::from_str(&envelope(result, now, latency_ms)).expect("an envelope is JSON")
+}
+
 /// Trap 6: `data` never empty; trap 7: `error.object` always an object.
 #[test]
 fn trap_6_data_is_never_empty_and_trap_7_object_is_always_an_object() {
     for empty in [Value::Null, json!({})] {
-        assert_eq!(envelope(Ok(empty.into()), Time(0), 0)["data"], json!({ "ok": 1 }));
+        assert_eq!(said(Ok(empty.into()), Time(0), 0)["data"], json!({ "ok": 1 }));
     }
     for fault in
         [Fault::missing("a"), Fault::no_route(), Fault::closed(), Fault::too_many(3), Fault::unknown_method("x")]
     {
-        let answer = envelope(Err(fault), Time(0), 0);
+        let answer = said(Err(fault), Time(0), 0);
         assert!(answer["success"] == json!(false) && answer["error"]["object"].is_object(), "{answer}");
         assert!(answer["error"]["errorCode"].as_u64().is_some_and(|code| code < 1 << 53), "{answer}");
     }
@@ -133,7 +137,7 @@ fn trap_6_data_is_never_empty_and_trap_7_object_is_always_an_object() {
 
 #[test]
 fn a_request_id_is_the_time_and_seven_letters() {
-    let answer = envelope(Ok(Value::Null.into()), Time(1_742_774_343_407), 26);
+    let answer = said(Ok(Value::Null.into()), Time(1_742_774_343_407), 26);
     let id = answer["requestId"].as_str().expect("an id");
     let (time, letters) = id.split_once('-').expect("two parts");
     assert_eq!(time, "1742774343407");

@@ -46,6 +46,12 @@ async fn a_wrong_order_is_told_what_is_wrong_and_leaves_nothing_behind() {
         ("a file as address", with("ipnUrl", json!("file:///etc/passwd")), 4_101_000_000_000_006, json!({})),
         ("a long address", with("ipnUrl", json!(format!("http://{}", "x".repeat(200)))), 500_400_404, json!({})),
         ("no mail", with("email", json!("not an address")), 3_961_529_529_941_976, json!({})),
+        (
+            "more than fits the ledger",
+            with("amount", json!("-92233720368547.75")),
+            3_631_545_348_962_766,
+            json!({ "max": "50000" }),
+        ),
         ("values of another form", with("toValues", json!(["x"])), 500_400_404, json!({})),
         (
             "too many values",
@@ -90,17 +96,47 @@ async fn a_field_that_does_not_match_is_named() {
     office.shop.close().await;
 }
 
+/// The answer to an order of somebody behind a proxy that is believed.
+fn create_from(office: &Office, visitor: &str, wanted: &Value) -> Value {
+    let head = [("content-type", "application/json"), ("x-forwarded-for", visitor)];
+    office.send("POST", "/api/v1/public/exchanger/order/create", &head, &wanted.to_string()).json()
+}
+
+/// Unpaid orders may hold 80 % of the reserve together (the default), and one visitor half of that.
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_the_reserve_is_refused_and_orders_hold_it_together() {
+async fn more_than_the_reserve_is_refused_and_nobody_holds_all_of_it() {
     let office = Office::open().await;
     let engine = &office.shop.kiosk.engine;
-    engine.write(|tx| server::store::exchange::state_reserve(tx, "USDTERC20", "150")).await.expect("stated");
+    engine.write(|tx| server::store::exchange::state_reserve(tx, "USDTERC20", 2, "250")).await.expect("stated");
     server::workers::exchange::run_once(engine).await.expect("in force");
-    office.create(&office.wanted("USDCSOL", "USDTERC20", "-100"));
-    let error = office.error("public/exchanger/order/create", &office.wanted("USDCBASE", "USDTERC20", "-50.01"));
-    assert_eq!((&error["errorCode"], &error["object"]), (&json!(9_951_545_348_963_165_u64), &json!({ "max": "50" })));
-    office.create(&office.wanted("USDCBASE", "USDTERC20", "-50"));
-    assert_eq!(count(&office).await, 2);
+    let wanted = |amount: &str| office.wanted("USDCSOL", "USDTERC20", amount);
+    let most = |answer: &Value| {
+        assert_eq!(answer["error"]["errorCode"], 9_951_545_348_963_165_u64, "{answer}");
+        answer["error"]["object"]["max"].as_str().expect("a maximum").to_owned()
+    };
+    assert_eq!(most(&create_from(&office, "198.51.100.1", &wanted("-250.01"))), "250");
+    assert_eq!(most(&create_from(&office, "198.51.100.1", &wanted("-100.01"))), "100");
+    assert_eq!(create_from(&office, "198.51.100.1", &wanted("-60"))["success"], true);
+    assert_eq!(most(&create_from(&office, "198.51.100.1", &wanted("-40.01"))), "40");
+    assert_eq!(create_from(&office, "198.51.100.2", &wanted("-100"))["success"], true);
+    assert_eq!(most(&create_from(&office, "198.51.100.3", &wanted("-40.01"))), "40");
+    assert_eq!(create_from(&office, "198.51.100.3", &wanted("-40"))["success"], true);
+    assert_eq!(count(&office).await, 3);
+    office.shop.close().await;
+}
+
+/// Ordering and cancelling uses up addresses: a cancelled order counts among the visitor's unpaid ones for its window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_order_still_counts_until_its_window_is_over() {
+    let mut office = Office { shop: crate::harness::Shop::open_with("unpaid_products_per_visitor = 10\n").await };
+    for _ in 0..10 {
+        let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+        office.set(&placed, "deleted");
+    }
+    let wanted = office.wanted("USDCSOL", "USDTERC20", "100");
+    assert_eq!(office.error("public/exchanger/order/create", &wanted)["errorCode"], 5_030_002);
+    office.shop.after(domain::time::Span::minutes(31)).await;
+    office.create(&wanted);
     office.shop.close().await;
 }
 
@@ -134,7 +170,7 @@ async fn secrets_are_not_guessed_by_the_thousand() {
     let (wrong_secret, no_order) =
         (office.error("public/exchanger/order/get", &wrong), office.error("public/exchanger/order/get", &nobody));
     assert_eq!(wrong_secret, no_order, "whoever guesses learns not even which orders there are");
-    for _ in 0..18 {
+    for _ in 0..19 {
         office.error("public/exchanger/order/update-status", &{
             let mut wrong = wrong.clone();
             wrong["status"] = json!("deleted");
@@ -143,6 +179,9 @@ async fn secrets_are_not_guessed_by_the_thousand() {
     }
     let error = office.error("public/exchanger/order/get", &placed.who());
     assert_eq!((&error["errorCode"], &error["object"]), (&json!(5_030_000), &json!({ "time": 1 })));
+    // Others at the same address open their own.
+    let other = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    assert_eq!(office.status(&other), "new");
     office.shop.clock.advance(domain::time::Span::seconds(1));
     assert_eq!(office.status(&placed), "new");
     office.shop.close().await;

@@ -1,10 +1,13 @@
 //! Exchange orders from their creation to their end (contract 5.5), and what an operator does by hand.
 
 use super::{Office, Placed};
+use domain::decide::AtRate;
 use domain::payout::Payout;
 use domain::time::Span;
 use serde_json::{Value, json};
+use server::boot;
 use server::cli::{exchange as desk, order as orders};
+use server::ports::Clock;
 use server::store::claims;
 
 /// What is left of a currency's reserve, as routes show it.
@@ -186,18 +189,120 @@ async fn money_that_is_moved_by_hand_is_confirmed_by_an_operator() {
     office.shop.after(Span::hours(48)).await;
     assert_eq!(office.status(&placed), "inProgress");
     let (kiosk, no) = (&office.shop.kiosk, placed.uid.to_string());
-    assert!(desk::confirm(kiosk, &no, "0.000000001").await.is_err(), "more decimals than the currency has");
-    desk::confirm(kiosk, &no, "0.004").await.expect("a part came");
+    assert!(
+        desk::confirm(kiosk, &no, "0.000000001", "wallet 1", None).await.is_err(),
+        "more decimals than the currency has"
+    );
+    desk::confirm(kiosk, &no, "0.004", "wallet 1", None).await.expect("a part came");
+    assert!(desk::confirm(kiosk, &no, "0.004", "wallet 1", None).await.is_err(), "the same money counts once");
     assert_eq!(office.status(&placed), "inProgress");
-    desk::confirm(kiosk, &no, "0.006").await.expect("the rest came");
+    desk::confirm(kiosk, &no, "0.006", "wallet 2", None).await.expect("the rest came");
     office.shop.pump().await;
     assert_eq!(office.status(&placed), "done");
     assert_eq!(office.row(&placed).await.credit_units, 0);
 
     // On a network that is watched nobody's word is needed.
     let watched = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
-    assert!(desk::confirm(&office.shop.kiosk, &watched.uid.to_string(), "100").await.is_err());
+    assert!(desk::confirm(&office.shop.kiosk, &watched.uid.to_string(), "100", "x", None).await.is_err());
     office.shop.close().await;
+}
+
+/// A claim is no free option on the rate: after the window the operator says which one holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn money_by_hand_after_the_window_is_settled_at_a_rate_that_the_operator_names() {
+    let mut office = Office::open().await;
+    // 0.01 BTC at 90,000 USD less 1.5 %: 886.69 USDT, to the cent 0.01 / 0.000011277778 = 886.69...
+    let claimed = || async {
+        let placed = office.create(&office.wanted("BTC", "USDTERC20", "0.01"));
+        office.set(&placed, "waitPayment");
+        office.set(&placed, "inProgress");
+        placed
+    };
+    let placed = [claimed().await, claimed().await, claimed().await];
+    assert_eq!(placed[0].created["outAmount"], json!(886.69));
+    office.shop.after(Span::minutes(62)).await;
+    // What they held is free again.
+    assert_eq!(reserve(&office, "BTC", "USDTERC20"), "250000");
+    set_btc(&office, 80_000);
+    let no = |at: usize| placed[at].uid.to_string();
+    let kiosk = &office.shop.kiosk;
+    // The route floats: today's rate holds unless something else is said. 800 / 1.015 = 788.17...
+    desk::confirm(kiosk, &no(0), "0.01", "a", None).await.expect("at today's rate");
+    desk::confirm(kiosk, &no(1), "0.01", "b", Some(AtRate::Agreed)).await.expect("as agreed");
+    // Nobody knows today's rate: nothing is settled at a rate that was not meant.
+    let shared = &kiosk.engine.shared;
+    let mut rates = (*shared.market().rates).clone();
+    rates.coins.remove("BTC");
+    shared.put_rates(std::sync::Arc::new(rates));
+    assert!(desk::confirm(kiosk, &no(2), "0.01", "c", None).await.is_err());
+    assert!(desk::confirm(kiosk, &no(2), "0.01", "c", Some(AtRate::Today)).await.is_err());
+    office.shop.pump().await;
+    let amounts: Vec<Value> = placed.iter().map(|placed| office.order(placed)["outAmount"].clone()).collect();
+    assert_eq!(amounts, [json!(788.17), json!(886.69), json!(886.69)]);
+    let statuses: Vec<String> = placed.iter().map(|placed| office.status(placed)).collect();
+    assert_eq!(statuses, ["done", "done", "inProgress"]);
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_floating_order_that_is_paid_while_no_rate_is_known_waits_for_a_person() {
+    let mut office = Office::open().await;
+    let placed = office.create(&office.wanted("USDCSOL", "BTC", "10000"));
+    let shared = office.shop.kiosk.engine.shared.clone();
+    let known = shared.market().rates.clone();
+    let mut rates = (*known).clone();
+    rates.coins.remove("BTC");
+    shared.put_rates(std::sync::Arc::new(rates));
+    office.pay(&placed, "{}").await;
+    assert_eq!(office.status(&placed), "hold");
+    let no = placed.uid.to_string();
+    desk::paid(&office.shop.kiosk, &no, "by hand").await.expect("a person decides");
+    orders::resolve(&office.shop.kiosk, &no, orders::Decision::GoOn, "paid by hand").await.expect("released");
+    assert_eq!(office.status(&placed), "done");
+    office.shop.close().await;
+}
+
+/// Exact: what is left out would be paid out all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cent_too_little_is_too_little_and_too_much_goes_back() {
+    let mut office = Office::open().await;
+    let short = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.pay(&short, r#"{"factor":"0.9999"}"#).await;
+    assert_eq!(office.status(&short), "errorPayment");
+    let over = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.pay(&over, r#"{"factor":"1.5"}"#).await;
+    assert_eq!(office.status(&over), "done");
+    assert_eq!(office.row(&over).await.credit_units, 50_000_000);
+    desk::returned(&office.shop.kiosk, &over.uid.to_string(), "0xrest").await.expect("the rest went back");
+    assert_eq!((office.row(&over).await.credit_units, office.status(&over)), (0, "done".to_owned()));
+    assert!(desk::returned(&office.shop.kiosk, &over.uid.to_string(), "0xagain").await.is_err());
+    office.shop.close().await;
+}
+
+/// A network that is gone from the configuration closes the office, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_file_that_fits_no_more_closes_the_office_and_another_opens_it() {
+    let office = Office::open().await;
+    let engine = office.shop.kiosk.engine.clone();
+    let text = boot::DEMO_EXCHANGE.replace("network = \"Base\"", "network = \"Mars\"");
+    let refused = boot::import_exchange(&office.shop.kiosk, text.clone()).await.expect_err("there is no such network");
+    assert!(refused[0].contains("Mars"), "{refused:?}");
+    let now = office.shop.clock.now();
+    engine
+        .write(move |tx| server::store::exchange::add(tx, "broken", &text, now + Span::seconds(1)))
+        .await
+        .expect("kept");
+    assert!(server::workers::exchange::run_once(&engine).await.is_err());
+    let again =
+        boot::open_with(&office.shop.config, office.shop.clock.clone(), std::sync::Arc::new(server::clock::SystemIds))
+            .await;
+    let again = again.expect("an installation opens although its exchange file does not fit");
+    assert!(again.engine.shared.market().exchange.routes.is_empty());
+    office.shop.clock.advance(Span::seconds(2));
+    boot::import_exchange(&again, boot::DEMO_EXCHANGE.to_owned()).await.expect("another file");
+    assert!(!again.engine.shared.market().exchange.routes.is_empty());
+    again.engine.close();
+    drop(office);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,12 +314,15 @@ async fn what_cannot_be_paid_out_by_itself_waits_for_an_operator() {
     assert_eq!(office.status(&placed), "inProgress");
     office.shop.after(Span::hours(1)).await;
     assert_eq!(office.status(&placed), "inProgress");
+    // A copy of the database that is put back may be older than what an operator did since.
+    assert!(server::cli::backup::may_have_moved_on(&office.row(&placed).await));
     let (kiosk, no) = (&office.shop.kiosk, placed.uid.to_string());
     let listed = desk::orders_in(kiosk, None, 10).await.expect("a list");
     assert!(listed.contains("1000 USDCSOL for") && listed.contains("inProgress"), "{listed}");
     assert!(desk::paid(kiosk, &no, "mail me@example.com").await.is_err(), "no addresses in the log");
     desk::paid(kiosk, &no, "SEPA 20261120-7").await.expect("paid by hand");
     assert_eq!(office.status(&placed), "done");
+    assert!(!server::cli::backup::may_have_moved_on(&office.row(&placed).await));
     assert!(desk::paid(kiosk, &no, "again").await.is_err());
     office.shop.close().await;
 }
@@ -283,11 +391,16 @@ async fn a_reserve_that_is_stated_anew_counts_from_then_on() {
     office.pay(&placed, "{}").await;
     assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "249901.5");
     let engine = office.shop.kiosk.engine.clone();
-    engine.write(|tx| server::store::exchange::state_reserve(tx, "USDTERC20", "500")).await.expect("stated");
+    engine.write(|tx| server::store::exchange::state_reserve(tx, "USDTERC20", 2, "500")).await.expect("stated");
     office.shop.pump().await;
     assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "500");
     let keys: Vec<_> = engine.shared.market().exchange.currencies.iter().map(|c| c.reserve_key()).collect();
     let counters = engine.db.read(move |tx| claims::counters(tx, &keys)).await.expect("counters");
     assert!(counters.values().all(|counter| counter.held == 0), "{counters:?}");
+    // What an unpaid order holds still counts, whenever the reserve was stated.
+    office.create(&office.wanted("USDCSOL", "USDTERC20", "-100"));
+    engine.write(|tx| server::store::exchange::state_reserve(tx, "USDTERC20", 2, "600")).await.expect("stated");
+    office.shop.pump().await;
+    assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "500");
     office.shop.close().await;
 }

@@ -54,7 +54,7 @@ pub fn payout(order: &Order, same: &str) -> Vec<String> {
         None => return Vec::new(),
         Some(Payout::Planned { .. }) if !settled => {
             if order.is_paid_by_hand() {
-                commands.push(command(&format!("confirm {no} --amount AMOUNT")));
+                commands.push(command(&format!("confirm {no} --amount AMOUNT --reference WHERE")));
             }
             "It is paid out once the order is paid.".to_owned()
         }
@@ -98,6 +98,10 @@ pub fn sentence(order: &Order, event: &Event) -> String {
     };
     match event {
         Event::Accepted => "the payer wants to pay".to_owned(),
+        Event::CountsReleased => "what it held of the reserve was let go of".to_owned(),
+        Event::CreditReturned { proof, units } => {
+            format!("{} that were owed given back to the payer ({})", amount(order, *units), clean(order, proof))
+        }
         Event::Owned { .. } => "an account took it over".to_owned(),
         Event::PaymentClaimed => "the payer says that he has paid".to_owned(),
         Event::Repriced { rate, receive_units } => {
