@@ -121,7 +121,7 @@ fn run_web_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> {
     }
     let kiosk = target_directory().join("debug").join("kiosk");
     let mut summary = Summary::default();
-    for folder in ["clients/typescript", "examples/nextjs-partner"] {
+    for folder in ["clients/typescript", "examples/exchange-merchant", "examples/nextjs-partner"] {
         for arguments in [["ci", "--no-audit"], ["run", "verify"]] {
             step(&format!("npm {} in {folder}", arguments.join(" ")));
             let mut npm = tools.node.npm();

@@ -31,6 +31,8 @@ pub struct Exchange {
     pub currencies: Vec<Currency>,
     pub routes: Vec<Route>,
     pub favorites: Vec<Favorite>,
+    /// An operator takes no new orders for now.
+    pub is_closed: bool,
     by_route: BTreeMap<ObjectId, usize>,
     by_pair: BTreeMap<(String, String), usize>,
 }
@@ -172,7 +174,7 @@ impl Exchange {
             }
             by_route.insert(route.id.clone(), at);
         }
-        Ok(Exchange { id, currencies, routes, favorites, by_route, by_pair })
+        Ok(Exchange { id, currencies, routes, favorites, is_closed: false, by_route, by_pair })
     }
 
     pub fn from_of(&self, route: &Route) -> &Currency {

@@ -160,6 +160,8 @@ impl FieldKind {
 pub enum TradeFault {
     #[error("there is no such route")]
     UnknownRoute,
+    #[error("the office takes no orders now")]
+    Closed,
     #[error("the route is not available now")]
     NotAvailable,
     #[error("the agreement was not accepted")]
@@ -205,6 +207,9 @@ pub fn account_of(wanted: &Wanted, market: &Market) -> String {
 pub fn check(wanted: &Wanted, market: &Market, facts: &validate::Facts, now: Time) -> Result<Quote, TradeFault> {
     let exchange = &market.exchange;
     let route = wanted.route.as_ref().and_then(|id| exchange.route(id)).ok_or(TradeFault::UnknownRoute)?;
+    if exchange.is_closed {
+        return Err(TradeFault::Closed);
+    }
     if !wanted.agreement {
         return Err(TradeFault::NoAgreement);
     }

@@ -188,8 +188,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Global unicast alone; in it are protocol assignments, documentation, and 6to4 and Teredo, which lead to IPv4
     // addresses of somebody else's choice. NAT64 lies outside of it.
     let is_global = (0x2000..0x4000).contains(&segments[0]);
-    let special = (segments[0] == 0x2001 && segments[1] < 0x0200)
-        || (segments[0] == 0x2001 && segments[1] == 0x0db8)
+    let special = (segments[0] == 0x2001 && (segments[1] < 0x0200 || segments[1] == 0x0db8))
         || segments[0] == 0x2002
         || (segments[0] == 0x3fff && segments[1] < 0x1000);
     is_global && !special

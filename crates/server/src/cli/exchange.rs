@@ -79,6 +79,16 @@ pub enum ExchangeCommand {
         #[command(flatten)]
         installation: Installation,
     },
+    /// Take no new orders; clients show their maintenance screen. Orders that are there go on.
+    Close {
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Take orders again.
+    Open {
+        #[command(flatten)]
+        installation: Installation,
+    },
     /// Show what there is of each currency to be paid out; with a code and an amount, state it anew.
     Reserve {
         /// The currency's code, such as USDTERC20.
@@ -138,6 +148,12 @@ pub async fn run(command: ExchangeCommand) -> anyhow::Result<ExitCode> {
         ExchangeCommand::Retry { order, installation } => {
             println!("{}", retry(&installation.open().await?, &order).await?);
         }
+        ExchangeCommand::Close { installation } => {
+            println!("{}", set_closed(&installation.open().await?, true).await?);
+        }
+        ExchangeCommand::Open { installation } => {
+            println!("{}", set_closed(&installation.open().await?, false).await?);
+        }
         ExchangeCommand::Reserve { code: Some(code), amount: Some(amount), installation } => {
             state_reserve(&code, &amount, &installation).await?;
         }
@@ -167,6 +183,16 @@ pub async fn orders_in(kiosk: &Kiosk, status: Option<ExchangeStatus>, limit: u16
     };
     let lines: Vec<String> = found.iter().filter_map(line).collect();
     Ok(if lines.is_empty() { "no such order".to_owned() } else { lines.join("\n") })
+}
+
+/// Closes the office for new orders, or opens it again.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn set_closed(kiosk: &Kiosk, closed: bool) -> anyhow::Result<String> {
+    kiosk.engine.write(move |tx| exchange::set_closed(tx, closed)).await?;
+    let state = if closed { "closed" } else { "open" };
+    Ok(format!("the exchange office is {state}; a running server knows it within a second"))
 }
 
 /// Confirms money that no network shows.

@@ -1,10 +1,12 @@
 //! Imported exchange files, whole, newest last, and what was stated of reserves since.
 
-use super::claims;
 use super::db::{DbError, Tx};
+use super::{claims, settings};
 use domain::route::{StatedReserve, reserve_key};
 use domain::time::Time;
 use std::collections::BTreeMap;
+
+const CLOSED: &str = "exchange_closed";
 
 /// Files that are kept: orders carry what they need of the one that they were priced with.
 const KEPT: i64 = 20;
@@ -26,7 +28,18 @@ pub fn in_force(tx: &mut Tx<'_>) -> Result<String, DbError> {
     let Some(newest) = newest else { return Ok(String::new()) };
     let stated = tx.query("select epoch from reserves", &[])?;
     let epochs: i64 = stated.iter().map(|row| row.int(0)).sum();
-    Ok(format!("{}.{epochs}", newest.text(0)))
+    let closed = if is_closed(tx)? { ".closed" } else { "" };
+    Ok(format!("{}.{epochs}{closed}", newest.text(0)))
+}
+
+/// Whether an operator has closed the office for now.
+pub fn is_closed(tx: &mut Tx<'_>) -> Result<bool, DbError> {
+    Ok(settings::get(tx, CLOSED)?.is_some_and(|value| value == "yes"))
+}
+
+/// Closes the office, or opens it again.
+pub fn set_closed(tx: &mut Tx<'_>, closed: bool) -> Result<(), DbError> {
+    settings::set(tx, CLOSED, if closed { "yes" } else { "no" })
 }
 
 /// The file in force.

@@ -14,12 +14,14 @@ pub async fn run_once(engine: &Engine) -> Result<Ran, WorkerError> {
         if id == known {
             return Ok(None);
         }
-        Ok(Some((id, exchange::newest_body(tx)?.unwrap_or_default(), exchange::reserves(tx)?)))
+        let body = exchange::newest_body(tx)?.unwrap_or_default();
+        Ok(Some((id, body, exchange::reserves(tx)?, exchange::is_closed(tx)?)))
     });
-    let Some((id, body, reserves)) = newer.await? else { return Ok(Ran::Idle) };
+    let Some((id, body, reserves, is_closed)) = newer.await? else { return Ok(Ran::Idle) };
     let rails = &engine.shared.market().rails;
-    let read = exchange_file::read(&body, id, rails, &reserves)
+    let mut read = exchange_file::read(&body, id, rails, &reserves)
         .map_err(|errors| WorkerError::Exchange(errors.first().map(ToString::to_string).unwrap_or_default()))?;
+    read.is_closed = is_closed;
     tracing::info!(exchange = %read.id, routes = read.routes.len(), "exchange routes in force");
     engine.shared.put_exchange(Arc::new(read));
     Ok(Ran::Worked)

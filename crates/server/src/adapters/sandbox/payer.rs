@@ -143,3 +143,72 @@ fn outcome_of(books: &Connection, reference: &str) -> Result<Option<Outcome<Paid
     let outcome = PayoutEnding::outcome(&ending, lookups, transaction);
     outcome.map(Some).ok_or_else(|| BooksError::Damaged { reference: reference.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::ready;
+    use super::*;
+    use crate::clock::SystemClock;
+    use domain::ids::AssetId;
+    use domain::time::Span;
+
+    const PAGE: &str = include_str!("../../../../../docs/sandbox.md");
+
+    fn payer() -> SandboxPayer {
+        let patience =
+            Patience { call_timeout: Span(0), settle: Span(0), lookup_every: Span(0), unknown_limit: Span(0) };
+        let books = Arc::new(Books::in_memory().expect("books in memory"));
+        SandboxPayer { books, network: NetworkId::new("sandbox:base"), patience, clock: Arc::new(SystemClock) }
+    }
+
+    fn withdrawal(reference: &str, ending: &str) -> Withdrawal {
+        Withdrawal {
+            reference: reference.to_owned(),
+            asset: AssetId::new("sandbox:base/token:0xd0"),
+            to: format!("0xabcd{ending}"),
+            units: 5_000_000,
+            raw: "5000000".to_owned(),
+        }
+    }
+
+    fn payments(payer: &SandboxPayer) -> i64 {
+        let count = |books: &Connection| Ok(books.query_row("select count(*) from payments", [], |row| row.get(0))?);
+        payer.books.read(count).expect("the table is there")
+    }
+
+    #[test]
+    fn the_end_of_an_address_chooses_and_nothing_is_paid_twice() {
+        let payer = payer();
+        let is_final = |outcome: &Outcome<Paid>| matches!(outcome, Outcome::Done(Paid::Final { .. }));
+        let table = [("0000", 1), ("1111", 1), ("2222", 0), ("3333", 1), ("4444", 0)];
+        for (ending, paid) in table {
+            let before = payments(&payer);
+            let wanted = withdrawal(&format!("p-{ending}"), ending);
+            let first = ready(payer.pay(&wanted));
+            let outcomes = [
+                first.clone(),
+                ready(payer.pay(&wanted)),
+                ready(payer.find(&wanted.reference)),
+                ready(payer.find(&wanted.reference)),
+            ];
+            assert_eq!(payments(&payer) - before, paid, "{ending}");
+            let finals: Vec<bool> = outcomes.iter().map(is_final).collect();
+            let wanted = match ending {
+                "0000" => [true; 4],
+                "1111" => [false, false, false, true],
+                "3333" => [false, false, true, true],
+                _ => [false; 4],
+            };
+            assert_eq!(finals, wanted, "{ending}");
+            assert_eq!(matches!(first, Outcome::Refused(_)), ending == "2222");
+        }
+        assert_eq!(ready(payer.find("p-unknown")), Outcome::Done(Paid::NeverArrived));
+    }
+
+    #[test]
+    fn the_page_names_every_ending() {
+        for (ending, _) in PAYOUT_ENDINGS {
+            assert!(PAGE.contains(&format!("| `{ending}` |")), "{ending}");
+        }
+    }
+}

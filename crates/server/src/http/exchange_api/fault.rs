@@ -115,6 +115,7 @@ impl Fault {
         let message = fault.to_string();
         match fault {
             TradeFault::UnknownRoute => Fault::unknown_route(),
+            TradeFault::Closed => Fault::closed(),
             TradeFault::NotAvailable => Fault::no_route(),
             TradeFault::NoAgreement => {
                 Fault::api(4_101_000_000_000_002, "the agreement must be accepted: send agreement=true")

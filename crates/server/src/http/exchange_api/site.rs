@@ -40,7 +40,7 @@ pub fn status(call: &Call) -> Result<Answer, Fault> {
 /// Whether nothing can be exchanged now.
 pub fn is_offline(market: &Market, now: Time) -> bool {
     let (exchange, rails, rates) = (&market.exchange, &market.rails, &market.rates);
-    !exchange.routes.iter().any(|route| exchange.rate(route, rails, rates, now).is_ok())
+    exchange.is_closed || !exchange.routes.iter().any(|route| exchange.rate(route, rails, rates, now).is_ok())
 }
 
 /// `user/auth/socket/get/token`: guests ask for it too, and everybody hears the same (contract 10).

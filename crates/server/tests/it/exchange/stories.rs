@@ -279,6 +279,23 @@ async fn a_cent_too_little_is_too_little_and_too_much_goes_back() {
     office.shop.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_office_takes_no_orders_and_goes_on_with_those_it_has() {
+    let mut office = Office::open().await;
+    let wanted = office.wanted("USDCSOL", "USDTERC20", "100");
+    let placed = office.create(&wanted);
+    desk::set_closed(&office.shop.kiosk, true).await.expect("closed");
+    office.shop.pump().await;
+    assert_eq!(office.data("public/site/status/get", &json!({}))["offlineStatus"], true);
+    assert_eq!(office.error("public/exchanger/order/create", &wanted)["errorCode"], 5_555_555_555_555_555_u64);
+    office.pay(&placed, "{}").await;
+    assert_eq!(office.status(&placed), "done");
+    desk::set_closed(&office.shop.kiosk, false).await.expect("open");
+    office.shop.pump().await;
+    office.create(&wanted);
+    office.shop.close().await;
+}
+
 /// A network that is gone from the configuration closes the office, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exchange_file_that_fits_no_more_closes_the_office_and_another_opens_it() {

@@ -77,6 +77,13 @@ fn the_newest_file_is_in_force_and_a_statement_changes_its_name() {
         write(conn, |tx| exchange::state_reserve(tx, "BTC", 8, "3"));
         let stated = StatedReserve { amount: "3".to_owned(), used_before_units: 30, decimals: 8, epoch: 2 };
         assert_eq!(read(conn, exchange::reserves)["BTC"], stated);
+        assert!(!read(conn, exchange::is_closed));
+        write(conn, |tx| exchange::set_closed(tx, true));
+        assert_eq!(
+            (read(conn, exchange::is_closed), read(conn, exchange::in_force)),
+            (true, "one.2.closed".to_owned())
+        );
+        write(conn, |tx| exchange::set_closed(tx, false));
         for number in 0..25 {
             write(conn, |tx| exchange::add(tx, &format!("file-{number}"), "x", START + Span(10 + number)));
         }
