@@ -20,6 +20,7 @@ mod wrk;
 
 mod orders;
 
+mod exchange;
 mod gateway;
 mod latency;
 mod reads;
@@ -80,6 +81,12 @@ const GROUPS: &[Group] = &[
         needs: &[Tool::Nginx],
         measure: gateway::measure,
     },
+    Group {
+        name: "exchange",
+        what: "exchange orders per second, listeners of the WebSocket, notifications",
+        needs: &[],
+        measure: exchange::measure,
+    },
     Group { name: "settle", what: "from the payment to the goods", needs: &[], measure: settle::measure },
 ];
 
@@ -136,7 +143,10 @@ mod tests {
 
     #[test]
     fn without_a_name_everything_but_the_build_is_measured() {
-        assert_eq!(names(&[]), ["orders", "postgres", "latency", "reads", "rest", "streams", "gateway", "settle"]);
+        assert_eq!(
+            names(&[]),
+            ["orders", "postgres", "latency", "reads", "rest", "streams", "gateway", "exchange", "settle"]
+        );
         assert_eq!(names(&["settle", "reads"]), ["reads", "settle"]);
         assert!(names(&["build"]).is_empty());
     }

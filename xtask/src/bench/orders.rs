@@ -15,23 +15,23 @@ use crate::postgres::{Cluster, Durability};
 use crate::setup::run_command;
 
 /// Clients that each wait for their answer before they order again.
-const CONNECTIONS: [u32; 2] = [64, 256];
+pub const CONNECTIONS: [u32; 2] = [64, 256];
 /// Fewer than a shop has addresses for.
 const MOST_ORDERS: &str = "190000";
 /// Rows of so many orders are inserted again.
 const MOST_ROWS: &str = "60000";
-const UNIT: &str = "orders/s";
+pub const UNIT: &str = "orders/s";
 
 const RAW: &str = "raw prepared inserts, 64 orders per commit";
 const SINGLE: &str = "one transaction per order";
 
 /// How long something is measured, in seconds, after a warm-up.
-struct Span {
+pub struct Span {
     warm_up: &'static str,
     seconds: &'static str,
 }
 
-const LONG: Span = Span { warm_up: "2", seconds: "8" };
+pub const LONG: Span = Span { warm_up: "2", seconds: "8" };
 const SHORT: Span = Span { warm_up: "1", seconds: "5" };
 
 /// SQLite on this disk, then on a disk that takes 5 ms longer for each sync.
@@ -85,11 +85,24 @@ fn database(cluster: &Cluster, name: &str, copy_of: Option<&str>) -> Result<Data
     Ok(Database::Postgres(cluster.url_of(&format!("kiosk_{name}"))))
 }
 
-fn over_http(bench: &Bench, shop: &Shop, disk: Disk, connections: u32, span: &Span) -> Result<Number> {
+pub fn over_http(bench: &Bench, shop: &Shop, disk: Disk, connections: u32, span: &Span) -> Result<Number> {
+    created_with(bench, shop, disk, connections, span, &[])
+}
+
+/// The same with more arguments for the load generator.
+pub fn created_with(
+    bench: &Bench,
+    shop: &Shop,
+    disk: Disk,
+    connections: u32,
+    span: &Span,
+    more: &[&str],
+) -> Result<Number> {
     let server = shop.serve(bench, disk)?;
     let connections = connections.to_string();
     let mut arguments = vec!["create", "--address", &shop.address, "--connections", &connections];
     arguments.extend(["--warm-up", span.warm_up, "--seconds", span.seconds, "--most-orders", MOST_ORDERS]);
+    arguments.extend(more);
     let reading = bench.load(&arguments).with_context(|| format!("the server said: {}", server.last_words()))?;
     Ok(Number::per_second(reading.number("orders")?, reading.number("elapsed_us")?))
 }

@@ -133,7 +133,7 @@ fn settings(address: &str, data: &Path, database: &Database) -> String {
     format!(
         "[server]\nlisten = {address:?}\ndata_dir = {:?}\ncalls_per_second = 1000000000\ncalls_burst = 1000000000\n\
          unpaid_products_per_visitor = 10000000\n[limits]\nunpaid_stock_share_percent = 100\n\
-         [sandbox]\nenabled = true\n[log]\nformat = \"text\"\nlevel = \"warn\"\n{database}",
+         [callbacks]\nallow = [\"127.0.0.0/8\"]\n[sandbox]\nenabled = true\n[log]\nformat = \"text\"\nlevel = \"warn\"\n{database}",
         data.display().to_string()
     )
 }

@@ -1,6 +1,7 @@
 //! Orders over HTTP: as fast as the server answers, or at a pace that the server has no say in.
 
 use crate::http::Connection;
+use crate::office;
 use crate::order;
 use crate::timing::{median, micros, micros_between, per_mille};
 use anyhow::{Context, ensure};
@@ -23,6 +24,9 @@ pub struct CreateArgs {
     warm_up: u64,
     #[arg(long)]
     seconds: u64,
+    /// Exchange orders on the route of that id, instead of goods.
+    #[arg(long)]
+    route: Option<String>,
     /// End earlier when so many were created: each takes an address out of the pool.
     #[arg(long)]
     most_orders: u64,
@@ -59,6 +63,7 @@ pub async fn as_fast_as_possible(arguments: &CreateArgs) -> anyhow::Result<Value
     let mut clients = JoinSet::new();
     for mut connection in connections {
         let next = next.clone();
+        let exchange = arguments.route.as_deref().map(|route| office::order(route, ""));
         clients.spawn(async move {
             let mut created = Vec::new();
             let mut sent = Instant::now();
@@ -67,7 +72,13 @@ pub async fn as_fast_as_possible(arguments: &CreateArgs) -> anyhow::Result<Value
                 if number >= most {
                     break;
                 }
-                connection.call(&order::request(number)).await?.success()?;
+                match &exchange {
+                    // The envelope is looked at: a refusal comes with status 200.
+                    Some(order) => office::accepted(connection.call(order).await?.success()?)?,
+                    None => {
+                        connection.call(&order::request(number)).await?.success()?;
+                    }
+                }
                 let at = Instant::now();
                 created.push(Created { at, took_us: micros_between(sent, at) });
                 sent = at;

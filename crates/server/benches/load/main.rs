@@ -12,6 +12,7 @@ mod timing;
 // Over HTTP.
 mod create;
 mod fanout;
+mod office;
 mod passed;
 mod settle;
 mod streams;
@@ -41,6 +42,10 @@ enum Measurement {
     Prepare(prepare::PrepareArgs),
     /// Create orders as fast as the server answers.
     Create(create::CreateArgs),
+    /// Time a change until the last of many WebSocket listeners has it.
+    Listeners(office::ListenersArgs),
+    /// Time notifications beside a receiver who takes ten seconds.
+    Notices(office::NoticesArgs),
     /// Create orders at a fixed pace, whatever the server does.
     Paced(create::PacedArgs),
     /// Insert the rows of another run's orders, with nobody waiting.
@@ -84,6 +89,8 @@ fn measure(measurement: &Measurement) -> anyhow::Result<Value> {
     match measurement {
         Measurement::Prepare(arguments) => prepare::run(arguments),
         Measurement::Create(arguments) => on_one_thread(create::as_fast_as_possible(arguments)),
+        Measurement::Listeners(arguments) => on_one_thread(office::listeners(arguments)),
+        Measurement::Notices(arguments) => on_one_thread(office::notices(arguments)),
         Measurement::Paced(arguments) => on_one_thread(create::at_a_pace(arguments)),
         Measurement::Rows(arguments) => rows::run(arguments),
         Measurement::Single(arguments) => single::run(arguments),
