@@ -71,16 +71,20 @@ impl Board {
                 () = tokio::time::sleep(SLOW_POLL) => {}
                 _ = stop.changed() => return,
             }
-            tokio::time::sleep(COALESCED).await;
             self.tell_status(&mut is_offline);
-            news.borrow_and_update();
+            let newest = *news.borrow_and_update();
             if self.listeners() == 0 {
-                seen = *news.borrow();
+                seen = seen.max(newest);
                 continue;
             }
             match self.tell_orders(seen).await {
                 Ok(newest) => seen = newest,
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "changes not told"),
+            }
+            // The first change is told at once; what follows it waits to be told together.
+            tokio::select! {
+                () = tokio::time::sleep(COALESCED) => {}
+                _ = stop.changed() => return,
             }
         }
     }
