@@ -43,3 +43,9 @@ create table api_keys (
     created_at_ms bigint not null
 );
 create index api_keys_account on api_keys (account);
+
+-- Signed calls that wrote something else than an order (orders are in `idempotency`): each is carried out once.
+create table signed_calls (
+    signature text primary key,
+    at_ms bigint not null
+);

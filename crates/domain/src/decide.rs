@@ -221,9 +221,9 @@ impl Draft {
     }
 
     fn rate_held(&self, facts: &Facts<'_>) -> bool {
-        // A floating order whose rate moved far enough is settled at today's.
-        if self.order.trade().zip(facts.rate_now).is_some_and(|(trade, rate)| trade.has_moved(rate)) {
-            return true;
+        // A floating order is settled late at today's rate, whatever it is.
+        if self.order.trade().is_some_and(|trade| trade.reprice_bps > 0) {
+            return facts.rate_now.is_some();
         }
         let original = i128::from(self.order.quote.due_units);
         facts
@@ -261,7 +261,13 @@ impl Draft {
         // A trifle too much is kept; more than half a dollar too much is the payer's to claim.
         let trifle = if over <= terms::half_a_dollar(&self.order.quote) { over } else { 0 };
         self.event(Event::PaymentSettled { settlement, sold_units: due, difference_units: missing - trifle });
-        if rate_is_clear {
+        // What is claimed anew takes its own part of what is left.
+        let own = if held { 0 } else { self.order.trade().map_or(0, |trade| trade.to.units) };
+        let reserve_left = reserve_left - own;
+        let floats = self.order.trade().is_some_and(|trade| trade.reprice_bps > 0);
+        if let (true, Settlement::Late, Some(rate)) = (floats, settlement, rate_now) {
+            self.reprice_at(rate, reserve_left);
+        } else if rate_is_clear {
             self.reprice(rate_now, reserve_left);
         } else {
             self.hold_for_rate("its rate was not known when it was paid");

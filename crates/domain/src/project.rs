@@ -3,7 +3,7 @@
 
 use crate::fulfil::Line;
 use crate::order::Order;
-use crate::payment::{Standing, TransferStatus};
+use crate::payment::Standing;
 use crate::payout::Payout;
 use serde::{Deserialize, Serialize};
 
@@ -160,7 +160,8 @@ impl ExchangeStatus {
 pub fn exchange_status(order: &Order) -> ExchangeStatus {
     let payment = &order.payment;
     let settled = payment.settled_at.is_some();
-    let has_money = payment.received.iter().any(|received| received.status == TransferStatus::Confirmed);
+    // Another token than agreed is nobody's payment: anybody may send one.
+    let has_money = payment.confirmed(&order.quote.asset) > 0;
     let ended = payment.expired_at.is_some() || order.canceled_at.is_some();
     let payout = order.payout.as_ref();
     if !order.holds.is_empty() {

@@ -7,7 +7,7 @@ use crate::fulfil::Patience;
 use crate::ids::{CustomerId, Sku, TransferId};
 use crate::limits::{Counter, CounterKey, UNPAID};
 use crate::money::units_to_text;
-use crate::order::{Hold, Order};
+use crate::order::Order;
 use crate::payment;
 use crate::payout::{self, Payout, PayoutReport};
 use crate::route::{self, Currency, DealRate, Trade, TradeFault};
@@ -128,6 +128,10 @@ impl Draft {
     /// Whoever has an order's secret may make it his account's, once.
     pub(super) fn take_over(&mut self, customer: &CustomerId) -> Result<(), Refusal> {
         payout_of(&self.order)?;
+        if self.order.trade().is_some_and(|trade| trade.hide_out_data) {
+            // Its payer has the secret too, and must not see where it is paid out to.
+            return Err(Refusal::Conflict("an order that hides where it is paid out stays its maker's"));
+        }
         match self.order.origin.customer.as_deref() {
             Some(known) if known == customer.as_str() => Err(Refusal::AlreadyDone("the order is yours")),
             Some(_) => Err(Refusal::Conflict("the order is another account's")),
@@ -164,34 +168,47 @@ impl Draft {
         reference: &Idempotency,
     ) -> Result<(), Refusal> {
         payout_of(&self.order)?;
+        if units < 0 || (units == 0 && at_rate.is_none()) {
+            return Err(Refusal::Conflict(
+                "an amount above zero is confirmed, or a rate is named for what is confirmed already",
+            ));
+        }
+        if units > 0 {
+            self.note_money(facts, units, reference)?;
+        }
+        let open = self.order.payment.settled_at.is_none() && self.order.canceled_at.is_none();
+        let enough = self.order.payment.confirmed(&self.order.quote.asset) >= self.order.needed_units();
+        if !open || !enough || self.order.is_returned() {
+            let nothing = Err(Refusal::Conflict("there is nothing to settle: not enough came, or the order is over"));
+            return if units > 0 { Ok(()) } else { nothing };
+        }
+        let late = self.now > self.order.expires_at + payment::BLOCK_TIME_GRACE;
+        let rate_now = self.rate_to_settle_at(facts, late, at_rate)?;
+        if !self.can_claim_again(facts) {
+            // The money is a fact; for the rest the reserve must be stated anew.
+            let covered =
+                Err(Refusal::Conflict("the reserve does not cover it any more; state it anew, or give the money back"));
+            return if units > 0 { Ok(()) } else { covered };
+        }
+        self.settle(if late { Settlement::Late } else { Settlement::OnTime }, rate_now, facts.reserve_left);
+        if let (Some(AtRate::Today), Some(rate)) = (at_rate, rate_now) {
+            self.reprice_at(rate, facts.reserve_left);
+        }
+        Ok(())
+    }
+
+    /// Money that an operator found, once for each place in his books.
+    fn note_money(&mut self, facts: &Facts<'_>, units: i64, reference: &Idempotency) -> Result<(), Refusal> {
         if !self.order.is_paid_by_hand() {
             return Err(Refusal::Conflict("its network is watched; what arrives there is found by itself"));
         }
         if facts.replay.is_some() {
             return Err(Refusal::AlreadyDone("money under this reference is confirmed already"));
         }
-        if units <= 0 {
-            return Err(Refusal::Conflict("an amount above zero is confirmed"));
-        }
         let transfer = TransferId::new(format!("{}|{}", reference.scope, reference.key));
         let asset = self.order.quote.asset.clone();
-        let open = self.order.payment.settled_at.is_none() && self.order.canceled_at.is_none();
         self.claim(Claim::Idempotency(reference.clone()));
         self.event(Event::PaymentConfirmed(Seen { transfer, asset, units, block_at: self.now }));
-        let enough = self.order.payment.confirmed(&self.order.quote.asset) >= self.order.needed_units();
-        if open && enough && !self.order.is_returned() {
-            let late = self.now > self.order.expires_at + payment::BLOCK_TIME_GRACE;
-            let rate_now = self.rate_to_settle_at(facts, late, at_rate)?;
-            if !self.can_claim_again(facts) {
-                return Err(Refusal::Conflict(
-                    "the reserve does not cover it any more; state it anew, or give the money back",
-                ));
-            }
-            self.settle(if late { Settlement::Late } else { Settlement::OnTime }, rate_now, facts.reserve_left);
-            if let (Some(AtRate::Today), Some(rate)) = (at_rate, rate_now) {
-                self.reprice_at(rate, facts.reserve_left);
-            }
-        }
         Ok(())
     }
 
@@ -252,7 +269,7 @@ impl Draft {
     }
 
     /// Pays out what the amount comes to at that rate.
-    fn reprice_at(&mut self, rate: DealRate, reserve_left: i64) {
+    pub(super) fn reprice_at(&mut self, rate: DealRate, reserve_left: i64) {
         let Some(trade) = self.order.trade().filter(|trade| trade.rate != rate) else { return };
         let Some(receive_units) = trade.receive_at(rate) else {
             return self.hold_for_rate("at today's rate nothing would be left to pay out");
@@ -329,12 +346,12 @@ impl Draft {
         }
     }
 
-    /// The payout's outcome is known now.
+    /// The payout's outcome is known now: what was unclear about it is clear.
     fn release_payout(&mut self, note: &str) {
-        let is_it = |hold: &Hold| (hold.reason, hold.line) == (HoldReason::OutcomeUnknown, None);
-        if self.order.holds.iter().any(is_it) {
-            let reason = Some(HoldReason::OutcomeUnknown);
-            self.event(Event::HoldReleased { note: note.to_owned(), reason, line: None });
+        for reason in [HoldReason::OutcomeUnknown, HoldReason::RateUnclear, HoldReason::Undeliverable] {
+            if self.order.holds.iter().any(|hold| (hold.reason, hold.line) == (reason, None)) {
+                self.event(Event::HoldReleased { note: note.to_owned(), reason: Some(reason), line: None });
+            }
         }
     }
 
@@ -371,7 +388,10 @@ impl Draft {
         let unsold_units = if settled { self.order.quote.due_units } else { 0 };
         let difference_units = if settled { self.order.difference_units } else { 0 };
         let returned_units = self.order.credit_units + unsold_units - difference_units;
-        if returned_units <= 0 {
+        // Money that vanished from its chain cannot go back, and the exchange is off all the same.
+        let vanished = settled && self.order.is_short_again();
+        let returned_units = if vanished { returned_units.max(0) } else { returned_units };
+        if returned_units <= 0 && !vanished {
             let why = match self.order.payment.received.is_empty() {
                 true => "nothing came in that could go back; cancel the order",
                 false => {
@@ -390,7 +410,10 @@ impl Draft {
         }
         let proof = proof.to_owned();
         self.event(Event::Returned { proof, unsold_units, difference_units, returned_units });
-        self.release_payout("an operator gave the money back");
+        if !self.order.holds.is_empty() {
+            let note = "an operator gave the money back".to_owned();
+            self.event(Event::HoldReleased { note, reason: None, line: None });
+        }
         Ok(())
     }
 

@@ -264,7 +264,10 @@ fn amounts(wanted: &Wanted, exchange: &Exchange, route: &Route, rate: DealRate) 
     if units == 0 {
         return Err(TradeFault::Zero);
     }
-    let out_of_range = || TradeFault::AboveMaximum { max: units_to_text(route.max_units, from.decimals, 0) };
+    let out_of_range = || match route.max_units {
+        0 => TradeFault::Amount { decimals },
+        most => TradeFault::AboveMaximum { max: units_to_text(most, from.decimals, 0) },
+    };
     if !text.starts_with('-') {
         let discount_bps = route.discount_bps(units);
         let conversion = super::Conversion { discount_bps, ..plain };

@@ -43,12 +43,12 @@ pub enum ExchangeCommand {
     Confirm {
         /// Short number: the uid of the order.
         order: String,
-        /// What came, in the currency that is given.
-        #[arg(long)]
-        amount: String,
+        /// What came, in the currency that is given; without it the order is settled with what is confirmed already.
+        #[arg(long, requires = "reference", required_unless_present = "rate")]
+        amount: Option<String>,
         /// Where it stands in your own books; each is confirmed once. No personal data: it stays in the log.
         #[arg(long)]
-        reference: String,
+        reference: Option<String>,
         /// After the window: pay out at the rate that was agreed, or at today's.
         #[arg(long)]
         rate: Option<Rate>,
@@ -137,7 +137,8 @@ pub async fn run(command: ExchangeCommand) -> anyhow::Result<ExitCode> {
                 Rate::Agreed => AtRate::Agreed,
                 Rate::Today => AtRate::Today,
             });
-            println!("{}", confirm(&kiosk, &order, &amount, &reference, at_rate).await?);
+            let money = amount.as_deref().zip(reference.as_deref());
+            println!("{}", confirm(&kiosk, &order, money, at_rate).await?);
         }
         ExchangeCommand::Paid { order, reference, installation } => {
             println!("{}", paid(&installation.open().await?, &order, &reference).await?);
@@ -195,7 +196,8 @@ pub async fn set_closed(kiosk: &Kiosk, closed: bool) -> anyhow::Result<String> {
     Ok(format!("the exchange office is {state}; a running server knows it within a second"))
 }
 
-/// Confirms money that no network shows.
+/// Confirms money that no network shows: its amount, and where it stands in the operator's books. Without it settles what
+/// is confirmed already.
 ///
 /// # Errors
 /// It is no amount, or what the engine refuses: its network is watched, money under this reference is confirmed already,
@@ -203,21 +205,35 @@ pub async fn set_closed(kiosk: &Kiosk, closed: bool) -> anyhow::Result<String> {
 pub async fn confirm(
     kiosk: &Kiosk,
     order: &str,
-    amount: &str,
-    reference: &str,
+    money: Option<(&str, &str)>,
     at_rate: Option<AtRate>,
 ) -> anyhow::Result<String> {
     let order = trade_called(kiosk, order).await?;
     let from = &order.trade().context("it is not an exchange order")?.from;
-    let units = parse_units(amount, from.decimals);
-    let units = units.with_context(|| format!("{amount:?} is not an amount of {}", from.xml))?;
-    let units = Side { units, ..from.clone() }.checked_ledger_units().context("the amount is too large")?;
-    let reference = Idempotency {
-        scope: format!("exchange/confirmed/{}", from.asset),
-        key: kept_note(&order, "--reference", reference)?,
-        body_hash: String::new(),
-    };
-    submit(kiosk, Command::ConfirmPayment { order: order.id, units, reference, at_rate }).await
+    let (mut units, mut key) = (0, String::new());
+    if let Some((amount, reference)) = money {
+        let read = parse_units(amount, from.decimals);
+        let read = read.with_context(|| format!("{amount:?} is not an amount of {}", from.xml))?;
+        units = Side { units: read, ..from.clone() }.checked_ledger_units().context("the amount is too large")?;
+        key = kept_note(&order, "--reference", reference)?;
+        if units == 0 {
+            bail!("an amount above zero is confirmed");
+        }
+    }
+    let scope = format!("exchange/confirmed/{}", from.asset);
+    let reference = Idempotency { scope, key, body_hash: String::new() };
+    let order = kiosk
+        .engine
+        .submit(Lane::Client, Command::ConfirmPayment { order: order.id, units, reference, at_rate })
+        .await?;
+    let status = exchange_status(&order).word();
+    Ok(match order.payment.settled_at {
+        Some(_) => format!("order {}: its status is {status}", order.no),
+        None => format!(
+            "order {}: noted, and not settled: more must come, or the reserve does not cover it; its status is {status}",
+            order.no
+        ),
+    })
 }
 
 /// Notes a payout by hand.

@@ -217,6 +217,7 @@ impl Batch {
             Command::Begin { own: Some(sku), .. } => self.codes.get(sku).and_then(VecDeque::front),
             _ => None,
         };
+        let weighs = transfer.is_some() || matches!(command, Command::ConfirmPayment { .. });
         let facts = Facts {
             shared: &self.shared,
             replay: self.replay_of(command),
@@ -226,7 +227,7 @@ impl Batch {
             transfer,
             has_room: terms::has_room(before, &self.market, &self.shared),
             awaits_credit: self.awaits_credit(id, transfer),
-            price_now: transfer.and_then(|_| terms::price_now(before, &self.market, self.now)),
+            price_now: weighs.then(|| terms::price_now(before, &self.market, self.now)).flatten(),
             rate_now: terms::rate_now(before, &self.market, self.now),
             reserve_left: terms::reserve_left(before, &self.market, &self.shared),
         };

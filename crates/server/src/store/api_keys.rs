@@ -23,6 +23,12 @@ pub struct ApiKey {
 const COLUMNS: &str = "select api_keys.key, api_keys.account, api_keys.name, api_keys.permissions, \
     api_keys.allowed_from, api_keys.created_at_ms from api_keys";
 
+/// Remembers a signed call that writes; false if it was made before.
+pub fn claim_signature(tx: &mut Tx<'_>, signature: &str, now: Time) -> Result<bool, DbError> {
+    let sql = "insert into signed_calls (signature, at_ms) values ($1, $2) on conflict (signature) do nothing";
+    Ok(tx.execute(sql, &[signature.into(), now.0.into()])? == 1)
+}
+
 /// Adds a key; false if the account has as many as it may.
 pub fn add(tx: &mut Tx<'_>, key: &ApiKey) -> Result<bool, DbError> {
     if of_account(tx, &key.account)?.len() >= MOST_KEYS {

@@ -38,13 +38,21 @@ pub fn plan(tx: &mut Tx<'_>, planned: &[Planned]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The oldest messages that wait, but none to those receivers, and none about an order of which one is under way since
-/// `since` or later.
-pub fn due(tx: &mut Tx<'_>, but_receivers: &[String], since: Time, limit: i64) -> Result<Vec<Planned>, DbError> {
+/// The oldest messages that wait: none to the receivers of the first list, and only to those of the second unless it is
+/// empty; and none about an order of which one is under way since `since` or later.
+pub fn due(
+    tx: &mut Tx<'_>,
+    but_receivers: &[String],
+    only_receivers: &[String],
+    since: Time,
+    limit: i64,
+) -> Result<Vec<Planned>, DbError> {
     let sql = "select seq, order_id, receiver, status, at_ms from deliveries where state = 'due' \
-        and not receiver = any($1) and order_id not in \
-        (select order_id from deliveries where state = 'sending' and taken_at_ms >= $2) order by seq limit $3";
-    tx.query(sql, &[but_receivers.to_vec().into(), since.0.into(), limit.into()])?.iter().map(read).collect()
+        and not receiver = any($1) and ($2 = 0 or receiver = any($3)) and order_id not in \
+        (select order_id from deliveries where state = 'sending' and taken_at_ms >= $4) order by seq limit $5";
+    let (but, only) = (but_receivers.to_vec(), only_receivers.to_vec());
+    let narrowed = i64::from(!only.is_empty());
+    tx.query(sql, &[but.into(), narrowed.into(), only.into(), since.0.into(), limit.into()])?.iter().map(read).collect()
 }
 
 fn read(row: &Row) -> Result<Planned, DbError> {
@@ -57,25 +65,27 @@ fn read(row: &Row) -> Result<Planned, DbError> {
     })
 }
 
-/// Takes messages: from now on they count as sent, whatever becomes of it. Answers those that nobody took before.
-pub fn take(tx: &mut Tx<'_>, seqs: Vec<i64>, now: Time) -> Result<Vec<i64>, DbError> {
-    let rows = seqs.into_iter().map(|seq| vec![seq.into(), now.0.into()]).collect();
+/// Takes messages: from now on they count as sent, whatever becomes of it. Answers those that nobody took before, and of
+/// whose order nobody else has one under way.
+pub fn take(tx: &mut Tx<'_>, seqs: Vec<i64>, since: Time, now: Time) -> Result<Vec<i64>, DbError> {
+    let rows = seqs.into_iter().map(|seq| vec![seq.into(), now.0.into(), since.0.into()]).collect();
+    // Of one moment are those of this call: an order's messages are taken together.
     let sql = "update deliveries set state = 'sending', taken_at_ms = v.c2 from v \
-        where deliveries.seq = v.c1 and deliveries.state = 'due' returning deliveries.seq";
-    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Int, Column::Int], rows })?;
+        where deliveries.seq = v.c1 and deliveries.state = 'due' and deliveries.order_id not in \
+        (select order_id from deliveries where state = 'sending' and taken_at_ms >= v.c3 and taken_at_ms <> v.c2) \
+        returning deliveries.seq";
+    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Int; 3], rows })?;
     Ok(taken.iter().map(|row| row.int(0)).collect())
 }
 
-/// Notes what was sent: the next message about its order may go.
+/// Forgets what was sent: the next message about its order may go.
 pub fn finish(tx: &mut Tx<'_>, seqs: Vec<i64>) -> Result<(), DbError> {
     let rows = seqs.into_iter().map(|seq| vec![seq.into()]).collect();
-    let sql = "update deliveries set state = 'sent' from v where deliveries.seq = v.c1";
-    tx.with_rows(sql, Bulk { columns: &[Column::Int], rows })?;
+    tx.with_rows("delete from deliveries where seq in (select c1 from v)", Bulk { columns: &[Column::Int], rows })?;
     Ok(())
 }
 
-/// Forgets what was sent, or waited in vain, before that moment; answers how many never were sent.
+/// Forgets what waited in vain since before that moment; answers how many.
 pub fn forget_before(tx: &mut Tx<'_>, before: Time) -> Result<u64, DbError> {
-    tx.execute("delete from deliveries where state <> 'due' and at_ms < $1", &[before.0.into()])?;
     tx.execute("delete from deliveries where at_ms < $1", &[before.0.into()])
 }

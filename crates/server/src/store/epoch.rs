@@ -82,7 +82,7 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     let quarantined = tx.execute(sql, &[])?;
     tx.execute("update stock set free = 0 where free <> 0", &[])?;
     // They were sent since, or it is too late for them.
-    tx.execute("update deliveries set state = 'sent' where state <> 'sent'", &[])?;
+    tx.execute("delete from deliveries", &[])?;
     let mut skipped = 0;
     for kind in [ChainKind::Evm, ChainKind::Svm] {
         skipped += skip_addresses(tx, kind, epoch)?;

@@ -10,7 +10,7 @@ use crate::ports::{Message, Posted, Poster};
 use crate::store::deliveries::{self, Planned};
 use crate::vault::{OpenOrder, Told, Vault};
 use domain::ids::OrderId;
-use domain::time::Span;
+use domain::time::{Span, Time};
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ const MOST_TO_ONE_UNPROVEN: usize = 8;
 const MOST_PROVEN: usize = 10_000;
 /// After so long a message counts as sent though nobody said so: whoever took it is gone.
 const GIVEN_UP: Span = Span::minutes(10);
-/// Messages are kept for so long, sent or not.
+/// Messages wait for so long.
 const KEPT: Span = Span::hours(7 * 24);
 /// When the server stops, what is under way may take so long.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -100,8 +100,12 @@ impl UnderWay {
             // Its other jobs move to the other side.
             if ended.answered {
                 self.unproven -= others;
-                if self.proven.len() >= MOST_PROVEN {
-                    self.proven.pop_first();
+                // One that has nothing under way: what was begun as proven ends as proven.
+                let idle = self.proven.iter().find(|known| !self.receivers.contains_key(*known)).cloned();
+                if self.proven.len() >= MOST_PROVEN
+                    && let Some(idle) = idle
+                {
+                    self.proven.remove(&idle);
                 }
                 self.proven.insert(ended.receiver.clone());
             } else {
@@ -113,6 +117,11 @@ impl UnderWay {
             self.receivers.insert(ended.receiver, others);
         }
         self.finished.extend(ended.seqs);
+    }
+
+    /// While strangers have all their places, only those are asked for who have answered.
+    fn only(&self) -> Vec<String> {
+        if self.unproven < MOST_UNPROVEN { Vec::new() } else { self.proven.iter().cloned().collect() }
     }
 
     fn busy_receivers(&self) -> Vec<String> {
@@ -202,12 +211,13 @@ async fn note(sender: &Sender, under_way: &mut UnderWay) -> Result<(), WorkerErr
 /// receivers that have enough.
 async fn take(sender: &Sender, under_way: &mut UnderWay) -> Result<Vec<Job>, WorkerError> {
     note(sender, under_way).await?;
-    if under_way.orders >= MOST_UNDER_WAY {
+    let only = under_way.only();
+    if under_way.orders >= MOST_UNDER_WAY || (only.is_empty() && under_way.unproven >= MOST_UNPROVEN) {
         return Ok(Vec::new());
     }
     let now = sender.engine.clock.now();
     let (receivers, since) = (under_way.busy_receivers(), now - GIVEN_UP);
-    let due = sender.engine.db.read(move |tx| deliveries::due(tx, &receivers, since, AT_ONCE)).await?;
+    let due = sender.engine.db.read(move |tx| deliveries::due(tx, &receivers, &only, since, AT_ONCE)).await?;
     let mut jobs = BTreeMap::<OrderId, Job>::new();
     for message in due {
         if let Some(job) = jobs.get_mut(&message.order) {
@@ -222,7 +232,7 @@ async fn take(sender: &Sender, under_way: &mut UnderWay) -> Result<Vec<Job>, Wor
     if seqs.is_empty() {
         return Ok(Vec::new());
     }
-    let taken = match sender.engine.write(move |tx| deliveries::take(tx, seqs, now)).await {
+    let taken = match sender.engine.write(move |tx| deliveries::take(tx, seqs, since, now)).await {
         Ok(taken) => taken.into_iter().collect::<BTreeSet<i64>>(),
         // Whether they were taken is not known: they are left, rather than told twice.
         Err(error) => {
@@ -254,7 +264,8 @@ async fn send(sender: Sender, job: Job) -> Ended {
     match opened {
         Ok(Ok(Some(opened))) => {
             for planned in &job.messages {
-                let Some(message) = message(&sender.vault, &opened, planned) else { continue };
+                let now = sender.engine.clock.now();
+                let Some(message) = message(&sender.vault, &opened, planned, now) else { continue };
                 match sender.poster.post(&message).await {
                     Posted::Answered { .. } => answered = true,
                     Posted::Failed { reason } => {
@@ -272,7 +283,7 @@ async fn send(sender: Sender, job: Job) -> Ended {
 }
 
 /// One notification as contract 7 has it; none if the order's personal data were deleted.
-fn message(vault: &Vault, opened: &OpenOrder, planned: &Planned) -> Option<Message> {
+fn message(vault: &Vault, opened: &OpenOrder, planned: &Planned, now: Time) -> Option<Message> {
     let (trade, told) = (opened.order.trade()?, opened.personal.trade.as_ref()?);
     let notice = Notice {
         uid: opened.order.no,
@@ -288,7 +299,7 @@ fn message(vault: &Vault, opened: &OpenOrder, planned: &Planned) -> Option<Messa
     let hash = notice.hash(secret);
     let body = notice.body(&told.to_values, &hash);
     let mut headers = vec![("hash", hash)];
-    headers.extend(standard_headers(planned.seq, planned.at.unix_seconds(), &body, secret));
+    headers.extend(standard_headers(planned.seq, now.unix_seconds(), &body, secret));
     Some(Message { url: told.ipn_url.clone()?, content_type: "application/x-www-form-urlencoded", headers, body })
 }
 
@@ -346,6 +357,34 @@ fn standard_headers(seq: i64, at_seconds: i64, body: &str, secret: &str) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ended(receiver: &str, answered: bool) -> Ended {
+        Ended { receiver: receiver.to_owned(), seqs: Vec::new(), answered }
+    }
+
+    #[test]
+    fn who_never_answers_takes_no_place_from_who_does() {
+        let mut under_way = UnderWay::default();
+        under_way.begin("good");
+        under_way.begin("good");
+        under_way.end(ended("good", true));
+        assert_eq!((under_way.unproven, under_way.orders), (0, 1), "its other job moved to the proven");
+        for stranger in 0..MOST_UNPROVEN / MOST_TO_ONE_UNPROVEN {
+            for _ in 0..MOST_TO_ONE_UNPROVEN {
+                assert!(under_way.has_room(&format!("stranger-{stranger}")));
+                under_way.begin(&format!("stranger-{stranger}"));
+            }
+            assert!(!under_way.has_room(&format!("stranger-{stranger}")), "one has only so many");
+        }
+        assert!(!under_way.has_room("another") && under_way.has_room("good"));
+        assert_eq!(under_way.only(), ["good"]);
+        under_way.end(ended("stranger-0", false));
+        assert!(under_way.has_room("another") && under_way.only().is_empty());
+        // One that stops answering is a stranger again.
+        under_way.begin("good");
+        under_way.end(ended("good", false));
+        assert!(!under_way.proven.contains("good") && under_way.unproven == MOST_UNPROVEN);
+    }
 
     /// The vector of contract 7.
     #[test]

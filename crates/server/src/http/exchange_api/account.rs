@@ -142,13 +142,18 @@ pub async fn update_owner(call: &Call) -> Result<Answer, Fault> {
 
 /// `user/auth/api/create`: the answer is the only place where the secret ever stands.
 pub async fn create_key(call: &Call) -> Result<Answer, Fault> {
-    let account = call.must_owner()?.account.to_string();
+    let owner = call.must_owner()?;
+    let (account, signed, now) = (owner.account.to_string(), owner.signed.clone(), call.now);
     // The official client's button sends its click event as the name (contract 3).
     let name = call.params.get("name").and_then(|name| if let Param::Text(name) = name { Some(name) } else { None });
     let name: String = name.map(|name| name.chars().take(100).collect()).unwrap_or_default();
     let key = new_key(call.app.vault.new_api_key(), account, name, String::new(), call.now);
     let (kept, secret) = (key.clone(), call.app.vault.api_secret(&key.key));
-    if !call.app.engine.write(move |tx| api_keys::add(tx, &kept)).await? {
+    let added = call.app.engine.write(move |tx| match api_keys::claim_signature(tx, &signed, now)? {
+        true => api_keys::add(tx, &kept).map(Some),
+        false => Ok(None),
+    });
+    if !added.await?.ok_or_else(Fault::replayed)? {
         return Err(Fault::conflict("an account has at most five API keys; delete one first"));
     }
     let mut access = shown(&key);

@@ -7,7 +7,7 @@ use crate::http::error::ApiError;
 use crate::http::representation::Representation;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use domain::route::{DealRate, Route, Settles};
+use domain::route::{Conversion, DealRate, Route, Settles};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -61,18 +61,21 @@ fn items<'a>(desk: &'a Desk) -> impl Iterator<Item = Item<'a>> + 'a {
         let exchange = desk.exchange();
         let (from, to) = (exchange.from_of(route), exchange.to_of(route));
         let cities = [from, to].map(|currency| currency.code_and_city().1);
-        desk.offered_units(to) > 0 && !matches!(cities, [Some(_), Some(_)])
+        !exchange.is_closed && desk.offered_units(to) > 0 && !matches!(cities, [Some(_), Some(_)])
     };
-    exported.filter(move |(route, _)| is_offered(route)).map(|(route, rate)| item(desk, route, rate))
+    exported.filter(move |(route, _)| is_offered(route)).filter_map(|(route, rate)| item(desk, route, rate))
 }
 
-fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
+fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Option<Item<'a>> {
     let exchange = desk.exchange();
     let (from, to) = (exchange.from_of(route), exchange.to_of(route));
     let ((from_code, from_city), (to_code, to_city)) = (from.code_and_city(), to.code_and_city());
     // No more than what is there can be had, whatever the route's own limit.
-    let for_reserve = exchange.conversion(route, rate).give(desk.offered_units(to)).unwrap_or(0);
+    let for_reserve = largest_give(&exchange.conversion(route, rate), desk.offered_units(to));
     let most_units = if route.max_units == 0 { for_reserve } else { route.max_units.min(for_reserve) };
+    if most_units < route.min_units.max(1) {
+        return None;
+    }
     let mut params = Vec::new();
     if matches!(from.settles, Settles::Manual { .. }) || !route.auto_payout {
         params.push("manual");
@@ -80,7 +83,7 @@ fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
     if route.deal.kind.reprice_bps() != 0 {
         params.push("floating");
     }
-    Item {
+    Some(Item {
         whole: (&from.xml, &to.xml),
         from: from_code,
         to: to_code,
@@ -91,7 +94,14 @@ fn item<'a>(desk: &'a Desk, route: &Route, rate: DealRate) -> Item<'a> {
         most: routes::plain(most_units, from),
         fee: (route.fee_units != 0).then(|| routes::plain(route.fee_units, to)),
         params,
-    }
+    })
+}
+
+/// The most that can be given so that no more is received than there is.
+fn largest_give(conversion: &Conversion, most_received: i64) -> i64 {
+    let give = conversion.give(most_received).unwrap_or(0);
+    let fits = conversion.receive(give).is_some_and(|received| received <= most_received);
+    if fits { give } else { (give - 1).max(0) }
 }
 
 /// BestChange's element names; codes, cities and figures need no escaping (`exchange_file` checks them).

@@ -42,6 +42,8 @@ struct Call {
     address: Option<IpAddr>,
     /// The account that called; none for a guest.
     owner: Option<caller::Owner>,
+    /// The header `Lang` (contract 1.2).
+    lang: Option<String>,
 }
 
 impl Call {
@@ -102,6 +104,7 @@ async fn run(method: &str, call: &Call) -> Result<Answer, Fault> {
         "user/auth/api/delete" => account::delete_key(call).await,
         // What the official client asks for while it starts (contract 3, last paragraph).
         "public/site/status/get" => site::status(call),
+        "public/rule/get" => site::empty_rule(),
         "public/visits/register" => site::nothing_to_say(),
         "user/auth/socket/get/token" => site::socket_token(),
         _ => site::empty_list(method).ok_or_else(|| Fault::unknown_method(method)),
@@ -127,7 +130,10 @@ pub async fn or_no_such_route(State(app): State<App>, request: Request) -> Respo
             let method = method.join("/");
             answer(app, &method, request).await
         }
-        ["service", "export", format] => export::show(&app, format, request.headers()).await,
+        // With a partner's key the rates are the same: what he earns is his office's matter (contract 11).
+        ["service", "export", format] | ["service", "export", format, _] => {
+            export::show(&app, format, request.headers()).await
+        }
         ["ws", ..] => socket::open(&app, &request),
         ["service", "fs", "logos", _] => super::store_api::reads::logo(State(app), request).await.into_response(),
         _ => ApiError::not_found().into_response(),
@@ -168,7 +174,8 @@ async fn read(app: App, now: Time, request: Request) -> Result<Call, Fault> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let address = app.reads.limiter.visitors.address(&parts.headers, peer);
     let owner = caller::of(&app, &parts.headers, &params, address).await?;
-    Ok(Call { app, params, now, address, owner })
+    let lang = parts.headers.get("lang").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Call { app, params, now, address, owner, lang })
 }
 
 /// An answer of the rate limit, which is counted before any method is looked at.

@@ -96,7 +96,11 @@ fn values(call: &Call, name: &str) -> Result<Vec<(String, String)>, Fault> {
         Some(Param::List(items)) if items.len() <= MOST_VALUES => items,
         Some(_) => return Err(wrong()),
     };
-    let text = |item: &Param, member: &str| item.member(member).and_then(Param::as_text);
+    let text = |item: &Param, member: &str| match item.member(member) {
+        // An empty field of some form: as if it had not been sent.
+        Some(Param::Null) => Some(String::new()),
+        member => member.and_then(Param::as_text),
+    };
     items.iter().map(|item| text(item, "key").zip(text(item, "value")).ok_or_else(wrong)).collect()
 }
 
@@ -143,7 +147,7 @@ fn email(call: &Call) -> Result<Option<String>, Fault> {
 
 /// `en` or `ru`; "ing" is a misprint of the help pages and everything else is read in English (contract 5.1).
 fn language(call: &Call) -> Result<String, Fault> {
-    let language = call.params.text("lang", 20)?.unwrap_or_default();
+    let language = call.params.text("lang", 20)?.or_else(|| call.lang.clone()).unwrap_or_default();
     Ok(if language == "ru" { "ru" } else { "en" }.to_owned())
 }
 
@@ -223,7 +227,10 @@ fn shown(call: &Call, opened: &OpenOrder, names: &TradeNames, kind: &str) -> Opt
     let is_owner =
         call.owner.as_ref().is_some_and(|owner| order.origin.customer.as_deref() == Some(owner.account.as_str()));
     let to_values = if trade.hide_out_data && !is_owner { Vec::new() } else { list(|told| &told.to_values) };
-    let steps = market.exchange.route(&trade.route).map(instructions).unwrap_or_default();
+    let route = market.exchange.route(&trade.route);
+    let steps = route.map(instructions).unwrap_or_default();
+    let agreed = if trade.reprice_bps > 0 { "float" } else { "fixed" };
+    let calculated = route.map_or(agreed, |route| route.deal.kind.word());
     let mut from = side_head(&trade.from);
     from["verification"] = json!(false);
     from["verificationText"] = json!("");
@@ -249,7 +256,7 @@ fn shown(call: &Call, opened: &OpenOrder, names: &TradeNames, kind: &str) -> Opt
         "clientCallbackUrl": told.and_then(|told| told.callback_url.clone()),
         "comment": "",
         "rate": number(trade.unit_rate()),
-        "rateTypeCalculate": if trade.reprice_bps > 0 { "float" } else { "fixed" },
+        "rateTypeCalculate": calculated,
         "feeToAmount": json_number(&Side { units: trade.fee_units, ..trade.to.clone() }.amount()),
         "telegram": { "id": null, "username": null, "name": null },
         "additionalParams": {},

@@ -40,12 +40,21 @@ pub fn status(call: &Call) -> Result<Answer, Fault> {
 /// Whether nothing can be exchanged now.
 pub fn is_offline(market: &Market, now: Time) -> bool {
     let (exchange, rails, rates) = (&market.exchange, &market.rails, &market.rates);
-    exchange.is_closed || !exchange.routes.iter().any(|route| exchange.rate(route, rails, rates, now).is_ok())
+    exchange.is_closed
+        || !exchange
+            .routes
+            .iter()
+            .any(|route| exchange.is_open(route, rails) && exchange.rate(route, rails, rates, now).is_ok())
 }
 
 /// `user/auth/socket/get/token`: guests ask for it too, and everybody hears the same (contract 10).
 pub fn socket_token() -> Result<Answer, Fault> {
     Ok(json!({ "token": "public" }).into())
+}
+
+/// A page of rules that we do not keep.
+pub fn empty_rule() -> Result<Answer, Fault> {
+    Ok(json!({ "rule": { "content": "" } }).into())
 }
 
 /// A call that only tells us something that we do not keep.

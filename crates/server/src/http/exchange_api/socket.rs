@@ -160,8 +160,9 @@ pub async fn serve(socket: TcpStream, mut listener: Listener, mut stop: watch::R
         .max_frame_size(Some(LARGEST));
     let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await;
     let mut was_heard = true;
+    let mut ping = tokio::time::interval(PING);
+    ping.reset();
     loop {
-        let ping = tokio::time::sleep(PING);
         let message = tokio::select! {
             told = listener.0.recv() => match told {
                 Ok(text) => Message::Text(text),
@@ -174,7 +175,7 @@ pub async fn serve(socket: TcpStream, mut listener: Listener, mut stop: watch::R
                 }
                 Some(Ok(_) | Err(_)) | None => return,
             },
-            () = ping => {
+            _ = ping.tick() => {
                 if !std::mem::replace(&mut was_heard, false) {
                     return;
                 }

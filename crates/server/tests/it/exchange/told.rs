@@ -148,9 +148,9 @@ async fn nobody_is_told_twice_by_two_processes() {
     let placed = notified(&office, &receiver);
     office.set(&placed, "waitPayment");
     let engine = &office.shop.kiosk.engine;
-    let due = engine.db.read(|tx| server::store::deliveries::due(tx, &[], START, 10)).await.expect("a read");
+    let due = engine.db.read(|tx| server::store::deliveries::due(tx, &[], &[], START, 10)).await.expect("a read");
     let seqs: Vec<i64> = due.iter().map(|planned| planned.seq).collect();
-    let take = |seqs: Vec<i64>| engine.write(move |tx| server::store::deliveries::take(tx, seqs, START));
+    let take = |seqs: Vec<i64>| engine.write(move |tx| server::store::deliveries::take(tx, seqs, START, START));
     assert_eq!(take(seqs.clone()).await.expect("taken"), seqs);
     assert_eq!(take(seqs).await.expect("nothing left"), Vec::<i64>::new());
     office.shop.pump().await;

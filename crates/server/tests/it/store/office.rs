@@ -159,19 +159,24 @@ fn a_notification_is_taken_once_and_its_orders_next_one_waits_for_it() {
         ];
         write(conn, |tx| deliveries::plan(tx, &all));
         let due = |conn: &mut Conn, but: &[String], since: Time| -> Vec<i64> {
-            read(conn, |tx| deliveries::due(tx, but, since, 10)).iter().map(|planned| planned.seq).collect()
+            read(conn, |tx| deliveries::due(tx, but, &[], since, 10)).iter().map(|planned| planned.seq).collect()
         };
-        assert_eq!(read(conn, |tx| deliveries::due(tx, &[], START, 1)), [all[0].clone()]);
+        assert_eq!(read(conn, |tx| deliveries::due(tx, &[], &[], START, 1)), [all[0].clone()]);
         assert_eq!(due(conn, &["a".to_owned()], START), [3]);
-        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1, 3], START)), [1, 3]);
-        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1, 2], START)), [2], "1 has been taken");
+        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1, 3], START, START)), [1, 3]);
+        let only = ["b".to_owned(), "c".to_owned()];
+        assert_eq!(read(conn, |tx| deliveries::due(tx, &[], &only, START + Span(9), 10)), [], "b's has been taken");
+        let later = START + Span(1);
+        let late = write(conn, |tx| deliveries::take(tx, vec![1, 2], START, later));
+        assert_eq!(late, Vec::<i64>::new(), "1 has been taken, and 2 waits for it");
+        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![2], START, START)), [2]);
         write(conn, |tx| deliveries::plan(tx, &[planned(4, &one, "a", START + Span(9))]));
         assert_eq!(due(conn, &[], START), Vec::<i64>::new(), "one of its order is under way");
         // Whoever took it long ago is gone.
         assert_eq!(due(conn, &[], START + Span(1)), [4]);
         write(conn, |tx| deliveries::finish(tx, vec![1, 2, 3]));
         assert_eq!(due(conn, &[], START), [4]);
-        assert_eq!(write(conn, |tx| deliveries::forget_before(tx, START + Span(9))), 0, "all older ones were sent");
+        assert_eq!(write(conn, |tx| deliveries::forget_before(tx, START + Span(9))), 0, "what was sent is gone");
         assert_eq!(write(conn, |tx| deliveries::forget_before(tx, START + Span(10))), 1, "it waited in vain");
         assert_eq!(due(conn, &[], START), Vec::<i64>::new());
     });
@@ -197,6 +202,8 @@ fn an_account_has_five_keys_at_most_and_a_closed_one_none() {
             allowed_from: String::new(),
             created_at: START + Span(number as i64),
         };
+        assert!(write(conn, |tx| api_keys::claim_signature(tx, "k:1:h", START)));
+        assert!(!write(conn, |tx| api_keys::claim_signature(tx, "k:1:h", START)), "the same call again");
         assert!(write(conn, |tx| accounts::add(tx, &account("one"))));
         assert_eq!(read(conn, |tx| accounts::by_id(tx, "one")), Some(account("one")));
         assert_eq!(read(conn, |tx| accounts::by_id(tx, "two")), None);
