@@ -190,9 +190,11 @@ impl Draft {
                 Err(Refusal::Conflict("the reserve does not cover it any more; state it anew, or give the money back"));
             return if units > 0 { Ok(()) } else { covered };
         }
+        // What is claimed anew takes its own part of what is left.
+        let own = if self.order.counts_are_held { 0 } else { self.order.trade().map_or(0, |trade| trade.to.units) };
         self.settle(if late { Settlement::Late } else { Settlement::OnTime }, rate_now, facts.reserve_left);
         if let (Some(AtRate::Today), Some(rate)) = (at_rate, rate_now) {
-            self.reprice_at(rate, facts.reserve_left);
+            self.reprice_at(rate, facts.reserve_left - own);
         }
         Ok(())
     }
