@@ -18,6 +18,10 @@ pub enum Bug {
     BodyIgnored,
     /// The refusal of a line is booked on its neighbour.
     NeighbourRefused,
+    /// What a payer says of his payment is believed: it is paid out for money that nobody found.
+    ClaimBelieved,
+    /// A payout whose outcome is unknown is made again, under another reference.
+    PayoutRepeated,
 }
 
 #[cfg(feature = "planted")]

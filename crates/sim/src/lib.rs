@@ -4,12 +4,13 @@
 //! its own books and knows what became of each request before the shop does; after every step the two sets of books are
 //! compared. What is promised, and what is not simulated, stands in `docs/proof.md`.
 //!
-//! The tour: a `plan` says what happens how often; `outside` is the world, `market` what is sold, `shop` the thing under
-//! test; `run` makes both meet step by step, `check` compares the books, `shrink` makes a failing plan small.
+//! The tour: a `plan` says what happens how often; `outside` is the world, `market` what is sold, `office` what is
+//! exchanged, `shop` the thing under test; `run` makes both meet step by step, `check` compares the books, `shrink` makes a failing plan small.
 //! Must never read a clock, draw randomness elsewhere than from the seed, or wait.
 
 pub mod check;
 pub mod market;
+pub mod office;
 pub mod outside;
 pub mod plan;
 pub mod pure;

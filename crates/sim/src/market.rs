@@ -1,14 +1,16 @@
 //! What the simulated shop sells: cards from its own codes, from one supplier or from two, a range, a top-up, a coupon.
 //!
-//! Dollars in a dollar coin, so that no rate is needed and every price is known beforehand.
+//! Goods cost dollars in a dollar coin, so that no rate is needed and every price is known beforehand. What the exchange
+//! office of the same shop trades stands in `office`.
 
+use crate::office;
+use crate::outside::START;
 use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
 use domain::catalog::{Brand, Catalogue, DeliveryMethod, Denomination, OWN_STOCK, Product, SupplierSku};
 use domain::coupon::{Coupon, Discount};
 use domain::ids::{AssetId, BrandId, NetworkId, ProductId, Sku, Uuid};
 use domain::limits::Limits;
 use domain::money::{Currency, Fiat};
-use domain::pricing::Rates;
 use domain::time::Span;
 use domain::validate::{DEFAULT_MINIMUM_EUR_CENTS, Market};
 use rust_decimal::Decimal;
@@ -52,13 +54,15 @@ pub fn market() -> Market {
     };
     let catalogue = Catalogue::build("catalogue".to_owned(), brands, BTreeMap::new(), vec![coupon]);
     let coin = Coin { name: "USDC".to_owned(), quoted_decimals: 2, usd_stable: true, suspended: false };
+    let ether = Coin { name: "ETH".to_owned(), quoted_decimals: 6, usd_stable: false, suspended: false };
     let networks =
         vec![network("Solana", ChainKind::Svm), network("Base", ChainKind::Evm), network("Arbitrum", ChainKind::Evm)];
+    let rails = Rails { coins: vec![coin, ether], networks };
     Market {
-        exchange: Arc::default(),
+        exchange: Arc::new(office::exchange(&rails)),
         catalogue: Arc::new(catalogue.expect("no name stands twice")),
-        rates: Arc::new(Rates { id: "rates".to_owned(), ..Rates::default() }),
-        rails: Rails { coins: vec![coin], networks },
+        rates: Arc::new(office::rates(office::ETHER_CENTS, START)),
+        rails,
         vias: vec!["USER_WALLET".to_owned()],
         margins: Vec::new(),
         limits: Limits::default(),
@@ -119,13 +123,24 @@ fn product(number: u8, brand: &str, suppliers: &[&str]) -> Product {
 
 fn network(name: &str, kind: ChainKind) -> Network {
     let id = format!("sim:{}", name.to_lowercase());
-    let asset = Asset {
+    let dollar = Asset {
         id: AssetId::new(format!("{id}/usdc")),
         coin: "USDC".to_owned(),
         contract: Some(format!("contract of USDC on {name}")),
         decimals: 6,
         payment_method: format!("USDC-{}", name.to_uppercase()),
     };
+    let ether = Asset {
+        id: AssetId::new(format!("{id}/eth")),
+        coin: "ETH".to_owned(),
+        contract: None,
+        decimals: 18,
+        payment_method: format!("ETH-{}", name.to_uppercase()),
+    };
+    let mut assets = vec![dollar];
+    if kind == ChainKind::Evm {
+        assets.push(ether);
+    }
     Network {
         id: NetworkId::new(id),
         name: name.to_owned(),
@@ -136,6 +151,6 @@ fn network(name: &str, kind: ChainKind) -> Network {
         window: Span::minutes(30),
         confirmations: CONFIRMATIONS,
         suspended: false,
-        assets: vec![asset],
+        assets,
     }
 }

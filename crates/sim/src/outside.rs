@@ -4,6 +4,11 @@
 //! Must never look into the shop's database, but for one thing that only a supplier can see: that a call comes after its
 //! attempt was committed, and outside of any transaction.
 
+// What an exchange office reaches: payers, a bank, the price of ether, receivers of notifications.
+mod office;
+
+pub use office::{Books, Merchants, Paid, Till};
+
 use crate::plan::{Fault, Plan};
 use crate::rng::Rng;
 use domain::chain::{Block, ChainTransfer, Header, Scan};
@@ -101,6 +106,8 @@ pub struct World {
     pub mails: Vec<(String, String, String)>,
     /// Every code that a supplier ever made.
     pub codes: BTreeSet<String>,
+    /// The books of the exchange office's outside.
+    pub books: Books,
     /// What a port saw that must not be.
     pub broken: Vec<String>,
     transfers: u32,
@@ -125,6 +132,7 @@ impl Outside {
             deals: BTreeMap::new(),
             mails: Vec::new(),
             codes: BTreeSet::new(),
+            books: Books::default(),
             broken: Vec::new(),
             transfers: 0,
             crash_in: None,

@@ -69,10 +69,20 @@ pub enum Fault {
     Cancel,
     /// Operators hold orders, release them, decide about lines.
     Operator,
+    /// Payers of exchange orders say that they have paid, whether they have or not.
+    Claim,
+    /// An operator pays out by hand while nobody knows whether it was paid, and does not look.
+    Override,
+    /// The price of ether jumps.
+    RatesMove,
+    /// Rates are not heard of.
+    RatesStop,
+    /// Receivers of notifications give no answer; some had heard all the same.
+    Deaf,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 30] = [
+    pub const ALL: [Fault; 35] = [
         Fault::Reorg,
         Fault::DeepReorg,
         Fault::Lag,
@@ -103,6 +113,11 @@ impl Fault {
         Fault::OtherBody,
         Fault::Cancel,
         Fault::Operator,
+        Fault::Claim,
+        Fault::Override,
+        Fault::RatesMove,
+        Fault::RatesStop,
+        Fault::Deaf,
     ];
 
     /// Its word on the command line.
@@ -129,7 +144,7 @@ pub struct Plan {
     pub seed: u64,
     /// Things that happen before the faults stop.
     pub steps: u32,
-    /// Most orders that are placed.
+    /// Most orders for goods that are placed, and most exchange orders.
     pub orders: u32,
     /// How often in a thousand chances each fault that is on happens.
     pub rates: BTreeMap<Fault, u32>,
@@ -139,7 +154,8 @@ impl Plan {
     /// The plan of a seed.
     pub fn of_seed(seed: u64) -> Plan {
         let mut rng = Rng::new(seed);
-        let (steps, orders) = (rng.between(150, 500) as u32, rng.between(2, 25) as u32);
+        // Half as much again as goods alone would take: the exchange office works, too.
+        let (steps, orders) = (rng.between(150, 500) as u32 * 3 / 2, rng.between(2, 25) as u32);
         let mut rates = BTreeMap::new();
         // Some seeds are quiet and some wild.
         let wildness = rng.between(100, 700) as u32;

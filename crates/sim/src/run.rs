@@ -1,6 +1,8 @@
-//! One run of a plan: shoppers, chains, suppliers and workers take turns as the seed says, until the faults stop and
+//! One run of a plan: shoppers, payers, chains, suppliers, operators and workers take turns as the seed says, until the faults stop and
 //! everything comes to rest.
 
+mod desk;
+mod payers;
 mod shoppers;
 mod viewers;
 
@@ -17,6 +19,7 @@ use domain::ids::{AssetId, NetworkId, OrderId};
 use domain::order::Order;
 use domain::project::OrderState;
 use domain::time::{Span, Time};
+use payers::{Signed, Traded};
 use server::engine::SubmitError;
 use server::ports::Goods;
 use server::store::Conn;
@@ -92,6 +95,8 @@ struct Run {
     mirror: Mirror,
     known: Vec<Known>,
     requests: Vec<Request>,
+    traded: Vec<Traded>,
+    signed: Vec<Signed>,
     viewers: Vec<Viewer>,
     /// The operator's last backup.
     backup: Option<Conn>,
@@ -157,6 +162,8 @@ impl Run {
             mirror: Mirror::default(),
             known: Vec::new(),
             requests: Vec::new(),
+            traded: Vec::new(),
+            signed: Vec::new(),
             viewers: Vec::new(),
             backup: None,
             lost_addresses: BTreeSet::new(),
@@ -175,7 +182,7 @@ impl Run {
     }
 
     fn step(&mut self, step: u32) -> Result<(), Broken> {
-        let what = self.rng.below(100);
+        let what = self.rng.below(150);
         let now = self.outside.world().now;
         let told = match what {
             0..=15 => self.shoppers_order(),
@@ -183,13 +190,19 @@ impl Run {
             30..=34 => self.time_passes(),
             35..=44 => self.blocks_are_mined(),
             45..=47 => self.chains_change(),
-            48..=87 => self.worker_works(),
+            48..=87 | 100..=119 => self.worker_works(),
             88..=89 | 93..=94 => self.page_acts(),
             90..=92 => self.client_polls(),
             95..=96 => self.operator_acts(),
             97 => self.supplier_repeats(),
             98 => self.disk_changes(),
             99 if self.strikes(Fault::Restore) => self.disk_dies(),
+            120..=125 => self.payer_orders(),
+            126..=130 => self.payer_says(),
+            131..=137 => self.payer_pays(),
+            138..=143 => self.desk_works(),
+            144..=146 => self.desk_errs(),
+            147..=149 => self.rates_move(),
             _ => self.clock_jumps(),
         };
         let told = told?;
@@ -215,7 +228,8 @@ impl Run {
             }
         }
         check::says_too_much(&said, &self.outside.world())?;
-        if said.contains("OrderId(") || self.known.iter().any(|known| said.contains(&known.id.expose())) {
+        let mut ids = self.known.iter().map(|known| known.id).chain(self.traded.iter().map(|traded| traded.id));
+        if said.contains("OrderId(") || ids.any(|id| said.contains(&id.expose())) {
             return Err("an order's id stands in the log".to_owned());
         }
         Ok(())
@@ -263,6 +277,15 @@ impl Run {
         };
         self.outside.world().reorganise(&network, depth);
         Ok(format!("{network} replaces {depth} blocks"))
+    }
+
+    fn rates_move(&mut self) -> Result<String, Broken> {
+        if !self.strikes(Fault::RatesMove) {
+            return Ok("the price of ether stands".to_owned());
+        }
+        let bps = self.rng.between(-1_500, 1_500);
+        let cents = self.outside.world().books.move_price(bps);
+        Ok(format!("ether costs {cents} cents"))
     }
 
     fn supplier_repeats(&mut self) -> Result<String, Broken> {
@@ -405,6 +428,7 @@ impl Run {
         self.shop = Some(shop);
         let (mirror, world) = (&self.mirror.orders, &mut self.outside.world());
         world.deals.values_mut().for_each(|deal| deal.forgotten = true);
+        world.books.forget();
         self.lost_addresses.extend(before.into_iter().filter(|(id, _)| !mirror.contains_key(id)).map(|(_, at)| at));
         self.known.retain(|known| mirror.contains_key(&known.id));
         // A word may be older than what a client saw.
@@ -414,6 +438,10 @@ impl Run {
         for request in &mut self.requests {
             request.made = request.made.filter(|id| mirror.contains_key(id));
             request.in_doubt = true;
+        }
+        self.traded.retain(|traded| mirror.contains_key(&traded.id));
+        for signed in &mut self.signed {
+            signed.made = signed.made.filter(|id| mirror.contains_key(id));
         }
         Ok(format!("the disk dies; a backup with {} orders is put back", mirror.len()))
     }
@@ -438,11 +466,12 @@ impl Run {
                 world.now = world.now + Span::minutes(10);
                 world.mine();
             }
+            let acted = self.desk_finishes();
             for worker in Worker::ALL.iter().chain(&Worker::ALL) {
                 self.work(*worker)?;
             }
             self.look(round.is_multiple_of(50))?;
-            if round > 40 && self.is_at_rest() {
+            if round > 40 && !acted && self.is_at_rest() {
                 break;
             }
         }
@@ -464,6 +493,7 @@ impl Run {
 
     fn is_at_rest(&self) -> bool {
         let is_over = |order: &Order| match order.payment.settled_at {
+            _ if order.trade().is_some() => check::trades::is_over(order),
             Some(_) => order.lines.iter().all(Line::is_ended) || !order.holds.is_empty(),
             None => order.payment.closed,
         };

@@ -4,10 +4,11 @@
 //! start again from what is there.
 
 use crate::market::{self, SUPPLIERS};
-use crate::outside::{CountedIds, Crash, Node, Outside, PostOffice, Shelf, ShopClock};
+use crate::office::PAYERS;
+use crate::outside::{CountedIds, Crash, Merchants, Node, Outside, PostOffice, Shelf, ShopClock, Till};
 use domain::asset::ChainKind;
 use domain::decide::{Caps, Command};
-use domain::ids::{OrderId, Sku};
+use domain::ids::{NetworkId, OrderId, Sku};
 use domain::order::Order;
 use domain::time::Time;
 use domain::validate::Market;
@@ -15,13 +16,13 @@ use server::cli::backup::renew;
 use server::engine::{Engine, Shared, SubmitError, commit_batch};
 use server::http::HttpSettings;
 use server::http::stream::{Stream, Tail};
-use server::ports::{Network, Supplier};
+use server::ports::{Network, Payer, Supplier};
 use server::seal::Keyring;
 use server::store::stock::NewCode;
 use server::store::{Access, Conn, DbError, Place, Tx, claims, head, stock};
 use server::vault::Vault;
 use server::workers::notify::MailSettings;
-use server::workers::{Ran, WorkerError, advance, catalogue, credit, notify, watch};
+use server::workers::{Ran, WorkerError, advance, catalogue, credit, ipn, notify, pay_out, watch};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -68,6 +69,7 @@ pub struct Shop {
     pub vault: Arc<Vault>,
     networks: Vec<Arc<dyn Network>>,
     suppliers: Vec<Arc<dyn Supplier>>,
+    payers: Vec<Arc<dyn Payer>>,
     /// How often it died.
     pub crashes: u32,
 }
@@ -79,23 +81,30 @@ pub enum Worker {
     Credit,
     Own,
     Supplier(usize),
+    Payer(usize),
     PlanMail,
     SendMail,
     Shelves,
+    Rates,
     Streams,
+    Notices,
 }
 
 impl Worker {
-    pub const ALL: [Worker; 9] = [
+    pub const ALL: [Worker; 13] = [
         Worker::Watch,
         Worker::Credit,
         Worker::Own,
         Worker::Supplier(0),
         Worker::Supplier(1),
+        Worker::Payer(0),
+        Worker::Payer(1),
         Worker::PlanMail,
         Worker::SendMail,
         Worker::Shelves,
+        Worker::Rates,
         Worker::Streams,
+        Worker::Notices,
     ];
 }
 
@@ -121,11 +130,15 @@ impl Shop {
             });
         let suppliers =
             SUPPLIERS.iter().map(|name| -> Arc<dyn Supplier> { Arc::new(Shelf { outside: outside.clone(), name }) });
+        let payers = PAYERS.iter().map(|network| -> Arc<dyn Payer> {
+            Arc::new(Till { outside: outside.clone(), network: NetworkId::new(*network) })
+        });
         let mut shop = Shop {
             database: Arc::new(Mutex::new(conn)),
             processes: Vec::new(),
             networks: networks.collect(),
             suppliers: suppliers.collect(),
+            payers: payers.collect(),
             outside,
             vault,
             crashes: 0,
@@ -222,12 +235,22 @@ impl Shop {
             Worker::Supplier(at) => {
                 at_once(advance::run_supplier(engine, &self.vault, self.suppliers[at].as_ref(), now))
             }
+            Worker::Payer(at) => at_once(pay_out::run_once(engine, &self.vault, self.payers[at].as_ref(), now)),
             Worker::PlanMail => at_once(notify::plan_once(engine, now)),
             Worker::SendMail => {
                 let office = PostOffice(self.outside.clone());
                 at_once(notify::send_once(engine, &self.vault, &office, &settings, now))
             }
             Worker::Shelves => at_once(catalogue::run_once(engine)),
+            Worker::Rates => {
+                let rates = self.outside.world().rates();
+                engine.shared.put_rates(Arc::new(rates));
+                Ok(Ran::Idle)
+            }
+            Worker::Notices => {
+                let poster = Arc::new(Merchants(self.outside.clone()));
+                at_once(ipn::run_once(&ipn::Sender { engine: engine.clone(), vault: self.vault.clone(), poster }))
+            }
             Worker::Streams => {
                 let before = std::mem::replace(told, at_once(tail.follow(*told))?);
                 Ok(if *told > before { Ran::Worked } else { Ran::Idle })

@@ -158,3 +158,38 @@ fn a_refusal_of_the_neighbour_is_found() {
     // What is owed is the price of another line than the one that is refused.
     assert_found(Bug::NeighbourRefused, &["is credited as"]);
 }
+
+#[test]
+fn a_payout_for_money_that_nobody_found_is_found() {
+    assert_found(Bug::ClaimBelieved, &["was settled with less than its price", "is not settled"]);
+}
+
+#[test]
+fn a_payout_that_is_made_again_because_nobody_knows_is_found() {
+    assert_found(Bug::PayoutRepeated, &["was paid out twice"]);
+}
+
+/// What seeds must reach together, so that nobody believes in orders that were never paid out.
+#[test]
+fn exchange_orders_come_to_every_end() {
+    quiet();
+    let all: String = (0..200).map(|seed| run_in_memory(&Plan::of_seed(seed)).trace.join("\n")).collect();
+    let ends = [
+        "an exchange: ",
+        ", again: ",
+        "says that he has paid",
+        "come to the bank",
+        "finds money at the bank",
+        "pays out by hand",
+        "tries again to pay out",
+        "finds paid out",
+        "names a rate",
+        "gives the money back",
+        "notes the same money again",
+        "without a look",
+        "ether costs",
+    ];
+    for end in ends {
+        assert!(all.contains(end), "no seed of two hundred comes to {end:?}");
+    }
+}

@@ -10,6 +10,7 @@ use crate::money::units_to_text;
 use crate::order::Order;
 use crate::payment;
 use crate::payout::{self, Payout, PayoutReport};
+use crate::planted::{self, Bug};
 use crate::route::{self, Currency, DealRate, Trade, TradeFault};
 use crate::time::Time;
 
@@ -155,6 +156,9 @@ impl Draft {
             return Err(Refusal::Conflict("the order is not confirmed yet"));
         }
         self.event(Event::PaymentClaimed);
+        if planted::is(Bug::ClaimBelieved) {
+            self.settle(Settlement::OnTime, None, 0);
+        }
         Ok(())
     }
 
@@ -334,6 +338,10 @@ impl Draft {
                 self.release_payout("the call never arrived and is made again");
             }
             PayoutReport::Pending => self.ask_payout_again(false, sent_at, patience),
+            PayoutReport::Unknown(reason) if planted::is(Bug::PayoutRepeated) => {
+                self.event(Event::PayoutFailed { reason: reason.clone() });
+                self.event(Event::PayoutRetried);
+            }
             PayoutReport::Unknown(_) => self.ask_payout_again(true, sent_at, patience),
         }
         Ok(())

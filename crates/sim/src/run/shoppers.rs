@@ -233,7 +233,7 @@ fn personal_of(basket: &Basket) -> Personal {
     Personal { email: basket.buyer_email.clone(), beneficiaries, ..Personal::default() }
 }
 
-fn number_as_bytes(number: u64) -> [u8; 16] {
+pub(super) fn number_as_bytes(number: u64) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
     bytes[8..].copy_from_slice(&Rng::new(number).number().to_be_bytes());
