@@ -110,8 +110,8 @@ fn run_documentation_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> 
     run_counted(command, Runner::Libtest)
 }
 
-/// The TypeScript client, and the example shop in a browser, each by its own `verify`. In this order: the second installs
-/// what the first has built.
+/// The TypeScript client and the examples, the shop in a browser among them, each by its own `verify`. In this order: the
+/// last one installs what the first has built.
 fn run_web_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> {
     step("building the kiosk that the browser's shop buys from");
     let mut build = cargo(cluster, tools);
@@ -121,7 +121,9 @@ fn run_web_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> {
     }
     let kiosk = target_directory().join("debug").join("kiosk");
     let mut summary = Summary::default();
-    for folder in ["clients/typescript", "examples/exchange-merchant", "examples/nextjs-partner"] {
+    let folders =
+        ["clients/typescript", "examples/exchange-merchant", "examples/webhook-receiver", "examples/nextjs-partner"];
+    for folder in folders {
         for arguments in [["ci", "--no-audit"], ["run", "verify"]] {
             step(&format!("npm {} in {folder}", arguments.join(" ")));
             let mut npm = tools.node.npm();

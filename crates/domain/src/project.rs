@@ -186,6 +186,27 @@ pub fn exchange_status(order: &Order) -> ExchangeStatus {
     }
 }
 
+/// Whether its owner would see a difference between two states of an order: its words, what is exchanged, whose it is.
+pub fn looks_different(before: &Order, after: &Order) -> bool {
+    if before.origin.customer != after.origin.customer {
+        return true;
+    }
+    match (before.trade(), after.trade()) {
+        (Some(was), Some(is)) => {
+            let amounts_differ = (was.from.units, was.to.units) != (is.from.units, is.to.units);
+            amounts_differ || exchange_status(before) != exchange_status(after)
+        }
+        _ => {
+            let words = |order: &Order| -> Vec<String> {
+                order.lines.iter().map(|line| delivery_state(order, line, "").to_owned()).collect()
+            };
+            before.state != after.state
+                || payment_state(before) != payment_state(after)
+                || words(before) != words(after)
+        }
+    }
+}
+
 /// `payment_state` (contract 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentState {

@@ -180,10 +180,9 @@ pub struct Message {
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Posted {
-    /// Somebody answered; `retry` is false if he wants no more (410).
+    /// Somebody answered, whatever it says.
     Answered {
         status: u16,
-        retry: bool,
     },
     Failed {
         reason: String,

@@ -235,6 +235,16 @@ impl Vault {
         crate::entropy::to_hex(&self.drawn(&format!("api-secret:{key}"))[..20])
     }
 
+    /// The secret of a webhook endpoint as its owner knows it (Standard Webhooks 1.0): `whsec_` and base64 of 32 bytes.
+    pub fn webhook_secret(&self, endpoint: &str, generation: i64) -> String {
+        format!("whsec_{}", crate::entropy::to_base64(&self.webhook_key(endpoint, generation)))
+    }
+
+    /// The bytes of that secret, which sign.
+    pub fn webhook_key(&self, endpoint: &str, generation: i64) -> [u8; 32] {
+        self.drawn(&format!("webhook:{endpoint}:{generation}"))
+    }
+
     /// A new public API key: `EX_` and 40 hexadecimal digits.
     pub fn new_api_key(&self) -> String {
         format!("EX_{}", crate::entropy::to_hex(&self.ids.key()[..20]).to_uppercase())

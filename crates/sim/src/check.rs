@@ -87,7 +87,7 @@ impl Mirror {
     }
 
     fn fold(&mut self, logged: orders::LoggedEvent) -> Result<(), Broken> {
-        let orders::LoggedEvent { seq, order: id, version, at, event } = logged;
+        let orders::LoggedEvent { seq, order: id, version, at, event, told: _ } = logged;
         if let Event::Placed(placed) = &event {
             let order = Order::placed(id, (**placed).clone(), at);
             self.trades.note(&order, &event, seq)?;

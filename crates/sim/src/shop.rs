@@ -22,7 +22,7 @@ use server::store::stock::NewCode;
 use server::store::{Access, Conn, DbError, Place, Tx, claims, head, stock};
 use server::vault::Vault;
 use server::workers::notify::MailSettings;
-use server::workers::{Ran, WorkerError, advance, catalogue, credit, ipn, notify, pay_out, watch};
+use server::workers::{Ran, WorkerError, advance, catalogue, credit, ipn, notify, outbox, pay_out, watch};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -249,7 +249,7 @@ impl Shop {
             }
             Worker::Notices => {
                 let poster = Arc::new(Merchants(self.outside.clone()));
-                at_once(ipn::run_once(&ipn::Sender { engine: engine.clone(), vault: self.vault.clone(), poster }))
+                at_once(outbox::run_once(&ipn::Sender { engine: engine.clone(), vault: self.vault.clone(), poster }))
             }
             Worker::Streams => {
                 let before = std::mem::replace(told, at_once(tail.follow(*told))?);

@@ -31,6 +31,8 @@ pub struct Wanted {
     pub hide_out_data: bool,
     /// Its changes are told to an address (contract 7): a keyed hash of the host, never the address itself.
     pub receiver: Option<String>,
+    /// A change that does not reach that address is told again.
+    pub told_again: bool,
     /// What the client says of itself, such as `api`.
     pub client_type: Option<String>,
 }
@@ -95,6 +97,9 @@ pub struct Trade {
     /// Its changes are told to an address on that host, which is named by a keyed hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receiver: Option<String>,
+    /// A change that does not reach it is told again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told_again: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_type: Option<String>,
 }
@@ -240,6 +245,7 @@ pub fn check(wanted: &Wanted, market: &Market, facts: &validate::Facts, now: Tim
         hide_out_data: wanted.hide_out_data,
         recipient: to.address_field().map(|field| field.id.clone()),
         receiver: wanted.receiver.clone(),
+        told_again: wanted.told_again,
         client_type: wanted.client_type.clone(),
     };
     let fits = |side: &Side| side.checked_ledger_units().is_some();

@@ -7,8 +7,8 @@
 use super::rates::tls_configuration;
 use crate::ports::{Answer, Message, Posted, Poster};
 use ipnet::IpNet;
+use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{StatusCode, Url};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,9 +74,9 @@ impl SafeHttp {
         }
         match request.send().await {
             Ok(answer) => {
-                let status = answer.status();
+                let status = answer.status().as_u16();
                 drain(answer).await;
-                Posted::Answered { status: status.as_u16(), retry: status != StatusCode::GONE }
+                Posted::Answered { status }
             }
             Err(error) => Posted::Failed { reason: why(&error).to_owned() },
         }
@@ -291,13 +291,13 @@ mod tests {
     async fn a_message_arrives_and_a_redirect_is_an_answer_like_any_other() {
         let open = SafeHttp::new(vec!["127.0.0.0/8".parse().expect("a network")]).expect("a client");
         let (url, heard) = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-        assert_eq!(open.post(&message(&url)).await, Posted::Answered { status: 200, retry: true });
+        assert_eq!(open.post(&message(&url)).await, Posted::Answered { status: 200 });
         let heard = heard.await.expect("a request");
         assert!(heard.starts_with("POST /ipn HTTP/1.1") && heard.contains("hash: ab"), "{heard}");
         assert!(heard.contains("content-type: application/x-www-form-urlencoded"), "{heard}");
         // Followed, it would lead to a port where nobody listens.
         let (url, _) =
             answering("HTTP/1.1 307 Elsewhere\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
-        assert_eq!(open.post(&message(&url)).await, Posted::Answered { status: 307, retry: true });
+        assert_eq!(open.post(&message(&url)).await, Posted::Answered { status: 307 });
     }
 }

@@ -77,6 +77,9 @@ pub enum KeyCommand {
         /// Networks (CIDR) that may use it; repeatable; without any, all may.
         #[arg(long)]
         allow_from: Vec<IpNet>,
+        /// Send notifications of its orders again until they arrive, for three days; without it each is sent once.
+        #[arg(long)]
+        ipn_retries: bool,
         #[command(flatten)]
         installation: Installation,
     },
@@ -99,9 +102,9 @@ pub enum KeyCommand {
 pub async fn account(command: AccountCommand) -> anyhow::Result<ExitCode> {
     let AccountCommand::Key(command) = command;
     match command {
-        KeyCommand::Add { account, name, allow_from, installation } => {
+        KeyCommand::Add { account, name, allow_from, ipn_retries, installation } => {
             let kiosk = installation.open().await?;
-            let (key, secret) = add_key(&kiosk, &account, &name, &allow_from).await?;
+            let (key, secret) = add_key(&kiosk, &account, &name, &allow_from, ipn_retries).await?;
             println!("{key} {secret}");
             eprintln!("The key, and its secret, which is not shown again.");
         }
@@ -109,7 +112,8 @@ pub async fn account(command: AccountCommand) -> anyhow::Result<ExitCode> {
             let kiosk = installation.open().await?;
             for key in kiosk.engine.db.read(move |tx| api_keys::of_account(tx, &account)).await? {
                 let from = if key.allowed_from.is_empty() { "anywhere" } else { &key.allowed_from };
-                println!("{}  {}  from {from}  {}", key.key, key.created_at.rfc3339(), key.name);
+                let retries = if key.ipn_retries { "  notifies again" } else { "" };
+                println!("{}  {}  from {from}{retries}  {}", key.key, key.created_at.rfc3339(), key.name);
             }
         }
         KeyCommand::Remove { account, key, installation } => {
@@ -132,6 +136,7 @@ pub async fn add_key(
     account: &str,
     name: &str,
     allow_from: &[IpNet],
+    ipn_retries: bool,
 ) -> anyhow::Result<(String, String)> {
     let nets: Vec<String> = allow_from.iter().map(ToString::to_string).collect();
     let key = ApiKey {
@@ -140,6 +145,7 @@ pub async fn add_key(
         name: name.to_owned(),
         permissions: "base".to_owned(),
         allowed_from: nets.join(","),
+        ipn_retries,
         created_at: kiosk.engine.clock.now(),
     };
     let (id, secret, public) = (account.to_owned(), kiosk.vault.api_secret(&key.key), key.key.clone());

@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod keys;
 pub mod order;
 pub mod wallet;
+pub mod webhook;
 
 use crate::boot::{self, Kiosk};
 use crate::config::Config;
@@ -53,6 +54,9 @@ enum Command {
     /// What partners and customers call with.
     #[command(subcommand)]
     Account(accounts::AccountCommand),
+    /// Addresses that are told what happens to an account's orders.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Pay on the simulated chains.
     #[command(subcommand)]
     Sandbox(sandbox::SandboxCommand),
@@ -146,6 +150,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Partner(command) => accounts::partner(command).await,
         Command::Customer(command) => accounts::customer(command).await,
         Command::Account(command) => accounts::account(command).await,
+        Command::Webhook(command) => webhook::run(command).await,
         Command::Sandbox(command) => sandbox::run(command).await,
         Command::Order(command) => order::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,

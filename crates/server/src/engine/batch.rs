@@ -14,7 +14,7 @@ use domain::limits::CounterKey;
 use domain::order::{Order, Step};
 use domain::payment::TransferStatus;
 use domain::postings::postings;
-use domain::project::exchange_status;
+use domain::project::{exchange_status, looks_different};
 use domain::route;
 use domain::terms;
 use domain::time::Time;
@@ -266,7 +266,8 @@ impl Batch {
                 let (order_no, at) = (order.no, self.now);
                 self.postings.push(Posting { seq, part: part as i64, order_no, at, transfer: transfer.clone() });
             }
-            self.events.push(LoggedEvent { seq, order: id, version: first_version + at as i64, at: self.now, event });
+            let version = first_version + at as i64;
+            self.events.push(LoggedEvent { seq, order: id, version, at: self.now, event, told: false });
         }
         let order = Arc::new(order);
         self.tell(&order);
@@ -279,15 +280,26 @@ impl Batch {
         order
     }
 
-    /// Plans to tell a new status to whoever asked for it. One row for each decision: what an order passes through between
-    /// two events of one decision is no status of it, and several decisions of one batch are several rows.
+    /// Marks what the owner is told, and plans to tell a new status to whoever asked for it. Once for each decision: what an
+    /// order passes through between two events of one decision is no state of it.
     fn tell(&mut self, order: &Order) {
-        let (Some(before), Some(trade)) = (self.orders.get(&order.id), order.trade()) else { return };
+        let before = self.orders.get(&order.id);
+        if let Some(last) = self.events.last_mut() {
+            last.told = before.is_none_or(|before| looks_different(&before.order, order));
+        }
+        let (Some(before), Some(trade)) = (before, order.trade()) else { return };
         let status = exchange_status(order);
         if let (Some(receiver), true) = (&trade.receiver, status != exchange_status(&before.order)) {
             let seq = self.head.next_seq - 1;
-            let receiver = receiver.clone();
-            self.written.deliveries.push(deliveries::Planned { seq, order: order.id, receiver, status, at: self.now });
+            self.written.deliveries.push(deliveries::Planned {
+                seq,
+                order: order.id,
+                receiver: receiver.clone(),
+                status,
+                at: self.now,
+                retries: trade.told_again,
+                attempts: 0,
+            });
         }
     }
 

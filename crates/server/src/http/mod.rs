@@ -20,6 +20,7 @@ pub mod visitors;
 
 pub mod exchange_api;
 pub mod health;
+pub mod own_api;
 pub mod pages;
 pub mod sandbox;
 pub mod store_api;
@@ -112,6 +113,8 @@ pub fn router(app: App) -> Router {
         .route("/d/{secret}", get(pages::delivery::show))
         .route("/openapi.json", get(description))
         .merge(docs_page::routes())
+        // kiosk's own.
+        .route("/kiosk/v1/events", get(own_api::events))
         // For operators.
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))

@@ -31,8 +31,9 @@ const INTRODUCTION: &str = "Sells gift cards, phone top-ups and eSIMs for stable
     Amounts of coins are decimal strings without exponent, in whole coins (`101.50` USDC). Amounts in EUR are named as \
     such. Times in orders are unix seconds as strings. Countries are ISO 3166-1 alpha-2 in capitals. A field without a \
     value is left out; null is written only where a schema says so.\n\n\
-    No key is needed. `X-Cr-Application` and `X-Cr-Version` tell the store which partner's program calls; a store can \
-    be set to ask for them. Who knows an order id can read the codes of that order: treat it as a secret.\n\n\
+    No key is needed but for the events of an account. `X-Cr-Application` and `X-Cr-Version` tell the store which \
+    partner's program calls; a store can be set to ask for them. Who knows an order id can read the codes of that \
+    order: treat it as a secret.\n\n\
     Every refusal is JSON with `detail` and `message`, and with `problems` where several things are wrong at once. \
     Nothing is redirected. Section numbers in the descriptions of schemas are those of the store API's wire contract.";
 
@@ -66,17 +67,21 @@ enum Method {
 enum Tag {
     Catalogue,
     Orders,
+    Events,
     /// Exists only where the sandbox is on.
     Sandbox,
     Operation,
     Documentation,
 }
 
-/// Whether a customer's token changes the answer.
+/// What `Authorization` is for.
 #[derive(Clone, Copy)]
 enum Login {
     Ignored,
+    /// A customer's token changes the answer.
     Optional,
+    /// Nothing is answered without an API key.
+    ApiKey,
 }
 
 /// A value of the path, the query or the head of a request.
@@ -115,6 +120,8 @@ enum Form {
     Uuid,
     /// Digits alone.
     Whole,
+    /// A whole number from 1 to this one.
+    UpTo(i64),
 }
 
 /// The body of a request.
@@ -196,6 +203,13 @@ pub fn document(sandbox: bool) -> Value {
                     "description": "The token of a customer of this store. It raises the limits and opens what asks \
                         for a login; without it the call is anonymous.",
                 },
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "KEY.SECRET",
+                    "description": "An API key of an account and its secret, with a full stop between them. The \
+                        operator of this store gives both.",
+                },
             },
         },
     })
@@ -259,6 +273,7 @@ impl Endpoint {
             Login::Ignored => {}
             // The empty requirement is the anonymous call.
             Login::Optional => operation["security"] = json!([{}, { "customer": [] }]),
+            Login::ApiKey => operation["security"] = json!([{ "apiKey": [] }]),
         }
         operation
     }
@@ -350,12 +365,14 @@ impl Method {
 }
 
 impl Tag {
-    const ALL: [Self; 5] = [Self::Catalogue, Self::Orders, Self::Sandbox, Self::Operation, Self::Documentation];
+    const ALL: [Self; 6] =
+        [Self::Catalogue, Self::Orders, Self::Events, Self::Sandbox, Self::Operation, Self::Documentation];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Catalogue => "Catalogue",
             Self::Orders => "Orders",
+            Self::Events => "Events",
             Self::Sandbox => "Sandbox",
             Self::Operation => "Operation",
             Self::Documentation => "Documentation",
@@ -369,6 +386,7 @@ impl Tag {
                  request."
             }
             Self::Orders => "From a dry run to the delivered code.",
+            Self::Events => "What happened to the orders of an account, goods and exchanges alike.",
             Self::Sandbox => "Playing the payer on the simulated chains. Only in the demo.",
             Self::Operation => "For the programs that watch over the server.",
             Self::Documentation => "This description, for programs and for people.",
@@ -403,6 +421,7 @@ impl Form {
             Self::Decimal => json!({ "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$" }),
             Self::Uuid => json!({ "type": "string", "format": "uuid" }),
             Self::Whole => json!({ "type": "integer", "minimum": 0 }),
+            Self::UpTo(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
         }
     }
 }

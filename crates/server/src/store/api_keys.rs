@@ -17,11 +17,13 @@ pub struct ApiKey {
     pub permissions: String,
     /// Networks (CIDR, comma-separated) that may use it; empty: all.
     pub allowed_from: String,
+    /// Notifications of its orders are sent again until they arrive.
+    pub ipn_retries: bool,
     pub created_at: Time,
 }
 
 const COLUMNS: &str = "select api_keys.key, api_keys.account, api_keys.name, api_keys.permissions, \
-    api_keys.allowed_from, api_keys.created_at_ms from api_keys";
+    api_keys.allowed_from, api_keys.created_at_ms, api_keys.ipn_retries from api_keys";
 
 /// Remembers a signed call that writes; false if it was made before.
 pub fn claim_signature(tx: &mut Tx<'_>, signature: &str, now: Time) -> Result<bool, DbError> {
@@ -34,8 +36,8 @@ pub fn add(tx: &mut Tx<'_>, key: &ApiKey) -> Result<bool, DbError> {
     if of_account(tx, &key.account)?.len() >= MOST_KEYS {
         return Ok(false);
     }
-    let sql = "insert into api_keys (key, account, name, permissions, allowed_from, created_at_ms) \
-        values ($1, $2, $3, $4, $5, $6)";
+    let sql = "insert into api_keys (key, account, name, permissions, allowed_from, created_at_ms, ipn_retries) \
+        values ($1, $2, $3, $4, $5, $6, $7)";
     let values = [
         key.key.as_str().into(),
         key.account.as_str().into(),
@@ -43,6 +45,7 @@ pub fn add(tx: &mut Tx<'_>, key: &ApiKey) -> Result<bool, DbError> {
         key.permissions.as_str().into(),
         key.allowed_from.as_str().into(),
         key.created_at.0.into(),
+        i64::from(key.ipn_retries).into(),
     ];
     tx.execute(sql, &values)?;
     Ok(true)
@@ -75,5 +78,6 @@ fn read(row: &Row) -> ApiKey {
         permissions: text(3),
         allowed_from: text(4),
         created_at: Time(row.int(5)),
+        ipn_retries: row.int(6) == 1,
     }
 }

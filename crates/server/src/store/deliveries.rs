@@ -16,6 +16,17 @@ pub struct Planned {
     pub receiver: String,
     pub status: ExchangeStatus,
     pub at: Time,
+    /// Told again until somebody takes it.
+    pub retries: bool,
+    /// That failed.
+    pub attempts: i64,
+}
+
+/// What became of a message that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Ended { seq: i64 },
+    Again { seq: i64, attempts: i64, due_at: Time },
 }
 
 /// Plans messages.
@@ -30,29 +41,36 @@ pub fn plan(tx: &mut Tx<'_>, planned: &[Planned]) -> Result<(), DbError> {
             planned.at.0.into(),
             "due".into(),
             0.into(),
+            i64::from(planned.retries).into(),
+            planned.attempts.into(),
         ]
     };
-    let columns = &[Int, Text, Text, Text, Int, Text, Int];
-    let target = "deliveries (seq, order_id, receiver, status, at_ms, state, taken_at_ms)";
+    let columns = &[Int, Text, Text, Text, Int, Text, Int, Int, Int];
+    let target = "deliveries (seq, order_id, receiver, status, at_ms, state, taken_at_ms, retries, attempts)";
     tx.insert_all(target, "", Bulk { columns, rows: planned.iter().map(row).collect() })?;
     Ok(())
 }
 
 /// The oldest messages that wait: none to the receivers of the first list, and only to those of the second unless it is
-/// empty; and none about an order of which one is under way since `since` or later.
+/// empty; and none about an order of which one is under way since `since` or later, or is to be told again later than now.
 pub fn due(
     tx: &mut Tx<'_>,
     but_receivers: &[String],
     only_receivers: &[String],
     since: Time,
+    now: Time,
     limit: i64,
 ) -> Result<Vec<Planned>, DbError> {
-    let sql = "select seq, order_id, receiver, status, at_ms from deliveries where state = 'due' \
-        and not receiver = any($1) and ($2 = 0 or receiver = any($3)) and order_id not in \
-        (select order_id from deliveries where state = 'sending' and taken_at_ms >= $4) order by seq limit $5";
+    let sql = "select seq, order_id, receiver, status, at_ms, retries, attempts from deliveries where state = 'due' \
+        and not receiver = any($1) and ($2 = 0 or receiver = any($3)) \
+        and order_id not in \
+        (select order_id from deliveries where state = 'sending' and (taken_at_ms >= $4 or retries = 1)) \
+        and order_id not in (select order_id from deliveries where state = 'due' and due_at_ms > 0 and due_at_ms > $5) \
+        order by seq limit $6";
     let (but, only) = (but_receivers.to_vec(), only_receivers.to_vec());
     let narrowed = i64::from(!only.is_empty());
-    tx.query(sql, &[but.into(), narrowed.into(), only.into(), since.0.into(), limit.into()])?.iter().map(read).collect()
+    let values = [but.into(), narrowed.into(), only.into(), since.0.into(), now.0.into(), limit.into()];
+    tx.query(sql, &values)?.iter().map(read).collect()
 }
 
 fn read(row: &Row) -> Result<Planned, DbError> {
@@ -62,6 +80,8 @@ fn read(row: &Row) -> Result<Planned, DbError> {
         receiver: row.text(2).to_owned(),
         status: ExchangeStatus::parse(row.text(3)).ok_or(DbError::Corrupt { what: "status of a delivery" })?,
         at: Time(row.int(4)),
+        retries: row.int(5) == 1,
+        attempts: row.int(6),
     })
 }
 
@@ -78,11 +98,33 @@ pub fn take(tx: &mut Tx<'_>, seqs: Vec<i64>, since: Time, now: Time) -> Result<V
     Ok(taken.iter().map(|row| row.int(0)).collect())
 }
 
-/// Forgets what was sent: the next message about its order may go.
-pub fn finish(tx: &mut Tx<'_>, seqs: Vec<i64>) -> Result<(), DbError> {
-    let rows = seqs.into_iter().map(|seq| vec![seq.into()]).collect();
-    tx.with_rows("delete from deliveries where seq in (select c1 from v)", Bulk { columns: &[Column::Int], rows })?;
+/// Forgets messages that ended, so that the next about their orders may go, and puts the others back.
+pub fn note(tx: &mut Tx<'_>, outcomes: Vec<Outcome>) -> Result<(), DbError> {
+    let (mut ended, mut again) = (Vec::new(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Ended { seq } => ended.push(vec![seq.into()]),
+            Outcome::Again { seq, attempts, due_at } => again.push(vec![seq.into(), attempts.into(), due_at.0.into()]),
+        }
+    }
+    let sql = "delete from deliveries where seq in (select c1 from v)";
+    tx.with_rows(sql, Bulk { columns: &[Column::Int], rows: ended })?;
+    let sql =
+        "update deliveries set state = 'due', attempts = v.c2, due_at_ms = v.c3 from v where deliveries.seq = v.c1";
+    tx.with_rows(sql, Bulk { columns: &[Column::Int; 3], rows: again })?;
     Ok(())
+}
+
+/// Whether there are such messages as `requeue` puts back.
+pub fn is_left(tx: &mut Tx<'_>, before: Time) -> Result<bool, DbError> {
+    let sql = "select seq from deliveries where state = 'sending' and retries = 1 and taken_at_ms < $1 limit 1";
+    Ok(tx.query_one(sql, &[before.0.into()])?.is_some())
+}
+
+/// Puts those back that are told again and were taken before that moment: whoever took them is gone.
+pub fn requeue(tx: &mut Tx<'_>, before: Time) -> Result<u64, DbError> {
+    let sql = "update deliveries set state = 'due' where state = 'sending' and retries = 1 and taken_at_ms < $1";
+    tx.execute(sql, &[before.0.into()])
 }
 
 /// Forgets what waited in vain since before that moment; answers how many.

@@ -21,6 +21,7 @@ pub mod exchange;
 pub mod mails;
 pub mod settings;
 pub mod stock;
+pub mod webhooks;
 
 pub mod epoch;
 pub mod fsck;

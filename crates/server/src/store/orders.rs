@@ -178,6 +178,8 @@ pub struct LoggedEvent {
     pub version: i64,
     pub at: Time,
     pub event: Event,
+    /// It ends a decision after which the order looks different to its owner.
+    pub told: bool,
 }
 
 /// Appends to the log.
@@ -191,17 +193,18 @@ pub fn append_events(tx: &mut Tx<'_>, events: &[LoggedEvent]) -> Result<(), DbEr
             logged.at.0.into(),
             logged.event.kind().into(),
             json(&logged.event).into(),
+            i64::from(logged.told).into(),
         ]
     };
     let rows = events.iter().map(row).collect();
-    let columns = &[Int, Text, Int, Int, Text, Text];
-    tx.insert_all("events (seq, order_id, version, at_ms, kind, body)", "", Bulk { columns, rows })?;
+    let columns = &[Int, Text, Int, Int, Text, Text, Int];
+    tx.insert_all("events (seq, order_id, version, at_ms, kind, body, told)", "", Bulk { columns, rows })?;
     Ok(())
 }
 
 /// Rows of the log after `seq`, oldest first.
 pub fn events_after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<Vec<LoggedEvent>, DbError> {
-    let sql = "select seq, order_id, version, at_ms, body from events where seq > $1 order by seq limit $2";
+    let sql = "select seq, order_id, version, at_ms, body, told from events where seq > $1 order by seq limit $2";
     tx.query(sql, &[seq.into(), limit.into()])?.iter().map(read_event).collect()
 }
 
@@ -239,13 +242,34 @@ pub fn traded_after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<TradeChange
 
 /// The log of one order, oldest first.
 pub fn events_of(tx: &mut Tx<'_>, id: OrderId) -> Result<Vec<LoggedEvent>, DbError> {
-    let sql = "select seq, order_id, version, at_ms, body from events where order_id = $1 order by version";
+    let sql = "select seq, order_id, version, at_ms, body, told from events where order_id = $1 order by version";
     tx.query(sql, &[id.expose().into()])?.iter().map(read_event).collect()
+}
+
+/// The order as it was right after that event; none if there is no such event.
+pub fn as_of(tx: &mut Tx<'_>, seq: i64) -> Result<Option<Order>, DbError> {
+    let sql = "select seq, order_id, version, at_ms, body, told from events \
+        where order_id = (select order_id from events where seq = $1) and seq <= $1 order by version";
+    let log: Vec<LoggedEvent> = tx.query(sql, &[seq.into()])?.iter().map(read_event).collect::<Result<_, _>>()?;
+    let Some((first, rest)) = log.split_first() else { return Ok(None) };
+    let Event::Placed(placed) = &first.event else { return Err(DbError::Corrupt { what: "event" }) };
+    let mut order = Order::placed(first.order, (**placed).clone(), first.at);
+    for logged in rest {
+        order.apply(&logged.event, logged.at);
+    }
+    Ok(Some(order))
 }
 
 fn read_event(row: &Row) -> Result<LoggedEvent, DbError> {
     let event = serde_json::from_str(row.text(4)).map_err(|_| DbError::Corrupt { what: "event" })?;
-    Ok(LoggedEvent { seq: row.int(0), order: read_id(row.text(1))?, version: row.int(2), at: Time(row.int(3)), event })
+    Ok(LoggedEvent {
+        seq: row.int(0),
+        order: read_id(row.text(1))?,
+        version: row.int(2),
+        at: Time(row.int(3)),
+        event,
+        told: row.int(5) == 1,
+    })
 }
 
 /// Reads an order id as the database holds it.

@@ -1,6 +1,6 @@
 //! Calls the workers: at once when there is something due, else at a slow pace; ends with the process.
 
-use super::{Ran, WorkerError, advance, catalogue, credit, exchange, ipn, notify, pay_out, watch};
+use super::{Ran, WorkerError, advance, catalogue, credit, exchange, ipn, notify, outbox, pay_out, watch, webhooks};
 use crate::engine::Engine;
 use crate::ports::{Mailer, Network, Payer, Poster, Supplier};
 use crate::vault::Vault;
@@ -68,11 +68,16 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
         }));
     }
     let sender = ipn::Sender { engine: engine.clone(), vault: vault.clone(), poster: outside.poster.clone() };
-    running.spawn(ipn::run(sender, PACE, stop.clone()));
+    running.spawn(outbox::run(sender, "notifications", PACE, stop.clone()));
+    let sender = webhooks::Sender { engine: engine.clone(), vault: vault.clone(), poster: outside.poster.clone() };
+    running.spawn(outbox::run(sender, "webhooks", PACE, stop.clone()));
     {
         let (work, mut stop) = (engine.clone(), stop.clone());
         running.spawn(async move {
             while !*stop.borrow() {
+                if let Err(error) = webhooks::forget_once(&work).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "old webhooks not forgotten");
+                }
                 if let Err(error) = ipn::forget_once(&work).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "old notifications not forgotten");
                 }

@@ -11,9 +11,11 @@ pub mod credit;
 pub mod exchange;
 pub mod ipn;
 pub mod notify;
+pub mod outbox;
 pub mod pay_out;
 pub mod rates;
 pub mod watch;
+pub mod webhooks;
 
 use crate::engine::SubmitError;
 use crate::store::DbError;

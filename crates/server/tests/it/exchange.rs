@@ -23,12 +23,12 @@ use serde_json::{Value, json};
 const PAYOUT_ADDRESS: &str = "0x52908400098527886E0F7030069857D2E4169EE7";
 
 /// An exchange office as its clients reach it.
-struct Office {
-    shop: Shop,
+pub struct Office {
+    pub shop: Shop,
 }
 
 impl Office {
-    async fn open() -> Office {
+    pub async fn open() -> Office {
         Office { shop: Shop::open().await }
     }
 
@@ -37,7 +37,7 @@ impl Office {
     }
 
     /// Sends what a client sends, and reads the whole answer.
-    fn send(&self, verb: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn send(&self, verb: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let request = Request { method: verb, path, headers, body: body.as_bytes() };
         call(self.address(), &request).expect("the office answers to the end")
     }
@@ -75,7 +75,7 @@ impl Office {
     }
 
     /// Parameters of an order on that route, with all its required fields.
-    fn wanted(&self, from: &str, to: &str, amount: &str) -> Value {
+    pub fn wanted(&self, from: &str, to: &str, amount: &str) -> Value {
         let route = self.route(from, to);
         let values = |fields: &Value| -> Value {
             let fields = fields.as_array().expect("fields are a list");
@@ -94,10 +94,8 @@ impl Office {
     }
 
     /// Creates an order, and answers with what names it.
-    fn create(&self, wanted: &Value) -> Placed {
-        let created = self.data("public/exchanger/order/create", wanted);
-        let secret = created["secret"].as_str().expect("a secret").to_owned();
-        Placed { id: created["_id"].as_str().expect("an id").to_owned(), uid: created["uid"].clone(), secret, created }
+    pub fn create(&self, wanted: &Value) -> Placed {
+        Placed::of(self.data("public/exchanger/order/create", wanted))
     }
 
     fn order(&self, placed: &Placed) -> Value {
@@ -108,7 +106,7 @@ impl Office {
         self.order(placed)["status"].as_str().expect("a status").to_owned()
     }
 
-    fn set(&self, placed: &Placed, status: &str) -> Value {
+    pub fn set(&self, placed: &Placed, status: &str) -> Value {
         let mut params = placed.who();
         params["status"] = json!(status);
         self.data("public/exchanger/order/update-status", &params)
@@ -121,7 +119,7 @@ impl Office {
     }
 
     /// Pays on the simulated chain, then lets everybody work.
-    async fn pay(&mut self, placed: &Placed, how: &str) {
+    pub async fn pay(&mut self, placed: &Placed, how: &str) {
         let path = format!("/sandbox/orders/{}/pay", placed.id);
         let paid = self.send("POST", &path, &[("content-type", "application/json")], how);
         assert_eq!(paid.status, 200, "{}", paid.text());
@@ -129,7 +127,7 @@ impl Office {
     }
 
     /// The order as the engine has it.
-    async fn row(&self, placed: &Placed) -> domain::order::Order {
+    pub async fn row(&self, placed: &Placed) -> domain::order::Order {
         let no = placed.uid.as_i64().expect("a number");
         let row = self.shop.kiosk.engine.db.read(move |tx| server::store::orders::by_no(tx, no)).await;
         row.expect("a read").expect("there is such an order")
@@ -151,14 +149,19 @@ fn value_of(field: &Value) -> &'static str {
 }
 
 /// What a client keeps of its order.
-struct Placed {
-    id: String,
-    uid: Value,
-    secret: String,
+pub struct Placed {
+    pub id: String,
+    pub uid: Value,
+    pub secret: String,
     created: Value,
 }
 
 impl Placed {
+    fn of(created: Value) -> Placed {
+        let secret = created["secret"].as_str().expect("a secret").to_owned();
+        Placed { id: created["_id"].as_str().expect("an id").to_owned(), uid: created["uid"].clone(), secret, created }
+    }
+
     fn who(&self) -> Value {
         json!({ "orderUID": self.uid, "orderSecret": self.secret })
     }

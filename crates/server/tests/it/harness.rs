@@ -8,7 +8,7 @@ use server::config::Config;
 use server::ports::Clock;
 use server::store::fsck;
 use server::workers::driver::Outside;
-use server::workers::{Ran, advance, catalogue, credit, exchange, ipn, notify, pay_out, watch};
+use server::workers::{Ran, advance, catalogue, credit, exchange, ipn, notify, outbox, pay_out, watch, webhooks};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -134,7 +134,9 @@ impl Shop {
             ran.push(pay_out::run_once(engine, vault, payer.as_ref(), now).await.expect("payouts"));
         }
         let (engine, vault, poster) = (engine.clone(), vault.clone(), self.outside.poster.clone());
-        ran.push(ipn::run_once(&ipn::Sender { engine, vault, poster }).await.expect("notifications"));
+        let hooks = webhooks::Sender { engine: engine.clone(), vault: vault.clone(), poster: poster.clone() };
+        ran.push(outbox::run_once(&ipn::Sender { engine, vault, poster }).await.expect("notifications"));
+        ran.push(outbox::run_once(&hooks).await.expect("webhooks"));
         let (engine, vault) = (&self.kiosk.engine, &self.kiosk.vault);
         ran.push(notify::plan_once(engine, now).await.expect("mail is planned"));
         let mailer = self.outside.mailer.as_ref();

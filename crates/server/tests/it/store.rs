@@ -25,6 +25,7 @@ mod shelf;
 
 mod mails;
 mod office;
+mod webhooks;
 
 mod operators;
 

@@ -281,7 +281,7 @@ impl Poster for Merchants {
             }
             match is_deaf {
                 true => Posted::Failed { reason: "no answer".to_owned() },
-                false => Posted::Answered { status: 200, retry: true },
+                false => Posted::Answered { status: 200 },
             }
         };
         self.0.crash_point();

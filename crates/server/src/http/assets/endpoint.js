@@ -4,7 +4,7 @@
 
 import { codeBox, drawer, element, heading, prose, section, withCode } from "./pieces.js";
 import { insideOf, resolved, schemaView, typeOf } from "./schemas.js";
-import { commandOnly, tryForm } from "./try.js";
+import { commandOnly, needsKey, tryForm } from "./try.js";
 
 function parameterTable(parameters) {
   const rows = parameters.map((parameter) => {
@@ -73,7 +73,9 @@ function endpointInside(endpoint) {
   const operation = endpoint.operation;
   const nodes = [prose(operation.description)];
   const parameters = (operation.parameters || []).map(resolved);
-  if (operation.security) {
+  if (needsKey(operation)) {
+    nodes.push(prose("Needs an API key and its secret: `Authorization: Bearer KEY.SECRET`."));
+  } else if (operation.security) {
     nodes.push(prose("Takes the token of a customer in `Authorization: Bearer`, and works without."));
   }
   if (parameters.length > 0) {

@@ -48,6 +48,11 @@ function commandOf(endpoint, values, body) {
   return parts.join(" \\\n  ");
 }
 
+// Whether nothing is answered without an API key: an empty requirement is the anonymous call.
+export function needsKey(operation) {
+  return Boolean(operation.security) && operation.security.every((scheme) => Object.keys(scheme).length > 0);
+}
+
 function hasEvents(operation) {
   const answer = resolved(operation.responses["200"]) || {};
   return Boolean(answer.content && answer.content["text/event-stream"]);
@@ -62,7 +67,7 @@ function firstValue(parameter) {
 function formField(endpoint, parameter) {
   const id = "try-" + endpoint.id + "-" + parameter.in + "-" + parameter.name;
   const label = element("label", { for: id }, element("code", {}, parameter.name), " ");
-  label.append(element("span", { class: "optional" }, parameter.in === "bearer" ? "customer's token" : parameter.in));
+  label.append(element("span", { class: "optional" }, parameter.in === "bearer" ? parameter.description : parameter.in));
   if (parameter.required) {
     label.append(" ", element("span", { class: "required" }, "required"));
   }
@@ -93,7 +98,9 @@ export function commandOnly(endpoint, parameters) {
 export function tryForm(endpoint, parameters) {
   const asked = [...parameters];
   if (endpoint.operation.security) {
-    asked.push({ name: "Authorization", in: "bearer", required: false });
+    const required = needsKey(endpoint.operation);
+    const description = required ? "KEY.SECRET" : "customer's token";
+    asked.push({ name: "Authorization", in: "bearer", required, description });
   }
   const fields = asked.map((parameter) => formField(endpoint, parameter));
   const values = () => fields.map(({ parameter, input }) => ({ parameter, value: input.value.trim() }));

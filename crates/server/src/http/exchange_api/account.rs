@@ -163,7 +163,7 @@ pub async fn create_key(call: &Call) -> Result<Answer, Fault> {
 
 /// A key with the permissions that there are.
 pub fn new_key(key: String, account: String, name: String, allowed_from: String, created_at: Time) -> ApiKey {
-    ApiKey { key, account, name, permissions: "base".to_owned(), allowed_from, created_at }
+    ApiKey { key, account, name, permissions: "base".to_owned(), allowed_from, ipn_retries: false, created_at }
 }
 
 /// `user/auth/api/get/list`.

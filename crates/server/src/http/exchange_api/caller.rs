@@ -27,6 +27,8 @@ pub struct Owner {
     pub account: CustomerId,
     /// The key and what was signed with it: carried out once.
     pub signed: String,
+    /// Notifications of orders of this key are sent again until they arrive.
+    pub ipn_retries: bool,
 }
 
 /// Signed calls that this process has seen. What writes is remembered in the database too, under its signature.
@@ -92,7 +94,7 @@ pub async fn of(
         return Err(Fault::replayed());
     }
     let signed = format!("{}:{time}:{}", key.key, hash.to_ascii_lowercase());
-    Ok(Some(Owner { account: CustomerId::new(key.account), signed }))
+    Ok(Some(Owner { account: CustomerId::new(key.account), signed, ipn_retries: key.ipn_retries }))
 }
 
 /// A number as it is sent, parts of a unit dropped: one client sends its clock with decimals.
@@ -103,7 +105,8 @@ fn whole_number(param: &Param) -> Option<i64> {
     if digits(whole) && digits(fraction) { whole.parse().ok() } else { None }
 }
 
-fn may_call_from(allowed: &str, address: Option<IpAddr>) -> bool {
+/// Whether a key that is bound to networks may be used from there.
+pub(in crate::http) fn may_call_from(allowed: &str, address: Option<IpAddr>) -> bool {
     let mut networks = allowed.split(',').map(str::trim).filter(|network| !network.is_empty()).peekable();
     if networks.peek().is_none() {
         return true;

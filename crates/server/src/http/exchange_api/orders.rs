@@ -78,6 +78,7 @@ fn wanted(call: &Call) -> Result<Wanted, Fault> {
         skip_preview: params.flag("skipPreview")?.unwrap_or(false),
         hide_out_data: params.flag("hideOutData")?.unwrap_or(false),
         receiver: web_address(call, "ipnUrl")?.map(|url| call.app.vault.receiver_key(&url)),
+        told_again: call.owner.as_ref().is_some_and(|owner| owner.ipn_retries),
         // Shown to everybody by `get-lasts`: a word, or nothing.
         client_type: params.text("typeClient", 255)?.filter(|word| is_word(word)),
     })

@@ -1,6 +1,6 @@
 //! Bodies to look at in the document: one order of one gift card, from the basket to the stream.
 //!
-//! Every one of them reads into its wire type and comes out of it the same, which a test proves. The addresses belong
+//! Every one that has a wire type reads into it and comes out of it the same, which a test proves. The addresses belong
 //! to nobody and the ids to nothing, so that nobody can send money after an example.
 
 use serde_json::{Value, json};
@@ -238,6 +238,35 @@ pub(super) fn refusal() -> Value {
         "detail": "OUT_OF_STOCK",
         "message": "OUT_OF_STOCK",
         "problems": [{ "problem": "OUT_OF_STOCK" }, { "problem": "COUPON_EXPIRED" }],
+    })
+}
+
+/// The same order once it is paid, and an endpoint that is closed.
+pub(super) fn events() -> Value {
+    json!({
+        "events": [
+            {
+                "id": "evt_4711",
+                "type": "order.updated",
+                "timestamp": "2026-09-21T14:14:20.125Z",
+                "data": {
+                    "order": {
+                        "order_id": ORDER_ID,
+                        "order_state": "PaymentReceived",
+                        "updatedAt": "2026-09-21T14:14:20.125Z",
+                    },
+                },
+                "order_id": ORDER_ID,
+                "status": "PaymentReceived",
+            },
+            {
+                "id": "evt_4720",
+                "type": "endpoint.disabled",
+                "timestamp": "2026-09-21T14:20:02.500Z",
+                "data": { "endpoint": "we_5b0f2c1e-6a94-4d07-9e83-d1c7f2a40b68" },
+            },
+        ],
+        "next": "evt_4733",
     })
 }
 

@@ -1,13 +1,75 @@
-//! The endpoints that the store contract does not know: the payer of the sandbox, the probes, and this description.
+//! The endpoints that the store contract does not know: the events of an account, the payer of the sandbox, the probes,
+//! and this description.
 
-use super::parts::{BAD_REQUEST, NOT_FOUND, ORDER_ID, REFUSED, TOO_MANY_REQUESTS, UNAVAILABLE};
-use super::{Answer, Body, Content, Endpoint, Login, Method, Need, Tag, examples, schemas};
+use super::parts::{BAD_REQUEST, ERROR, NOT_FOUND, ORDER_ID, REFUSED, TOO_MANY_REQUESTS, UNAVAILABLE};
+use super::{Answer, Body, Content, Endpoint, Form, Login, Method, Need, Parameter, Place, Tag, examples, schemas};
 
 const PLAIN_TEXT: Content = Content { media_type: "text/plain", schema: Some(schemas::text), example: None };
 
 const READINESS: Content = Content { media_type: "application/json", schema: Some(schemas::readiness), example: None };
 
+const AFTER: Parameter = Parameter {
+    shared_as: None,
+    place: Place::Query,
+    name: "after",
+    need: Need::Optional,
+    form: Form::Text,
+    description: "The `id` of the last event that is known, or `next` of the answer before, such as `evt_1234`. \
+        Without it the list begins with the first event there is.",
+    example: None,
+};
+
+const LIMIT: Parameter = Parameter {
+    shared_as: None,
+    place: Place::Query,
+    name: "limit",
+    need: Need::Optional,
+    form: Form::UpTo(100),
+    description: "Most events of one answer; 100 when it is missing.",
+    example: None,
+};
+
+const NO_KEY: Answer = Answer {
+    shared_as: None,
+    status: "401",
+    description: "No API key, one that nobody has, a secret that is not its own, or a key that may not be used from \
+        this address.",
+    headers: &[],
+    content: &[ERROR],
+};
+
 pub(super) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        method: Method::Get,
+        path: "/kiosk/v1/events",
+        operation_id: "listEvents",
+        tag: Tag::Events,
+        summary: "What happened to the orders of an account",
+        description: "The events of the account whose key it is, oldest first: those that its webhooks are told, with \
+            the same ids, and those that nobody was told because no endpoint was open.\n\n\
+            Read on with `next` as `after`. An answer may hold fewer events than `limit`, or none, while more follow; \
+            everything is read once `next` is the `after` that was sent.",
+        parameters: &[&AFTER, &LIMIT],
+        body: None,
+        login: Login::ApiKey,
+        answers: &[
+            &Answer {
+                shared_as: None,
+                status: "200",
+                description: "What happened.",
+                headers: &[],
+                content: &[Content {
+                    media_type: "application/json",
+                    schema: Some(schemas::events),
+                    example: Some(examples::events),
+                }],
+            },
+            &BAD_REQUEST,
+            &NO_KEY,
+            &TOO_MANY_REQUESTS,
+            &UNAVAILABLE,
+        ],
+    },
     Endpoint {
         method: Method::Post,
         path: "/sandbox/orders/{order_id}/pay",

@@ -174,7 +174,7 @@ const RETRY_AFTER: Header = Header {
 };
 
 /// A refusal's body where no example tells more than the schema.
-const ERROR: Content = Content {
+pub(super) const ERROR: Content = Content {
     media_type: "application/json",
     schema: Some(SchemaGenerator::subschema_for::<ErrorBody>),
     example: None,

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::happenings::TYPES;
+use domain::project::ExchangeStatus;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
@@ -106,6 +108,101 @@ pub(super) fn readiness(generator: &mut SchemaGenerator) -> Schema {
         "required": ["catalogue", "database", "rates"],
     });
     named(generator, "Readiness", schema)
+}
+
+/// What `GET /kiosk/v1/events` answers.
+pub(super) fn events(generator: &mut SchemaGenerator) -> Schema {
+    let event = event(generator).to_value();
+    let schema = json!({
+        "type": "object",
+        "description": "A part of what happened.",
+        "properties": {
+            "events": { "description": "Oldest first.", "type": "array", "items": event },
+            "next": { "description": "Where to read on: the next call's `after`.", "type": "string" },
+        },
+        "required": ["events", "next"],
+    });
+    named(generator, "Events", schema)
+}
+
+/// One event, as webhooks tell it too.
+fn event(generator: &mut SchemaGenerator) -> Schema {
+    let data = [goods_update(generator), exchange_update(generator), endpoint_disabled(generator)];
+    let schema = json!({
+        "type": "object",
+        "description": "Something that happened, told to webhooks in the same words. It holds no code and no address \
+            of a person.",
+        "properties": {
+            "id": {
+                "description": "Its name, the same wherever and however often it is told. The number grows with time.",
+                "type": "string",
+                "pattern": "^evt_[0-9]+$",
+            },
+            "type": { "type": "string", "enum": TYPES },
+            "timestamp": { "description": "When it happened.", "type": "string", "format": "date-time" },
+            "data": {
+                "description": "An order of goods or an exchange order as it was right after the event, or an \
+                    endpoint.",
+                "anyOf": data,
+            },
+            "order_id": { "description": "Of orders of goods: the one in `data` once more.", "type": "string" },
+            "status": { "description": "Of orders of goods: `order_state` once more.", "type": "string" },
+        },
+        "required": ["data", "id", "timestamp", "type"],
+    });
+    named(generator, "Event", schema)
+}
+
+fn goods_update(generator: &mut SchemaGenerator) -> Schema {
+    let order = json!({
+        "type": "object",
+        "properties": {
+            "order_id": { "description": "Opens the order and its codes: treat it as a secret.", "type": "string" },
+            "order_state": { "description": "As in the order itself.", "type": "string" },
+            "updatedAt": { "description": "When it changed last.", "type": "string", "format": "date-time" },
+        },
+        "required": ["order_id", "order_state", "updatedAt"],
+    });
+    named(generator, "GoodsUpdate", update("An order of goods changed.", &order))
+}
+
+fn exchange_update(generator: &mut SchemaGenerator) -> Schema {
+    let order = json!({
+        "type": "object",
+        "properties": {
+            "_id": { "type": "string" },
+            "uid": { "description": "Its number.", "type": "integer" },
+            "status": { "type": "string", "enum": ExchangeStatus::ALL.map(ExchangeStatus::word) },
+            "xml_from": { "description": "Code of the currency that is given.", "type": "string" },
+            "xml_to": { "description": "Code of the currency that is received.", "type": "string" },
+            "inAmount": { "description": "What is given: a plain decimal.", "type": "string" },
+            "outAmount": { "description": "What is received: a plain decimal.", "type": "string" },
+            "updatedAt": { "description": "When it changed last.", "type": "string", "format": "date-time" },
+        },
+        "required": ["_id", "inAmount", "outAmount", "status", "uid", "updatedAt", "xml_from", "xml_to"],
+    });
+    named(generator, "ExchangeUpdate", update("An exchange order changed.", &order))
+}
+
+fn update(description: &str, order: &Value) -> Value {
+    json!({
+        "type": "object",
+        "description": description,
+        "properties": {
+            "order": order,
+        },
+        "required": ["order"],
+    })
+}
+
+fn endpoint_disabled(generator: &mut SchemaGenerator) -> Schema {
+    let schema = json!({
+        "type": "object",
+        "description": "An endpoint of the account was closed and is told nothing more.",
+        "properties": { "endpoint": { "description": "Its id.", "type": "string" } },
+        "required": ["endpoint"],
+    });
+    named(generator, "EndpointDisabled", schema)
 }
 
 /// Puts a schema among the components and answers the reference to it.

@@ -81,6 +81,7 @@ fn the_table_has_what_the_contract_asks_for() {
         "GET /api/available-countries",
         "GET /logos/{file}",
         "GET /d/{secret}",
+        "GET /kiosk/v1/events",
         "GET /livez",
         "GET /readyz",
         "GET /metrics",
@@ -205,11 +206,42 @@ fn the_schemas_keep_the_type_rules_of_the_contract() {
 }
 
 #[test]
+fn what_a_call_must_be_signed_in_with_is_among_the_schemes() {
+    let document = document(true);
+    let schemes = object(&document, "/components/securitySchemes");
+    for (name, operation) in operations(&document) {
+        let ways = operation.get("security").and_then(Value::as_array).into_iter().flatten();
+        for scheme in ways.filter_map(Value::as_object).flat_map(Map::keys) {
+            assert!(schemes.contains_key(scheme), "{name} asks for {scheme}");
+        }
+    }
+    assert_eq!(document["paths"]["/kiosk/v1/events"]["get"]["security"], json!([{ "apiKey": [] }]));
+}
+
+/// What is told reads as the schemas say; there is no wire type that could say it for both.
+#[test]
+fn the_example_of_events_has_what_the_schemas_ask_for() {
+    let document = document(false);
+    let schemas = object(&document, "/components/schemas");
+    let example = examples::events();
+    let has_all = |value: &Value, schema: &str| {
+        let required = schemas[schema]["required"].as_array().expect("every schema here has required fields");
+        required.iter().filter_map(Value::as_str).all(|name| value.get(name).is_some())
+    };
+    assert!(has_all(&example, "Events"));
+    for event in example["events"].as_array().expect("a list") {
+        assert!(has_all(event, "Event"), "{event}");
+        let kinds = ["GoodsUpdate", "ExchangeUpdate", "EndpointDisabled"];
+        assert!(kinds.into_iter().any(|kind| has_all(&event["data"], kind)), "{event}");
+    }
+}
+
+#[test]
 fn the_groups_name_every_operation_once() {
     let document = document(true);
     let tags = document["tags"].as_array().expect("groups are an array");
     let names: Vec<&str> = tags.iter().filter_map(|tag| tag["name"].as_str()).collect();
-    assert_eq!(names, ["Catalogue", "Orders", "Sandbox", "Operation", "Documentation"]);
+    assert_eq!(names, ["Catalogue", "Orders", "Events", "Sandbox", "Operation", "Documentation"]);
     let mut listed: Vec<&str> = tags
         .iter()
         .flat_map(|tag| tag["x-operations"].as_array().expect("a group lists its operations"))

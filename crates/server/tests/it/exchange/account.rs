@@ -11,7 +11,7 @@ fn hex(text: &str) -> String {
 }
 
 /// An account with a key, as a merchant's program knows it.
-struct Merchant {
+pub struct Merchant {
     account: String,
     key: String,
     secret: String,
@@ -20,6 +20,15 @@ struct Merchant {
 
 impl Merchant {
     async fn join(office: &Office, name: &str) -> Merchant {
+        Merchant::with(office, name, false).await
+    }
+
+    /// One whose notifications are sent until they arrive.
+    pub async fn with_retries(office: &Office, name: &str) -> Merchant {
+        Merchant::with(office, name, true).await
+    }
+
+    async fn with(office: &Office, name: &str, ipn_retries: bool) -> Merchant {
         let kiosk = &office.shop.kiosk;
         let account = Account {
             id: format!("account-{name}"),
@@ -32,7 +41,7 @@ impl Merchant {
         };
         let id = account.id.clone();
         kiosk.engine.write(move |tx| accounts::add(tx, &account)).await.expect("added");
-        let (key, secret) = add_key(kiosk, &id, "test", &[]).await.expect("a key");
+        let (key, secret) = add_key(kiosk, &id, "test", &[], ipn_retries).await.expect("a key");
         Merchant { account: id, key, secret, time: std::cell::Cell::new(1_700_000_000_000) }
     }
 
@@ -42,7 +51,7 @@ impl Merchant {
     }
 
     /// Calls with `time` in the query, signed; the parameters are compact JSON in the order of their keys.
-    fn call(&self, office: &Office, method: &str, params: &Value) -> Value {
+    pub fn call(&self, office: &Office, method: &str, params: &Value) -> Value {
         self.time.set(self.time.get() + 1);
         self.call_at(office, method, params, self.time.get())
     }

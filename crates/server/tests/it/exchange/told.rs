@@ -1,15 +1,13 @@
 //! What is told outside: notifications (contract 7) and the WebSocket (contract 10).
 
+use super::account::Merchant;
 use super::{Office, PAYOUT_ADDRESS, Placed};
 use crate::harness::START;
+use crate::receiver::Receiver;
 use domain::time::Span;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -17,59 +15,9 @@ const SECRET: &str = "ipn-secret-1";
 /// Nothing in a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One notification as it arrived.
-struct Heard {
-    headers: BTreeMap<String, String>,
-    form: BTreeMap<String, String>,
-}
-
-/// Somebody who listens, and answers every call in the same way.
-struct Receiver {
-    url: String,
-    heard: Arc<Mutex<Vec<Heard>>>,
-}
-
-impl Receiver {
-    fn answering(status: &'static str) -> Receiver {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://127.0.0.1:{}/ipn", listener.local_addr().expect("bound").port());
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let keeps = heard.clone();
-        std::thread::spawn(move || {
-            for socket in listener.incoming() {
-                let Ok(mut socket) = socket else { return };
-                let Some(call) = read(&mut socket) else { continue };
-                keeps.lock().expect("nobody panics").push(call);
-                // Whoever asked may have hung up.
-                write!(socket, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap_or(());
-            }
-        });
-        Receiver { url, heard }
-    }
-
-    fn statuses(&self) -> Vec<String> {
-        self.heard.lock().expect("nobody panics").iter().map(|heard| heard.form["newStatus"].clone()).collect()
-    }
-}
-
-fn read(socket: &mut std::net::TcpStream) -> Option<Heard> {
-    let mut reader = BufReader::new(socket);
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else {
-            if line == "\r\n" {
-                break;
-            }
-            continue;
-        };
-        headers.insert(name.to_ascii_lowercase(), value.to_owned());
-    }
-    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
-    reader.read_exact(&mut body).ok()?;
-    let form = form_urlencoded::parse(&body).into_owned().collect();
-    Some(Heard { headers, form })
+/// The statuses that somebody was told.
+fn statuses(receiver: &Receiver) -> Vec<String> {
+    receiver.heard().iter().map(|heard| heard.form()["newStatus"].clone()).collect()
 }
 
 fn notified(office: &Office, receiver: &Receiver) -> Placed {
@@ -85,15 +33,15 @@ async fn each_change_is_told_once_in_order_and_signed_although_the_receiver_fail
     let receiver = Receiver::answering("500 Broken");
     let placed = notified(&office, &receiver);
     office.shop.pump().await;
-    assert_eq!(receiver.statuses(), Vec::<String>::new(), "none for the creation");
+    assert_eq!(statuses(&receiver), Vec::<String>::new(), "none for the creation");
     office.set(&placed, "waitPayment");
     office.set(&placed, "waitPayment");
     office.shop.pump().await;
     office.pay(&placed, "{}").await;
     office.shop.after(Span::hours(1)).await;
-    assert_eq!(receiver.statuses(), ["waitPayment", "inProgress", "inProgressPayout", "done"]);
-    for heard in receiver.heard.lock().expect("nobody panics").iter() {
-        let form = &heard.form;
+    assert_eq!(statuses(&receiver), ["waitPayment", "inProgress", "inProgressPayout", "done"]);
+    for heard in receiver.heard() {
+        let form = heard.form();
         let field = |name: &str| form[name].as_str();
         let signed = [
             field("orderId"),
@@ -115,10 +63,40 @@ async fn each_change_is_told_once_in_order_and_signed_although_the_receiver_fail
         assert_eq!(field("toValues[0][value]"), PAYOUT_ADDRESS);
         assert_eq!(heard.headers["content-type"], "application/x-www-form-urlencoded");
         // Standard Webhooks beside it.
-        assert!(heard.headers["webhook-id"].starts_with("ipn_"));
+        assert!(heard.headers["webhook-id"].starts_with("evt_"));
         assert_eq!(heard.headers["webhook-timestamp"], "1795174500");
         assert!(heard.headers["webhook-signature"].starts_with("v1,"));
     }
+    office.shop.close().await;
+}
+
+/// A merchant's own choice for a key (`kiosk account key add --ipn-retries`); everybody else is told once.
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_of_a_key_that_asks_for_it_are_told_again_in_order_until_somebody_takes_it() {
+    let mut office = Office::open().await;
+    let receiver = Receiver::answering("500 Broken");
+    let merchant = Merchant::with_retries(&office, "one").await;
+    let mut wanted = office.wanted("USDCSOL", "USDTERC20", "100");
+    wanted["ipnUrl"] = json!(receiver.url);
+    wanted["ipnSecret"] = json!(SECRET);
+    let created = merchant.call(&office, "public/exchanger/order/create", &wanted)["data"].take();
+    let placed = Placed::of(created);
+    office.set(&placed, "waitPayment");
+    office.shop.pump().await;
+    let first = receiver.news();
+    assert_eq!(first[0].form()["newStatus"], "waitPayment");
+    // What happens meanwhile waits behind it.
+    office.pay(&placed, "{}").await;
+    assert_eq!(receiver.news().len(), 0, "not before five seconds");
+    office.shop.after(Span::seconds(6)).await;
+    let second = receiver.news();
+    assert_eq!((second.len(), &second[0].body), (1, &first[0].body));
+    assert_eq!(second[0].headers["webhook-id"], first[0].headers["webhook-id"]);
+    receiver.turn("200 OK");
+    office.shop.after(Span::seconds(72)).await;
+    assert_eq!(statuses(&receiver), ["waitPayment", "inProgress", "inProgressPayout", "done"]);
+    office.shop.after(Span::hours(24)).await;
+    assert_eq!(receiver.heard().len(), 4, "what was taken is not told again");
     office.shop.close().await;
 }
 
@@ -132,12 +110,10 @@ async fn a_hidden_receiver_is_told_to_the_merchant_all_the_same() {
     let placed = office.create(&wanted);
     office.set(&placed, "waitPayment");
     office.shop.pump().await;
-    {
-        let heard = receiver.heard.lock().expect("nobody panics");
-        assert_eq!(heard[0].form["toValues[0][value]"], PAYOUT_ADDRESS);
-        // Without a secret the signed text ends with a colon, and Standard Webhooks has nothing to sign with.
-        assert!(!heard[0].headers.contains_key("webhook-signature"));
-    }
+    let heard = receiver.heard();
+    assert_eq!(heard[0].form()["toValues[0][value]"], PAYOUT_ADDRESS);
+    // Without a secret the signed text ends with a colon, and Standard Webhooks has nothing to sign with.
+    assert!(!heard[0].headers.contains_key("webhook-signature"));
     office.shop.close().await;
 }
 
@@ -148,13 +124,14 @@ async fn nobody_is_told_twice_by_two_processes() {
     let placed = notified(&office, &receiver);
     office.set(&placed, "waitPayment");
     let engine = &office.shop.kiosk.engine;
-    let due = engine.db.read(|tx| server::store::deliveries::due(tx, &[], &[], START, 10)).await.expect("a read");
+    let due =
+        engine.db.read(|tx| server::store::deliveries::due(tx, &[], &[], START, START, 10)).await.expect("a read");
     let seqs: Vec<i64> = due.iter().map(|planned| planned.seq).collect();
     let take = |seqs: Vec<i64>| engine.write(move |tx| server::store::deliveries::take(tx, seqs, START, START));
     assert_eq!(take(seqs.clone()).await.expect("taken"), seqs);
     assert_eq!(take(seqs).await.expect("nothing left"), Vec::<i64>::new());
     office.shop.pump().await;
-    assert_eq!(receiver.statuses(), Vec::<String>::new(), "whoever took it is to send it");
+    assert_eq!(statuses(&receiver), Vec::<String>::new(), "whoever took it is to send it");
     office.shop.close().await;
 }
 

@@ -12,7 +12,7 @@ use domain::route::{DealRate, Side, StatedReserve, Trade, reserve_key};
 use domain::time::{Span, Time};
 use server::store::accounts::{self, Account, Role};
 use server::store::api_keys::{self, ApiKey, MOST_KEYS};
-use server::store::deliveries::{self, Planned};
+use server::store::deliveries::{self, Outcome, Planned};
 use server::store::orders::{self, Changed, LoggedEvent, TradeChange};
 use server::store::{Conn, claims, exchange};
 
@@ -30,15 +30,13 @@ fn side(xml: &str) -> Side {
     }
 }
 
-/// An exchange order of that customer; in no database.
-fn trade(number: u64, customer: Option<&str>) -> Order {
-    let (mut order, _) = placed(number);
-    let rate = DealRate::new("1.5".parse().expect("a decimal"), 3).expect("a rate");
-    order.quote.trade = Some(Box::new(Trade {
+/// What was agreed in an exchange order.
+pub fn terms() -> Trade {
+    Trade {
         route: ObjectId::new("67addfff3887c106317a1588"),
         from: side("A"),
         to: side("B"),
-        rate,
+        rate: DealRate::new("1.5".parse().expect("a decimal"), 3).expect("a rate"),
         discount_bps: 0,
         fee_units: 0,
         reprice_bps: 0,
@@ -47,8 +45,15 @@ fn trade(number: u64, customer: Option<&str>) -> Order {
         hide_out_data: false,
         recipient: None,
         receiver: None,
+        told_again: false,
         client_type: None,
-    }));
+    }
+}
+
+/// An exchange order of that customer; in no database.
+fn trade(number: u64, customer: Option<&str>) -> Order {
+    let (mut order, _) = placed(number);
+    order.quote.trade = Some(Box::new(terms()));
     order.payout = Some(Payout::Planned { attempt: 0 });
     order.origin.customer = customer.map(str::to_owned);
     order
@@ -129,6 +134,7 @@ fn changes_of_exchange_orders_are_read_from_the_log_in_pages() {
             version,
             at: START,
             event: event.clone(),
+            told: false,
         };
         let log = [logged(1, &goods, 1), logged(2, &order, 1), logged(3, &goods, 2), logged(4, &order, 2)];
         write(conn, |tx| orders::append_events(tx, &log));
@@ -151,6 +157,8 @@ fn a_notification_is_taken_once_and_its_orders_next_one_waits_for_it() {
             receiver: receiver.to_owned(),
             status: ExchangeStatus::Done,
             at,
+            retries: false,
+            attempts: 0,
         };
         let all = [
             planned(1, &one, "a", START),
@@ -159,13 +167,17 @@ fn a_notification_is_taken_once_and_its_orders_next_one_waits_for_it() {
         ];
         write(conn, |tx| deliveries::plan(tx, &all));
         let due = |conn: &mut Conn, but: &[String], since: Time| -> Vec<i64> {
-            read(conn, |tx| deliveries::due(tx, but, &[], since, 10)).iter().map(|planned| planned.seq).collect()
+            read(conn, |tx| deliveries::due(tx, but, &[], since, START, 10)).iter().map(|planned| planned.seq).collect()
         };
-        assert_eq!(read(conn, |tx| deliveries::due(tx, &[], &[], START, 1)), [all[0].clone()]);
+        assert_eq!(read(conn, |tx| deliveries::due(tx, &[], &[], START, START, 1)), [all[0].clone()]);
         assert_eq!(due(conn, &["a".to_owned()], START), [3]);
         assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1, 3], START, START)), [1, 3]);
         let only = ["b".to_owned(), "c".to_owned()];
-        assert_eq!(read(conn, |tx| deliveries::due(tx, &[], &only, START + Span(9), 10)), [], "b's has been taken");
+        assert_eq!(
+            read(conn, |tx| deliveries::due(tx, &[], &only, START + Span(9), START, 10)),
+            [],
+            "b's has been taken"
+        );
         let later = START + Span(1);
         let late = write(conn, |tx| deliveries::take(tx, vec![1, 2], START, later));
         assert_eq!(late, Vec::<i64>::new(), "1 has been taken, and 2 waits for it");
@@ -174,11 +186,52 @@ fn a_notification_is_taken_once_and_its_orders_next_one_waits_for_it() {
         assert_eq!(due(conn, &[], START), Vec::<i64>::new(), "one of its order is under way");
         // Whoever took it long ago is gone.
         assert_eq!(due(conn, &[], START + Span(1)), [4]);
-        write(conn, |tx| deliveries::finish(tx, vec![1, 2, 3]));
+        write(conn, |tx| deliveries::note(tx, [1, 2, 3].map(|seq| Outcome::Ended { seq }).to_vec()));
         assert_eq!(due(conn, &[], START), [4]);
         assert_eq!(write(conn, |tx| deliveries::forget_before(tx, START + Span(9))), 0, "what was sent is gone");
         assert_eq!(write(conn, |tx| deliveries::forget_before(tx, START + Span(10))), 1, "it waited in vain");
         assert_eq!(due(conn, &[], START), Vec::<i64>::new());
+    });
+}
+
+/// Of orders whose key asks for it.
+#[test]
+fn a_notification_that_is_told_again_keeps_the_next_ones_of_its_order_waiting() {
+    for_each_store(|conn| {
+        let (one, other) = (trade(1, None), trade(2, None));
+        let planned = |seq: i64, order: &Order| Planned {
+            seq,
+            order: order.id,
+            receiver: "a".to_owned(),
+            status: ExchangeStatus::Done,
+            at: START,
+            retries: true,
+            attempts: 0,
+        };
+        write(conn, |tx| deliveries::plan(tx, &[planned(1, &one), planned(2, &one), planned(3, &other)]));
+        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1], START, START)), [1]);
+        let later = START + Span(5);
+        let again = Outcome::Again { seq: 1, attempts: 1, due_at: later };
+        write(conn, |tx| deliveries::note(tx, vec![again]));
+        let due = |conn: &mut Conn, now: Time| -> Vec<(i64, i64)> {
+            let due = read(conn, |tx| deliveries::due(tx, &[], &[], START, now, 10));
+            due.iter().map(|planned| (planned.seq, planned.attempts)).collect()
+        };
+        assert_eq!(due(conn, START + Span(4)), [(3, 0)]);
+        assert_eq!(due(conn, later), [(1, 1), (2, 0), (3, 0)]);
+        // Whoever took it died.
+        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1], START, later)), [1]);
+        assert_eq!(due(conn, later), [(3, 0)], "2 waits for whoever has 1");
+        assert!(
+            !read(conn, |tx| deliveries::is_left(tx, later))
+                && read(conn, |tx| deliveries::is_left(tx, later + Span(1)))
+        );
+        assert_eq!(write(conn, |tx| deliveries::requeue(tx, later)), 0, "not yet");
+        assert_eq!(write(conn, |tx| deliveries::requeue(tx, later + Span(1))), 1);
+        assert_eq!(due(conn, later), [(1, 1), (2, 0), (3, 0)]);
+        write(conn, |tx| deliveries::plan(tx, &[Planned { retries: false, ..planned(4, &other) }]));
+        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![4], START, START)), [4]);
+        assert_eq!(write(conn, |tx| deliveries::requeue(tx, later)), 0, "it may be lost, never told twice");
     });
 }
 
@@ -200,6 +253,7 @@ fn an_account_has_five_keys_at_most_and_a_closed_one_none() {
             name: "test".to_owned(),
             permissions: "base".to_owned(),
             allowed_from: String::new(),
+            ipn_retries: number == 1,
             created_at: START + Span(number as i64),
         };
         assert!(write(conn, |tx| api_keys::claim_signature(tx, "k:1:h", START)));

@@ -148,6 +148,7 @@ fn log(orders: u64) -> Vec<LoggedEvent> {
         version,
         at: START,
         event,
+        told: at == 0,
     };
     placed.chain(expired).enumerate().map(logged).collect()
 }
