@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// The targets, as `crates/fuzz/targets` has them.
-const TARGETS: [&str; 2] = ["order_body", "catalogue"];
+const TARGETS: [&str; 5] = ["order_body", "catalogue", "exchange_params", "exchange_file", "exchange_amount"];
 /// A minute each finds what a careless change breaks; a night finds more.
 pub const SECONDS: u32 = 60;
 /// Longer inputs find nothing that shorter ones do not, and take longer.

@@ -1,7 +1,10 @@
 //! What must hold of any bytes that reach a door: they are refused or understood, and what is understood adds up. Nothing
 //! here may panic for any input; `cargo xtask fuzz` looks for one that does.
 //!
-//! Each function is one target (`targets/`). `seeds/` holds inputs to begin from, and every input that once failed.
+//! Each public function is one target (`targets/`): those of the store API and of the catalogue are here, those of the
+//! exchange API in `exchange`. `seeds/` holds inputs to begin from, and every input that once failed.
+
+pub mod exchange;
 
 use domain::catalog::{Brand, Denomination, Product};
 use domain::decide::{Caps, Command, Place, Refusal};
@@ -115,7 +118,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    fn seeds(target: &str) -> Vec<Vec<u8>> {
+    pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
         let entries = fs::read_dir(folder).expect("each target has seeds");
         entries.map(|entry| fs::read(entry.expect("a file").path()).expect("a file")).collect()

@@ -76,8 +76,10 @@ pub fn reserves(text: &str) -> Result<BTreeMap<String, FileReserve>, Vec<FileErr
 }
 
 fn parse(text: &str) -> Result<File, Vec<FileError>> {
-    let file: File = toml::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let file: File = toml::from_str(text).map_err(|error| {
+        let lines_before = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        let line = error.span().map_or(0, |span| lines_before(span.start) + 1);
         vec![FileError { place: format!("line {line}"), fault: error.message().to_owned() }]
     })?;
     if file.format != FORMAT {

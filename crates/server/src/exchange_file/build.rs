@@ -227,7 +227,9 @@ fn pairs(entry: &RouteEntry, currencies: &[Currency], faults: &mut Faults) -> Ve
         found
     };
     let (from, to) = (meant(&entry.from), meant(&entry.to));
-    from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))).filter(|(from, to)| from != to).collect()
+    let pairs = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to))).filter(|(from, to)| from != to);
+    // One more than there may be is enough to refuse the file: codes that are named over and over multiply.
+    pairs.take(MOST_ROUTES + 1).collect()
 }
 
 fn route(
@@ -254,9 +256,10 @@ fn route(
     if entry.auto_payout && matches!(to.settles, Settles::Network(_)) && to.to_fields.is_empty() {
         faults.add(format!("auto_payout: {} has no to_field; the first one is the address that is paid to", to.xml));
     }
-    let window = entry.window_minutes.unwrap_or(DEFAULT_WINDOW_MINUTES);
+    let mut window = entry.window_minutes.unwrap_or(DEFAULT_WINDOW_MINUTES);
     if !(5..=14 * 24 * 60).contains(&window) {
         faults.add(format!("window_minutes is {window}: 5 minutes to 14 days"));
+        window = DEFAULT_WINDOW_MINUTES;
     }
     let mut discounts: Vec<Discount> = Vec::new();
     for discount in &entry.discount {

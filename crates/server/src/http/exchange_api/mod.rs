@@ -9,10 +9,10 @@ pub mod caller;
 mod export;
 mod fault;
 mod orders;
-mod params;
+pub mod params;
 mod routes;
 pub mod shelf;
-mod signed;
+pub mod signed;
 mod site;
 pub mod socket;
 

@@ -36,8 +36,10 @@ pub struct Params(Vec<(String, Param)>);
 impl Params {
     /// `{...query, ...body}`: the body wins, and a name keeps the place that it had in the query.
     pub async fn read(query: Option<&str>, headers: &HeaderMap, body: Bytes) -> Result<Params, Fault> {
-        let mut params = Params(bracketed(form_urlencoded::parse(query.unwrap_or_default().as_bytes()))?);
-        for (name, value) in body_params(headers, body).await? {
+        let mut count = Count::default();
+        let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let mut params = Params(bracketed(query, &mut count)?);
+        for (name, value) in body_params(headers, body, &mut count).await? {
             match params.0.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, known)) => *known = value,
                 None => params.0.push((name, value)),
@@ -108,7 +110,9 @@ impl Params {
             Some(Param::List(items)) => items.iter().map(|item| item.as_text().ok_or_else(wanted)).collect(),
             Some(value) => {
                 let text = value.as_text().ok_or_else(wanted)?;
-                Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                let texts: Vec<String> = parts.take(MOST_VALUES + 1).map(str::to_owned).collect();
+                if texts.len() > MOST_VALUES { Err(too_many()) } else { Ok(texts) }
             }
         }
     }
@@ -131,19 +135,19 @@ impl Param {
     }
 }
 
-async fn body_params(headers: &HeaderMap, body: Bytes) -> Result<Vec<(String, Param)>, Fault> {
+async fn body_params(headers: &HeaderMap, body: Bytes, count: &mut Count) -> Result<Vec<(String, Param)>, Fault> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "multipart/form-data" {
-        return multipart(kind, body).await;
+        return multipart(kind, body, count).await;
     }
     let is_blank = body.iter().all(u8::is_ascii_whitespace);
     match essence.as_str() {
         _ if is_blank => Ok(Vec::new()),
-        "application/x-www-form-urlencoded" => bracketed(form_urlencoded::parse(&body)),
+        "application/x-www-form-urlencoded" => bracketed(form_urlencoded::parse(&body), count),
         // Many clients send JSON and do not say so.
-        "application/json" | "text/plain" | "" => json_object(&body),
-        _ if essence.ends_with("+json") => json_object(&body),
+        "application/json" | "text/plain" | "" => json_object(&body, count),
+        _ if essence.ends_with("+json") => json_object(&body, count),
         other => {
             let known = "application/json, application/x-www-form-urlencoded or multipart/form-data";
             Err(Fault::body(StatusCode::BAD_REQUEST, format!("a body of type {other:?} is not read; send {known}")))
@@ -152,7 +156,7 @@ async fn body_params(headers: &HeaderMap, body: Bytes) -> Result<Vec<(String, Pa
 }
 
 /// The text parts of a form; files have no place in any method that there is.
-async fn multipart(kind: &str, body: Bytes) -> Result<Vec<(String, Param)>, Fault> {
+async fn multipart(kind: &str, body: Bytes, count: &mut Count) -> Result<Vec<(String, Param)>, Fault> {
     let broken =
         |what: &dyn fmt::Display| Fault::body(StatusCode::BAD_REQUEST, format!("the form cannot be read: {what}"));
     let boundary = multer::parse_boundary(kind).map_err(|error| broken(&error))?;
@@ -168,21 +172,22 @@ async fn multipart(kind: &str, body: Bytes) -> Result<Vec<(String, Param)>, Faul
             break;
         }
     }
-    bracketed(pairs.into_iter().map(|(name, value)| (name.into(), value.into())))
+    bracketed(pairs.into_iter().map(|(name, value)| (name.into(), value.into())), count)
 }
 
-/// Counts values as they are read.
+/// Counts the values of one call as they are read, those of its query and those of its body.
 #[derive(Default)]
 struct Count(usize);
 
 impl Count {
-    fn one(&mut self) -> Result<(), Fault> {
-        self.0 += 1;
-        if self.0 > MOST_VALUES {
-            return Err(Fault::params(format!("more than {MOST_VALUES} values; no method takes that many")));
-        }
-        Ok(())
+    fn add(&mut self, values: usize) -> Result<(), Fault> {
+        self.0 += values;
+        if self.0 > MOST_VALUES { Err(too_many()) } else { Ok(()) }
     }
+}
+
+fn too_many() -> Fault {
+    Fault::params(format!("more than {MOST_VALUES} values; no method takes that many"))
 }
 
 fn too_deep() -> Fault {
@@ -200,13 +205,13 @@ fn checked(text: String) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn json_object(body: &[u8]) -> Result<Vec<(String, Param)>, Fault> {
+fn json_object(body: &[u8], count: &mut Count) -> Result<Vec<(String, Param)>, Fault> {
     let broken = |error: serde_json::Error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         Fault::body(StatusCode::BAD_REQUEST, format!("the body is not JSON: {place}"))
     };
     let raw: &RawValue = serde_json::from_slice(body).map_err(broken)?;
-    match json(raw.get(), 0, &mut Count::default())? {
+    match json(raw.get(), 0, count)? {
         Param::Map(members) => Ok(members),
         Param::Null => Ok(Vec::new()),
         _ => Err(Fault::body(StatusCode::BAD_REQUEST, "the body must be a JSON object")),
@@ -219,7 +224,8 @@ fn json(raw: &str, depth: usize, count: &mut Count) -> Result<Param, Fault> {
     if depth > MOST_DEPTH {
         return Err(too_deep());
     }
-    count.one()?;
+    // The object that holds them all is none of the call's values.
+    count.add(usize::from(depth > 0))?;
     match raw.trim_start().as_bytes().first() {
         Some(b'{') => {
             let members: Members<'_> = serde_json::from_str(raw).map_err(broken)?;
@@ -280,16 +286,17 @@ enum Node {
 /// `a[0][key]=x&b[]=y` as the lists and objects that it means.
 fn bracketed<'a>(
     pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
+    count: &mut Count,
 ) -> Result<Vec<(String, Param)>, Fault> {
-    let mut count = Count::default();
     let mut root = Vec::new();
     for (name, value) in pairs {
-        count.one()?;
+        count.add(1)?;
         if name.is_empty() {
             continue;
         }
         let path = path_of(&name)?;
-        insert(&mut root, &path, checked(value.into_owned())?).map_err(|()| twice(&name))?;
+        let opened = insert(&mut root, &path, checked(value.into_owned())?).map_err(|()| twice(&name))?;
+        count.add(opened)?;
     }
     Ok(root.into_iter().map(|(name, node)| (name, settle(node))).collect())
 }
@@ -309,25 +316,29 @@ fn path_of(name: &str) -> Result<Vec<String>, Fault> {
     Ok(path)
 }
 
-fn insert(branch: &mut Vec<(String, Node)>, path: &[String], value: String) -> Result<(), ()> {
+/// Says how many lists and objects had to be opened for it.
+fn insert(branch: &mut Vec<(String, Node)>, path: &[String], value: String) -> Result<usize, ()> {
     let (first, rest) = path.split_first().expect("a path has a first part");
     // `a[]` adds to the list.
     let key = if first.is_empty() { branch.len().to_string() } else { first.clone() };
     let known = branch.iter().position(|(known, _)| *known == key);
     match (known, rest.is_empty()) {
-        (None, true) => branch.push((key, Node::Leaf(value))),
+        (None, true) => {
+            branch.push((key, Node::Leaf(value)));
+            Ok(0)
+        }
         (None, false) => {
             let mut inner = Vec::new();
-            insert(&mut inner, rest, value)?;
+            let opened = insert(&mut inner, rest, value)?;
             branch.push((key, Node::Branch(inner)));
+            Ok(opened + 1)
         }
         (Some(at), false) => match &mut branch[at].1 {
-            Node::Branch(inner) => insert(inner, rest, value)?,
-            Node::Leaf(_) => return Err(()),
+            Node::Branch(inner) => insert(inner, rest, value),
+            Node::Leaf(_) => Err(()),
         },
-        (Some(_), true) => return Err(()),
+        (Some(_), true) => Err(()),
     }
-    Ok(())
 }
 
 /// A branch of numbers is a list in their order.

@@ -7,7 +7,6 @@
 use super::params::{Param, Params};
 use crate::entropy::to_hex;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
 use subtle::ConstantTimeEq;
 
 /// How a client may have written its parameters.
@@ -40,16 +39,18 @@ pub fn is_signed(params: &Params, secret: &str, hash: &str) -> bool {
 }
 
 /// Every different spelling, the framework's own first.
-fn spellings(params: &Params) -> BTreeSet<String> {
+pub fn spellings(params: &Params) -> Vec<String> {
     let whole = Param::Map(params.entries().to_vec());
     let both = [false, true];
-    let mut texts = BTreeSet::new();
+    let mut texts = Vec::new();
     for (as_sent, ascii) in both.iter().flat_map(|a| both.map(|b| (*a, b))) {
         for (sorted, time_as_number) in both.iter().flat_map(|a| both.map(|b| (*a, b))) {
             let spelling = Spelling { as_sent, ascii, sorted, time_as_number };
             let mut text = String::new();
             write(&mut text, &whole, spelling, true);
-            texts.insert(text);
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
         }
     }
     texts
@@ -92,8 +93,9 @@ fn write(text: &mut String, param: &Param, spelling: Spelling, is_top: bool) {
     }
 }
 
+/// Digits as JSON writes a number: without needless zeros before them.
 fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
 }
 
 /// A text as `JSON.stringify` writes it; as Python does, everything beyond ASCII is escaped.
@@ -217,6 +219,15 @@ mod tests {
         assert!(is_signed(&read("", "application/json", r#"{"time":1,"amount":1.0}"#), secret, &python));
         let javascript = signature(r#"{"time":1,"amount":1}"#, secret);
         assert!(is_signed(&read("", "application/json", r#"{"time":1,"amount":1.0}"#), secret, &javascript));
+    }
+
+    #[test]
+    fn every_spelling_is_json_and_the_first_is_the_frameworks_own() {
+        let params = read("time=007&z=ж", "application/json", r#"{"amount":1.0,"a":[1e400,null,{}]}"#);
+        let texts = spellings(&params);
+        assert_eq!(texts[0], r#"{"time":"007","z":"ж","amount":1,"a":[null,null,{}]}"#);
+        let is_json = |text: &String| serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
+        assert!(texts.len() > 2 && texts.iter().all(is_json), "{texts:?}");
     }
 
     /// What a JavaScript engine prints for each; taken from ECMA-262's rules, one row per branch.

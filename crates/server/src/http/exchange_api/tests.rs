@@ -116,6 +116,18 @@ fn bodies_that_nobody_would_send_are_refused_with_a_reason() {
     assert_eq!(read("", FORM, "a[b=1").expect("parameters").get("a[b"), Some(&text("1")));
 }
 
+/// docs/merchants.md, Limits: those of the query, of the body and of one text with commas alike, nested ones too.
+#[test]
+fn a_call_has_at_most_a_thousand_values_wherever_they_stand() {
+    let list = |items: usize| format!("{{\"a\":[{}1]}}", "1,".repeat(items - 1));
+    assert!(read("", JSON, &list(999)).is_ok() && read("", JSON, &list(1_000)).is_err());
+    assert!(message(read("b=1", JSON, &list(999))).starts_with("more than 1000 values"));
+    let nested: String = (0..300).map(|number| format!("a{number}[b][c][d]=1&")).collect();
+    assert!(message(read("", FORM, &nested)).starts_with("more than 1000 values"));
+    let commas = |parts: usize| read(&format!("a={}", "b,".repeat(parts)), "", "").expect("parameters").texts("a");
+    assert!(commas(1_000).is_ok_and(|texts| texts.len() == 1_000) && commas(1_001).is_err());
+}
+
 fn said(result: Result<Answer, Fault>, now: Time, latency_ms: i64) -> Value {
     serde_json::from_str(&envelope(result, now, latency_ms)).expect("an envelope is JSON")
 }
