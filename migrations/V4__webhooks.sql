@@ -25,7 +25,8 @@ create table webhook_deliveries (
     at_ms bigint not null,
     primary key (endpoint, seq)
 );
-create index webhook_deliveries_due on webhook_deliveries (due_at_ms) where state = 'due';
+create index webhook_deliveries_due on webhook_deliveries (endpoint, due_at_ms) where state = 'due';
+create index webhook_deliveries_at on webhook_deliveries (at_ms);
 
 -- Endpoints that were closed, for their accounts to be told; the numbers are those of the log, so that one cursor reads both.
 create table closed_endpoints (
@@ -44,4 +45,6 @@ alter table api_keys add column ipn_retries bigint not null default 0;
 alter table deliveries add column retries bigint not null default 0;
 alter table deliveries add column attempts bigint not null default 0;
 alter table deliveries add column due_at_ms bigint not null default 0;
-create index deliveries_again on deliveries (order_id) where state = 'due' and due_at_ms > 0;
+drop index deliveries_due;
+create index deliveries_ready on deliveries (due_at_ms, seq) where state = 'due';
+create index deliveries_order on deliveries (order_id) where state = 'due';

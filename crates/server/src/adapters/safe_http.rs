@@ -148,7 +148,7 @@ impl Resolve for Filtered {
 }
 
 /// Whether an address may be called: a public one, or one of a network that is allowed.
-fn may_call(address: IpAddr, allowed: &[IpNet]) -> bool {
+pub fn may_call(address: IpAddr, allowed: &[IpNet]) -> bool {
     let address = address.to_canonical();
     allowed.iter().any(|network| network.contains(&address)) || is_public(address)
 }

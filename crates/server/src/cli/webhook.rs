@@ -1,6 +1,7 @@
 //! `kiosk webhook`: addresses of accounts that are told what happens to their orders.
 
 use super::Installation;
+use crate::adapters::safe_http::may_call;
 use crate::boot::Kiosk;
 use crate::happenings::{self, TYPES};
 use crate::store::accounts;
@@ -111,8 +112,8 @@ pub async fn add(
 ) -> anyhow::Result<String> {
     if !may_be_told(url, allowed) {
         bail!(
-            "the address must begin with https:// (http:// only before an IP address that `callbacks.allow` in the \
-             configuration names)"
+            "the address must begin with https:// and lead to a public host, without a password in it (http:// and private \
+             networks only where `callbacks.allow` in the configuration names the IP address)"
         );
     }
     let now = kiosk.engine.clock.now();
@@ -144,9 +145,12 @@ pub async fn add(
 fn may_be_told(url: &str, allowed: &[IpNet]) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    match url.scheme() {
-        "https" => url.has_host(),
-        "http" => host.is_ok_and(|host| allowed.iter().any(|network| network.contains(&host))),
+    let has_password = !url.username().is_empty() || url.password().is_some();
+    match (url.scheme(), host) {
+        _ if has_password => false,
+        ("https", Ok(host)) => may_call(host, allowed),
+        ("https", Err(_)) => url.has_host(),
+        ("http", Ok(host)) => allowed.iter().any(|network| network.contains(&host)),
         _ => false,
     }
 }
@@ -230,7 +234,9 @@ pub async fn resend(kiosk: &Kiosk, endpoint: &str, event: Option<&str>) -> anyho
     });
     match (resent.await?, seq) {
         ((false, ..), _) => known(false).map(|()| String::new()),
-        ((_, false, _), _) => bail!("this endpoint is closed; open it with `kiosk webhook enable {endpoint}`"),
+        ((_, false, _), _) => {
+            bail!("this endpoint is closed, or its account is disabled; `kiosk webhook enable {endpoint}` opens it")
+        }
         ((.., 0), Some(_)) => bail!("nothing was sent to this endpoint under that name; see `kiosk webhook log`"),
         ((.., 1), _) => Ok("1 message is sent again".to_owned()),
         ((.., count), _) => Ok(format!("{count} messages are sent again")),

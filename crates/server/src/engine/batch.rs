@@ -284,7 +284,7 @@ impl Batch {
     /// order passes through between two events of one decision is no state of it.
     fn tell(&mut self, order: &Order) {
         let before = self.orders.get(&order.id);
-        if let Some(last) = self.events.last_mut() {
+        if let Some(last) = self.events.last_mut().filter(|last| last.order == order.id) {
             last.told = before.is_none_or(|before| looks_different(&before.order, order));
         }
         let (Some(before), Some(trade)) = (before, order.trade()) else { return };

@@ -1,6 +1,7 @@
 //! Who is calling: partner headers, a customer's bearer token, the visitor's address; and how often they may.
 //!
-//! The partner id is an identifier without a secret (contract 1.1): it attributes an order and opens nothing.
+//! The partner id is an identifier without a secret (contract 1.1): it attributes an order, which the partner's own webhooks
+//! and key tell him of, and opens nothing.
 
 use super::App;
 use super::error::ApiError;

@@ -61,12 +61,13 @@ pub fn due(
     now: Time,
     limit: i64,
 ) -> Result<Vec<Planned>, DbError> {
-    let sql = "select seq, order_id, receiver, status, at_ms, retries, attempts from deliveries where state = 'due' \
-        and not receiver = any($1) and ($2 = 0 or receiver = any($3)) \
-        and order_id not in \
-        (select order_id from deliveries where state = 'sending' and (taken_at_ms >= $4 or retries = 1)) \
-        and order_id not in (select order_id from deliveries where state = 'due' and due_at_ms > 0 and due_at_ms > $5) \
-        order by seq limit $6";
+    // The number is an expression here, so that both engines begin with what is due and not with the oldest row.
+    let sql = "select d.seq, d.order_id, d.receiver, d.status, d.at_ms, d.retries, d.attempts from deliveries d \
+        where d.state = 'due' and d.due_at_ms <= $5 and not d.receiver = any($1) and ($2 = 0 or d.receiver = any($3)) \
+        and not exists (select 1 from deliveries o where o.order_id = d.order_id and o.state = 'sending' \
+        and (o.taken_at_ms >= $4 or o.retries = 1)) \
+        and not exists (select 1 from deliveries o where o.order_id = d.order_id and o.state = 'due' \
+        and o.due_at_ms > $5) order by d.seq + 0 limit $6";
     let (but, only) = (but_receivers.to_vec(), only_receivers.to_vec());
     let narrowed = i64::from(!only.is_empty());
     let values = [but.into(), narrowed.into(), only.into(), since.0.into(), now.0.into(), limit.into()];
@@ -85,16 +86,18 @@ fn read(row: &Row) -> Result<Planned, DbError> {
     })
 }
 
-/// Takes messages: from now on they count as sent, whatever becomes of it. Answers those that nobody took before, and of
-/// whose order nobody else has one under way.
-pub fn take(tx: &mut Tx<'_>, seqs: Vec<i64>, since: Time, now: Time) -> Result<Vec<i64>, DbError> {
-    let rows = seqs.into_iter().map(|seq| vec![seq.into(), now.0.into(), since.0.into()]).collect();
+/// Takes messages: from now on they count as sent, whatever becomes of it. Answers those that nobody took since they were
+/// read, and of whose order nobody else has one under way.
+pub fn take(tx: &mut Tx<'_>, wanted: &[Planned], since: Time, now: Time) -> Result<Vec<i64>, DbError> {
+    let row = |planned: &Planned| vec![planned.seq.into(), now.0.into(), since.0.into(), planned.attempts.into()];
     // Of one moment are those of this call: an order's messages are taken together.
     let sql = "update deliveries set state = 'sending', taken_at_ms = v.c2 from v \
-        where deliveries.seq = v.c1 and deliveries.state = 'due' and deliveries.order_id not in \
+        where deliveries.seq = v.c1 and deliveries.state = 'due' and deliveries.attempts = v.c4 \
+        and deliveries.due_at_ms <= v.c2 and deliveries.order_id not in \
         (select order_id from deliveries where state = 'sending' and taken_at_ms >= v.c3 and taken_at_ms <> v.c2) \
         returning deliveries.seq";
-    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Int; 3], rows })?;
+    let rows = wanted.iter().map(row).collect();
+    let taken = tx.with_rows(sql, Bulk { columns: &[Column::Int; 4], rows })?;
     Ok(taken.iter().map(|row| row.int(0)).collect())
 }
 

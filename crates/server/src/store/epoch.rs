@@ -8,7 +8,7 @@
 //! and `kiosk stock`.
 
 use super::db::{Bulk, Column, Conn, DbError, Tx};
-use super::{claims, head};
+use super::{claims, head, webhooks};
 use domain::asset::ChainKind;
 use domain::ids::Sku;
 use domain::time::Time;
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// How far the numbers of orders and events and the indices of pools jump: more than a shop uses between two backups, and small enough for two
+/// How far the numbers of orders and events (which receivers of webhooks remember) and the indices of pools jump: more than a shop uses between two backups, and small enough for two
 /// thousand restores below the 2^31 children of one extended public key.
 pub const JUMP: i64 = 1_000_000;
 
@@ -83,6 +83,11 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     tx.execute("update stock set free = 0 where free <> 0", &[])?;
     // They were sent since, or it is too late for them.
     tx.execute("delete from deliveries", &[])?;
+    tx.execute("update webhook_deliveries set state = 'given_up' where state = 'due'", &[])?;
+    // An address that was deleted since must not hear of orders: a person opens those that are right.
+    tx.execute("update webhook_endpoints set state = 'off' where state = 'on'", &[])?;
+    let last = head::last_seq(tx)?;
+    webhooks::look_on_from(tx, last)?;
     let mut skipped = 0;
     for kind in [ChainKind::Evm, ChainKind::Svm] {
         skipped += skip_addresses(tx, kind, epoch)?;

@@ -253,11 +253,13 @@ pub fn as_of(tx: &mut Tx<'_>, seq: i64) -> Result<Option<Order>, DbError> {
     let log: Vec<LoggedEvent> = tx.query(sql, &[seq.into()])?.iter().map(read_event).collect::<Result<_, _>>()?;
     let Some((first, rest)) = log.split_first() else { return Ok(None) };
     let Event::Placed(placed) = &first.event else { return Err(DbError::Corrupt { what: "event" }) };
-    let mut order = Order::placed(first.order, (**placed).clone(), first.at);
-    for logged in rest {
-        order.apply(&logged.event, logged.at);
-    }
-    Ok(Some(order))
+    // An event that is not legal for its order makes the fold panic.
+    let folded = std::panic::catch_unwind(|| {
+        let mut order = Order::placed(first.order, (**placed).clone(), first.at);
+        rest.iter().for_each(|logged| order.apply(&logged.event, logged.at));
+        order
+    });
+    folded.map(Some).map_err(|_| DbError::Corrupt { what: "event" })
 }
 
 fn read_event(row: &Row) -> Result<LoggedEvent, DbError> {

@@ -1,7 +1,7 @@
 //! Webhooks: endpoints of accounts, a row for each message to each endpoint, and what happened to an account itself.
 
 use super::db::{Bulk, Column, DbError, Row, Tx};
-use super::head;
+use super::{head, settings};
 use domain::time::Time;
 
 /// Endpoints of one account.
@@ -91,9 +91,8 @@ pub fn in_use(tx: &mut Tx<'_>, id: &str) -> Result<Option<EndpointRow>, DbError>
     Ok(tx.query_one(&sql, &[id.into()])?.as_ref().map(read))
 }
 
-/// Deletes an endpoint and what waits for it; false if there is none.
+/// Deletes an endpoint; false if there is none. Its messages are forgotten with their time.
 pub fn remove(tx: &mut Tx<'_>, id: &str) -> Result<bool, DbError> {
-    tx.execute("delete from webhook_deliveries where endpoint = $1", &[id.into()])?;
     Ok(tx.execute("delete from webhook_endpoints where id = $1", &[id.into()])? == 1)
 }
 
@@ -111,20 +110,20 @@ pub fn enable(tx: &mut Tx<'_>, id: &str) -> Result<bool, DbError> {
     Ok(tx.execute(sql, &[id.into(), last.into()])? == 1)
 }
 
-/// Closes an endpoint, gives up what waits for it, and notes it for its account under a number of the event log.
-pub fn disable(tx: &mut Tx<'_>, endpoint: &EndpointRow, now: Time) -> Result<(), DbError> {
+/// Closes an endpoint, and notes it for its account under a number of the event log; false if it was closed. What waits for
+/// it waits until it is opened.
+pub fn disable(tx: &mut Tx<'_>, endpoint: &EndpointRow, now: Time) -> Result<bool, DbError> {
     let sql = "update webhook_endpoints set state = 'off' where id = $1 and state = 'on'";
     if tx.execute(sql, &[endpoint.id.as_str().into()])? == 0 {
-        return Ok(());
+        return Ok(false);
     }
-    let sql = "update webhook_deliveries set state = 'given_up' where endpoint = $1 and state = 'due'";
-    tx.execute(sql, &[endpoint.id.as_str().into()])?;
     let mut head = head::lock(tx, now)?;
     let sql = "insert into closed_endpoints (seq, account, endpoint, at_ms) values ($1, $2, $3, $4)";
     let values = [head.next_seq.into(), endpoint.account.as_str().into(), endpoint.id.as_str().into(), now.0.into()];
     tx.execute(sql, &values)?;
     head.next_seq += 1;
-    head::advance(tx, &head)
+    head::advance(tx, &head)?;
+    Ok(true)
 }
 
 /// Notes that a message arrived, or since when none does.
@@ -150,7 +149,7 @@ fn read(row: &Row) -> EndpointRow {
     }
 }
 
-/// What happened, as the log or a notice says it; who is told is not decided here.
+/// What happened, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happened {
     pub seq: i64,
@@ -168,7 +167,8 @@ pub enum What {
 }
 
 /// What happened to the orders of those accounts, and to their endpoints, among the numbers `after + 1` to `through`; oldest
-/// first. An order is its customer's, and one of goods its partner's too; who refers others to the exchange owns nothing.
+/// first. An order is its customer's; one of goods that has none is its partner's. Who refers others to the exchange owns
+/// nothing.
 pub fn happened(
     tx: &mut Tx<'_>,
     accounts: &[String],
@@ -181,7 +181,8 @@ pub fn happened(
     }
     let orders = "select events.seq, events.at_ms, p.id, orders.customer from events \
         join orders on orders.id = events.order_id \
-        left join accounts p on p.id = orders.partner and p.role = 'partner' and orders.status is null \
+        left join accounts p on p.id = orders.partner and p.role = 'partner' \
+        and orders.status is null and orders.customer is null \
         where events.seq > $1 and events.seq <= $2 and events.told = 1 \
         and (p.id = any($3) or orders.customer = any($3)) order by events.seq limit $4";
     let closed = "select seq, at_ms, endpoint, account from closed_endpoints \
@@ -261,6 +262,19 @@ pub enum Attempt {
     GivenUp,
 }
 
+/// What was looked at for messages, in `settings`.
+const READER: &str = "webhooks";
+
+/// The last event of the log that was looked at for messages.
+pub fn looked_at(tx: &mut Tx<'_>) -> Result<i64, DbError> {
+    settings::cursor(tx, READER)
+}
+
+/// Everything up to that event was looked at.
+pub fn look_on_from(tx: &mut Tx<'_>, seq: i64) -> Result<(), DbError> {
+    settings::set_cursor(tx, READER, seq)
+}
+
 const DELIVERY: &str = "select endpoint, seq, due_at_ms, attempts, state, answer, at_ms from webhook_deliveries";
 
 /// Plans messages; one that is planned already stays as it is.
@@ -276,16 +290,19 @@ pub fn plan(tx: &mut Tx<'_>, rows: Vec<(String, i64)>, now: Time) -> Result<(), 
     Ok(())
 }
 
-/// Messages that are due, oldest first: none to the endpoints of the first list, and only to those of the second unless it
-/// is empty.
-pub fn due(tx: &mut Tx<'_>, but: &[String], only: &[String], now: Time, limit: i64) -> Result<Vec<Delivery>, DbError> {
+/// Messages that are due: of each endpoint so many, oldest first. Asked one by one, so that nobody's backlog hides another's
+/// messages.
+pub fn due(tx: &mut Tx<'_>, most_of: &[(String, i64)], now: Time) -> Result<Vec<Delivery>, DbError> {
     let sql = format!(
-        "{DELIVERY} where state = 'due' and due_at_ms <= $1 and not endpoint = any($2) \
-        and ($3 = 0 or endpoint = any($4)) order by due_at_ms, seq limit $5"
+        "{DELIVERY} where endpoint = $1 and state = 'due' and due_at_ms <= $2 order by due_at_ms, seq limit $3"
     );
-    let narrowed = i64::from(!only.is_empty());
-    let values = [now.0.into(), but.to_vec().into(), narrowed.into(), only.to_vec().into(), limit.into()];
-    tx.query(&sql, &values)?.iter().map(read_delivery).collect()
+    let mut due = Vec::new();
+    for (endpoint, most) in most_of {
+        for row in tx.query(&sql, &[endpoint.as_str().into(), now.0.into(), (*most).into()])? {
+            due.push(read_delivery(&row)?);
+        }
+    }
+    Ok(due)
 }
 
 /// Takes messages until then: whoever looks meanwhile leaves them alone. Answers those that nobody else took.
@@ -329,11 +346,14 @@ pub fn log(tx: &mut Tx<'_>, endpoint: &str, limit: i64) -> Result<Vec<Delivery>,
     tx.query(&sql, &[endpoint.into(), limit.into()])?.iter().map(read_delivery).collect()
 }
 
-/// Has one message sent again at once, or all that were given up; answers how many.
+/// Has one message sent again at once, or some of those that were given up; answers how many.
 pub fn resend(tx: &mut Tx<'_>, endpoint: &str, seq: Option<i64>, now: Time) -> Result<u64, DbError> {
     let (which, seq) = match seq {
         Some(seq) => ("seq = $3", seq),
-        None => ("state = 'given_up' and $3 = 0", 0),
+        None => (
+            "$3 = 0 and seq in (select seq from webhook_deliveries where endpoint = $1 and state = 'given_up' limit 1000)",
+            0,
+        ),
     };
     let sql = format!(
         "update webhook_deliveries set state = 'due', due_at_ms = $2, attempts = 0 where endpoint = $1 and {which}"
@@ -341,9 +361,11 @@ pub fn resend(tx: &mut Tx<'_>, endpoint: &str, seq: Option<i64>, now: Time) -> R
     tx.execute(&sql, &[endpoint.into(), now.0.into(), seq.into()])
 }
 
-/// Forgets messages that ended before that moment.
+/// Forgets some messages of which nothing was heard since that moment; answers how many.
 pub fn forget_before(tx: &mut Tx<'_>, before: Time) -> Result<u64, DbError> {
-    tx.execute("delete from webhook_deliveries where state <> 'due' and at_ms < $1", &[before.0.into()])
+    let sql = "delete from webhook_deliveries where (endpoint, seq) in \
+        (select endpoint, seq from webhook_deliveries where at_ms < $1 order by at_ms limit 1000)";
+    tx.execute(sql, &[before.0.into()])
 }
 
 fn read_delivery(row: &Row) -> Result<Delivery, DbError> {

@@ -69,22 +69,9 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
     }
     let sender = ipn::Sender { engine: engine.clone(), vault: vault.clone(), poster: outside.poster.clone() };
     running.spawn(outbox::run(sender, "notifications", PACE, stop.clone()));
-    let sender = webhooks::Sender { engine: engine.clone(), vault: vault.clone(), poster: outside.poster.clone() };
+    let sender = webhooks::Sender::new(engine.clone(), vault.clone(), outside.poster.clone());
     running.spawn(outbox::run(sender, "webhooks", PACE, stop.clone()));
-    {
-        let (work, mut stop) = (engine.clone(), stop.clone());
-        running.spawn(async move {
-            while !*stop.borrow() {
-                if let Err(error) = webhooks::forget_once(&work).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "old webhooks not forgotten");
-                }
-                if let Err(error) = ipn::forget_once(&work).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "old notifications not forgotten");
-                }
-                pause(HOUSEKEEPING, &mut stop).await;
-            }
-        });
-    }
+    running.spawn(forget(engine.clone(), stop.clone()));
     let work = engine.clone();
     running.spawn(repeat("expiry", None, stop.clone(), move || {
         let engine = work.clone();
@@ -101,6 +88,24 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
         async move { catalogue::run_once(&engine).await }
     }));
     running
+}
+
+/// Forgets what nobody asks for any more.
+async fn forget(engine: Engine, mut stop: signal::Receiver<bool>) {
+    while !*stop.borrow() {
+        let forgotten = match ipn::forget_once(&engine).await {
+            Ok(_) => webhooks::forget_once(&engine).await,
+            Err(error) => Err(error),
+        };
+        match forgotten {
+            Ok(Ran::Worked) => continue,
+            Ok(Ran::Idle) => {}
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old messages not forgotten");
+            }
+        }
+        pause(HOUSEKEEPING, &mut stop).await;
+    }
 }
 
 async fn mail(engine: &Engine, vault: &Arc<Vault>, outside: &Outside) -> Result<Ran, WorkerError> {

@@ -1,7 +1,7 @@
 //! Notifications of exchange orders (exchange contract 7): each change once, those of one order in their order.
 //!
-//! A message is taken in the database before it is sent: it may be lost, never repeated. Orders that were placed with a
-//! key that asks for retries are told again until somebody takes it, still in their order.
+//! A message is taken in the database before it is sent: it may be lost, never repeated. Only orders that were placed with a
+//! key that asks for it are told again until somebody takes it, still in their order.
 
 use super::outbox::{AT_ONCE, Ended, Outbox, Places, wait_after};
 use super::{Ran, WorkerError};
@@ -10,7 +10,7 @@ use crate::entropy::to_hex;
 use crate::happenings;
 use crate::ports::{Message, Posted, Poster};
 use crate::store::deliveries::{self, Outcome, Planned};
-use crate::vault::{OpenOrder, Told, Vault};
+use crate::vault::{OpenOrder, Told, Vault, VaultError};
 use domain::ids::OrderId;
 use domain::time::{Span, Time};
 use sha2::{Digest, Sha256};
@@ -69,11 +69,11 @@ impl Outbox for Sender {
                 jobs.insert(job.order, job);
             }
         }
-        let seqs: Vec<i64> = jobs.values().flat_map(|job| &job.messages).map(|message| message.seq).collect();
-        if seqs.is_empty() {
+        let wanted: Vec<Planned> = jobs.values().flat_map(|job| job.messages.clone()).collect();
+        if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let taken = match self.engine.write(move |tx| deliveries::take(tx, seqs, since, now)).await {
+        let taken = match self.engine.write(move |tx| deliveries::take(tx, &wanted, since, now)).await {
             Ok(taken) => taken.into_iter().collect::<BTreeSet<i64>>(),
             // Whether they were taken is not known: they are left, rather than told twice.
             Err(error) => {
@@ -98,14 +98,18 @@ impl Outbox for Sender {
         let mut again_at = None;
         let opened = match opened {
             Ok(Ok(opened)) => opened,
+            // Nothing was sent yet: it may be later.
+            Ok(Err(VaultError::Database(error))) | Err(error) if error.is_passing() => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "notifications not sent; tried again");
+                again_at = Some(self.engine.clock.now() + AFTER_FAILURE);
+                None
+            }
             Ok(Err(error)) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "notifications not sent");
                 None
             }
-            // Nothing was sent yet: it may be later.
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "notifications not sent; tried again");
-                again_at = Some(self.engine.clock.now() + AFTER_FAILURE);
+                tracing::error!(error = &error as &dyn std::error::Error, "notifications not sent");
                 None
             }
         };

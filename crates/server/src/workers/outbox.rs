@@ -7,11 +7,11 @@ use super::{Ran, WorkerError};
 use crate::engine::Engine;
 use domain::time::Span;
 use futures_util::future::join_all;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Messages taken at once.
 pub const AT_ONCE: i64 = 256;
@@ -34,9 +34,9 @@ const WAITS_S: [i64; 10] = [5, 60, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 64
 /// Messages of one kind.
 pub trait Outbox: Clone + Send + Sync + 'static {
     /// What is sent in one go.
-    type Job: Send;
+    type Job: Send + 'static;
     /// What became of a message.
-    type Outcome: Send + Sync + Clone;
+    type Outcome: Send + Sync + Clone + 'static;
 
     fn engine(&self) -> &Engine;
 
@@ -44,7 +44,7 @@ pub trait Outbox: Clone + Send + Sync + 'static {
     fn take(&self, places: &mut Places) -> impl Future<Output = Result<Vec<Self::Job>, WorkerError>> + Send;
 
     /// Sends a job; never fails, since what happened is an outcome.
-    fn send(self, job: Self::Job) -> impl Future<Output = Ended<Self::Outcome>> + Send;
+    fn send(self, job: Self::Job) -> impl Future<Output = Ended<Self::Outcome>> + Send + 'static;
 
     /// Writes down what became of messages.
     fn note(&self, outcomes: Vec<Self::Outcome>) -> impl Future<Output = Result<(), WorkerError>> + Send;
@@ -69,13 +69,19 @@ pub struct Places {
 }
 
 impl Places {
+    /// How many more jobs to that receiver may begin.
+    pub fn free(&self, receiver: &str) -> usize {
+        let to_one = self.receivers.get(receiver).copied().unwrap_or(0);
+        let (in_all, of_one) = match self.proven.contains(receiver) {
+            true => (MOST_UNDER_WAY.saturating_sub(self.all), MOST_TO_ONE.saturating_sub(to_one)),
+            false => (MOST_UNPROVEN.saturating_sub(self.unproven), MOST_TO_ONE_UNPROVEN.saturating_sub(to_one)),
+        };
+        in_all.min(of_one)
+    }
+
     /// Whether another job to that receiver may begin.
     pub fn has_room(&self, receiver: &str) -> bool {
-        let to_one = self.receivers.get(receiver).copied().unwrap_or(0);
-        match self.proven.contains(receiver) {
-            true => self.all < MOST_UNDER_WAY && to_one < MOST_TO_ONE,
-            false => self.unproven < MOST_UNPROVEN && to_one < MOST_TO_ONE_UNPROVEN,
-        }
+        self.free(receiver) > 0
     }
 
     /// Whether nobody can be told anything now.
@@ -188,11 +194,11 @@ pub async fn run<B: Outbox>(
 ) {
     let mut news = outbox.engine().news();
     let mut under_way = UnderWay::new();
-    let mut sending = FuturesUnordered::new();
+    let mut sending = JoinSet::new();
     while !*stop.borrow() {
         news.mark_unchanged();
         match under_way.take(&outbox).await {
-            Ok(jobs) => sending.extend(jobs.into_iter().map(|job| outbox.clone().send(job))),
+            Ok(jobs) => jobs.into_iter().for_each(|job| drop(sending.spawn(outbox.clone().send(job)))),
             Err(error) => {
                 tracing::warn!(name, error = &error as &dyn std::error::Error, "messages not read; tried again");
             }
@@ -202,8 +208,8 @@ pub async fn run<B: Outbox>(
         let mut wanted = false;
         loop {
             tokio::select! {
-                Some(ended) = sending.next() => {
-                    under_way.end(ended);
+                Some(ended) = sending.join_next() => {
+                    under_way.end(ended.expect("sending does not panic"));
                     wanted = true;
                 }
                 _ = news.changed(), if !wanted => wanted = true,
@@ -217,8 +223,8 @@ pub async fn run<B: Outbox>(
         }
     }
     let drained = async {
-        while let Some(ended) = sending.next().await {
-            under_way.end(ended);
+        while let Some(ended) = sending.join_next().await {
+            under_way.end(ended.expect("sending does not panic"));
         }
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {

@@ -134,7 +134,7 @@ impl Shop {
             ran.push(pay_out::run_once(engine, vault, payer.as_ref(), now).await.expect("payouts"));
         }
         let (engine, vault, poster) = (engine.clone(), vault.clone(), self.outside.poster.clone());
-        let hooks = webhooks::Sender { engine: engine.clone(), vault: vault.clone(), poster: poster.clone() };
+        let hooks = webhooks::Sender::new(engine.clone(), vault.clone(), poster.clone());
         ran.push(outbox::run_once(&ipn::Sender { engine, vault, poster }).await.expect("notifications"));
         ran.push(outbox::run_once(&hooks).await.expect("webhooks"));
         let (engine, vault) = (&self.kiosk.engine, &self.kiosk.vault);

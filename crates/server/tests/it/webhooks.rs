@@ -70,8 +70,7 @@ async fn add(office: &Office, account: &str, url: &str, types: &[&str]) -> anyho
 
 fn sender(office: &Office) -> worker::Sender {
     let kiosk = &office.shop.kiosk;
-    let (engine, vault) = (kiosk.engine.clone(), kiosk.vault.clone());
-    worker::Sender { engine, vault, poster: office.shop.outside.poster.clone() }
+    worker::Sender::new(kiosk.engine.clone(), kiosk.vault.clone(), office.shop.outside.poster.clone())
 }
 
 /// Whether a message is signed with that secret, checked with another library than signs it.
@@ -304,14 +303,14 @@ async fn an_endpoint_that_fails_for_three_days_is_closed_and_others_are_told_so(
     let other = Receiver::answering("200 OK");
     add(&office, &ann.account, &other.url, &["endpoint.disabled"]).await.expect("another endpoint");
     ann.receiver.turn("500 Broken");
-    ann.buys(&office).await;
+    let first = ann.buys(&office).await;
     office.shop.pump().await;
-    for _ in 0..11 {
-        office.shop.after(Span::hours(6)).await;
+    for _ in 0..71 {
+        office.shop.after(Span::hours(1)).await;
     }
     assert_eq!(other.heard().len(), 0, "not before three days");
-    for _ in 0..3 {
-        office.shop.after(Span::hours(6)).await;
+    for _ in 0..29 {
+        office.shop.after(Span::hours(1)).await;
     }
     let told = other.news();
     assert_eq!(told.len(), 1, "of this type, and once");
@@ -321,15 +320,17 @@ async fn an_endpoint_that_fails_for_three_days_is_closed_and_others_are_told_so(
     assert!(listed["events"].as_array().expect("a list").contains(&told[0].json()));
     let state = webhook::list(&office.shop.kiosk, Some(ann.account.clone())).await.expect("a list");
     assert!(state.lines().any(|line| line.starts_with(&ann.endpoint) && line.ends_with("closed")), "{state}");
-    // It hears nothing, and after it is opened again only what happens from then on.
+    // It hears nothing of what happens until it is opened again.
     ann.receiver.turn("200 OK");
     ann.receiver.news();
     ann.buys(&office).await;
     office.shop.pump().await;
     assert_eq!(ann.receiver.news().len(), 0);
     webhook::enable(&office.shop.kiosk, &ann.endpoint).await.expect("opened");
-    office.shop.pump().await;
-    assert_eq!(ann.receiver.news().len(), 0);
+    office.shop.after(DAY).await;
+    let waited = ann.receiver.news();
+    assert_eq!(states(&waited), ["Expired", "Expired"], "what waited, and what happens from now on");
+    assert_eq!(waited.iter().filter(|heard| heard.json()["order_id"] == first["order_id"]).count(), 1);
     ann.buys(&office).await;
     office.shop.pump().await;
     assert_eq!(states(&ann.receiver.news()), ["WaitingForPayment"]);
@@ -391,9 +392,15 @@ async fn an_endpoint_hears_the_types_that_it_wants_and_a_closed_account_nothing(
 async fn what_an_operator_may_add() {
     let office = Office::open().await;
     let ann = Merchant::join(&office, "ann").await;
-    for wrong in
-        ["ftp://shop.example/", "javascript:alert(1)", "shop.example", "http://shop.example/", "http://10.0.0.1/"]
-    {
+    for wrong in [
+        "ftp://shop.example/",
+        "javascript:alert(1)",
+        "shop.example",
+        "http://shop.example/",
+        "http://10.0.0.1/",
+        "https://10.0.0.1/",
+        "https://ann:word@shop.example/",
+    ] {
         let refused = add(&office, &ann.account, wrong, &[]).await.expect_err(wrong).to_string();
         assert!(refused.contains("https://"), "{wrong}: {refused}");
     }
@@ -407,7 +414,7 @@ async fn what_an_operator_may_add() {
     office.shop.close().await;
 }
 
-/// Takes whatever it is given, but one address never answers.
+/// Takes whatever it is given and answers at once, but one address never answers.
 struct Patient {
     silent: String,
     taken: Mutex<tokio::sync::mpsc::UnboundedSender<String>>,
@@ -431,7 +438,8 @@ async fn an_endpoint_that_never_answers_keeps_nobody_waiting() {
     let (ann, bea) = (Merchant::join(&office, "ann").await, Merchant::join(&office, "bea").await);
     let (taken, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let poster = Patient { silent: ann.receiver.url.clone(), taken: Mutex::new(taken) };
-    let sender = worker::Sender { poster: Arc::new(poster), ..sender(&office) };
+    let kiosk = &office.shop.kiosk;
+    let sender = worker::Sender::new(kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(poster));
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let sending = tokio::spawn(outbox::run(sender, "webhooks", Duration::from_millis(10), stopping));
     for _ in 0..20 {
@@ -445,20 +453,40 @@ async fn an_endpoint_that_never_answers_keeps_nobody_waiting() {
     office.shop.close().await;
 }
 
+/// However much waits for one endpoint, another's message is taken with the next look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_one_endpoint_hides_nobody_elses_messages() {
+    let office = Office::open().await;
+    let (ann, bea) = (Merchant::join(&office, "ann").await, Merchant::join(&office, "bea").await);
+    let sender = sender(&office);
+    ann.buys(&office).await;
+    assert_eq!(outbox::run_once(&sender).await.expect("sent"), Ran::Worked);
+    let backlog = (100..1_100).map(|seq| (ann.endpoint.clone(), seq)).collect();
+    let now = office.shop.kiosk.engine.clock.now();
+    let plan = move |tx: &mut server::store::Tx<'_>| server::store::webhooks::plan(tx, backlog, now);
+    office.shop.kiosk.engine.write(plan).await.expect("planned");
+    bea.buys(&office).await;
+    let mut places = outbox::Places::default();
+    let taken = sender.take(&mut places).await.expect("taken");
+    let of = |endpoint: &str| taken.iter().filter(|delivery| delivery.endpoint == endpoint).count();
+    assert_eq!((of(&ann.endpoint), of(&bea.endpoint)), (8, 1));
+    office.shop.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_send_a_message_once() {
     let office = Office::open().await;
     let ann = Merchant::join(&office, "ann").await;
     ann.buys(&office).await;
-    let sender = sender(&office);
-    let (mut one, mut other) = (outbox::Places::default(), outbox::Places::default());
-    let taken = sender.take(&mut one).await.expect("taken");
-    assert_eq!(taken.len(), 1);
-    assert_eq!(sender.take(&mut other).await.expect("nothing left").len(), 0);
-    assert_eq!(outbox::run_once(&sender).await.expect("nothing to do"), Ran::Idle);
+    let (one, other) = (sender(&office), sender(&office));
+    let (mut places, mut others) = (outbox::Places::default(), outbox::Places::default());
+    // Both look before either has taken anything.
+    let (taken, by_other) = tokio::join!(one.take(&mut places), other.take(&mut others));
+    assert_eq!(taken.expect("taken").len() + by_other.expect("looked").len(), 1);
+    assert_eq!(outbox::run_once(&one).await.expect("nothing to do"), Ran::Idle);
     // Whoever took it died: it comes due again.
     office.shop.clock.advance(Span::minutes(1));
-    assert_eq!(outbox::run_once(&sender).await.expect("sent"), Ran::Worked);
+    assert_eq!(outbox::run_once(&other).await.expect("sent"), Ran::Worked);
     assert_eq!(states(&ann.receiver.news()), ["WaitingForPayment"]);
     office.shop.close().await;
 }

@@ -127,9 +127,12 @@ async fn nobody_is_told_twice_by_two_processes() {
     let due =
         engine.db.read(|tx| server::store::deliveries::due(tx, &[], &[], START, START, 10)).await.expect("a read");
     let seqs: Vec<i64> = due.iter().map(|planned| planned.seq).collect();
-    let take = |seqs: Vec<i64>| engine.write(move |tx| server::store::deliveries::take(tx, seqs, START, START));
-    assert_eq!(take(seqs.clone()).await.expect("taken"), seqs);
-    assert_eq!(take(seqs).await.expect("nothing left"), Vec::<i64>::new());
+    let take = || {
+        let due = due.clone();
+        engine.write(move |tx| server::store::deliveries::take(tx, &due, START, START))
+    };
+    assert_eq!(take().await.expect("taken"), seqs);
+    assert_eq!(take().await.expect("nothing left"), Vec::<i64>::new());
     office.shop.pump().await;
     assert_eq!(statuses(&receiver), Vec::<String>::new(), "whoever took it is to send it");
     office.shop.close().await;

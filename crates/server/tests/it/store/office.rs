@@ -171,7 +171,7 @@ fn a_notification_is_taken_once_and_its_orders_next_one_waits_for_it() {
         };
         assert_eq!(read(conn, |tx| deliveries::due(tx, &[], &[], START, START, 1)), [all[0].clone()]);
         assert_eq!(due(conn, &["a".to_owned()], START), [3]);
-        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1, 3], START, START)), [1, 3]);
+        assert_eq!(write(conn, |tx| deliveries::take(tx, &[all[0].clone(), all[2].clone()], START, START)), [1, 3]);
         let only = ["b".to_owned(), "c".to_owned()];
         assert_eq!(
             read(conn, |tx| deliveries::due(tx, &[], &only, START + Span(9), START, 10)),
@@ -179,9 +179,9 @@ fn a_notification_is_taken_once_and_its_orders_next_one_waits_for_it() {
             "b's has been taken"
         );
         let later = START + Span(1);
-        let late = write(conn, |tx| deliveries::take(tx, vec![1, 2], START, later));
+        let late = write(conn, |tx| deliveries::take(tx, &all[..2], START, later));
         assert_eq!(late, Vec::<i64>::new(), "1 has been taken, and 2 waits for it");
-        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![2], START, START)), [2]);
+        assert_eq!(write(conn, |tx| deliveries::take(tx, &all[1..2], START, START)), [2]);
         write(conn, |tx| deliveries::plan(tx, &[planned(4, &one, "a", START + Span(9))]));
         assert_eq!(due(conn, &[], START), Vec::<i64>::new(), "one of its order is under way");
         // Whoever took it long ago is gone.
@@ -209,7 +209,7 @@ fn a_notification_that_is_told_again_keeps_the_next_ones_of_its_order_waiting() 
             attempts: 0,
         };
         write(conn, |tx| deliveries::plan(tx, &[planned(1, &one), planned(2, &one), planned(3, &other)]));
-        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1], START, START)), [1]);
+        assert_eq!(write(conn, |tx| deliveries::take(tx, &[planned(1, &one)], START, START)), [1]);
         let later = START + Span(5);
         let again = Outcome::Again { seq: 1, attempts: 1, due_at: later };
         write(conn, |tx| deliveries::note(tx, vec![again]));
@@ -219,8 +219,13 @@ fn a_notification_that_is_told_again_keeps_the_next_ones_of_its_order_waiting() 
         };
         assert_eq!(due(conn, START + Span(4)), [(3, 0)]);
         assert_eq!(due(conn, later), [(1, 1), (2, 0), (3, 0)]);
+        // Whoever read it before it was put back has come too late, and it is not due before its time.
+        let again = Planned { attempts: 1, ..planned(1, &one) };
+        assert_eq!(write(conn, |tx| deliveries::take(tx, &[planned(1, &one)], START, later)), Vec::<i64>::new());
+        let early = write(conn, |tx| deliveries::take(tx, std::slice::from_ref(&again), START, START + Span(4)));
+        assert_eq!(early, Vec::<i64>::new());
         // Whoever took it died.
-        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![1], START, later)), [1]);
+        assert_eq!(write(conn, |tx| deliveries::take(tx, &[again], START, later)), [1]);
         assert_eq!(due(conn, later), [(3, 0)], "2 waits for whoever has 1");
         assert!(
             !read(conn, |tx| deliveries::is_left(tx, later))
@@ -230,7 +235,7 @@ fn a_notification_that_is_told_again_keeps_the_next_ones_of_its_order_waiting() 
         assert_eq!(write(conn, |tx| deliveries::requeue(tx, later + Span(1))), 1);
         assert_eq!(due(conn, later), [(1, 1), (2, 0), (3, 0)]);
         write(conn, |tx| deliveries::plan(tx, &[Planned { retries: false, ..planned(4, &other) }]));
-        assert_eq!(write(conn, |tx| deliveries::take(tx, vec![4], START, START)), [4]);
+        assert_eq!(write(conn, |tx| deliveries::take(tx, &[planned(4, &other)], START, START)), [4]);
         assert_eq!(write(conn, |tx| deliveries::requeue(tx, later)), 0, "it may be lost, never told twice");
     });
 }
