@@ -3,14 +3,17 @@
 //! A route is "give this, receive that". Its rate comes from the same rate sources as the prices of goods, or is named by
 //! the operator. Must never look anything up by itself: rates, reserves and the time are arguments. Called by `decide`
 //! for orders and by the doors that list routes. Reading order: this file, `amount` (the arithmetic that clients repeat),
-//! `deal` (where a rate comes from), `fields` (what a payer must tell us), `trade` (what is agreed).
+//! `deal` (where a rate comes from), `fields` (what a payer must tell us), `trade` (what is agreed), `commission` (what the
+//! partner who brought it earns).
 
 mod amount;
+mod commission;
 mod deal;
 mod fields;
 mod trade;
 
 pub use amount::{Conversion, DealRate, MOST_DIGITS};
+pub use commission::{Commission, PartnerDay, Referred};
 pub use deal::{Deal, Pricing, RateKind, unit_usd};
 pub use fields::{Field, FieldFault, FieldOption, MOST_VALUE, Pattern};
 
@@ -31,6 +34,8 @@ pub struct Exchange {
     pub currencies: Vec<Currency>,
     pub routes: Vec<Route>,
     pub favorites: Vec<Favorite>,
+    /// What partners earn of what the payers whom they bring receive, in hundredths of a percent; 0: nothing.
+    pub affiliate_bps: u32,
     /// An operator takes no new orders for now.
     pub is_closed: bool,
     by_route: BTreeMap<ObjectId, usize>,
@@ -174,7 +179,7 @@ impl Exchange {
             }
             by_route.insert(route.id.clone(), at);
         }
-        Ok(Exchange { id, currencies, routes, favorites, is_closed: false, by_route, by_pair })
+        Ok(Exchange { id, currencies, routes, favorites, affiliate_bps: 0, is_closed: false, by_route, by_pair })
     }
 
     pub fn from_of(&self, route: &Route) -> &Currency {

@@ -12,6 +12,7 @@ use crate::clock::{SystemClock, SystemIds};
 use crate::config::Config;
 use crate::engine::{Engine, Shared};
 use crate::http::exchange_api::caller::Seen;
+use crate::http::exchange_api::gate::Gate;
 use crate::http::exchange_api::shelf::Shelf;
 use crate::http::exchange_api::socket::Board;
 use crate::http::visitors::{Guesses, RateLimit};
@@ -238,6 +239,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         guesses: Guesses::new(WRONG_SECRETS),
         shelf: Shelf::default(),
         signed: Seen::default(),
+        gate: Gate::default(),
     };
     let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(settings));
     let tail = Arc::new(stream::Tail::new(engine.clone(), vault.clone(), settings.clone()));

@@ -94,6 +94,8 @@ fn parse(text: &str) -> Result<File, Vec<FileError>> {
 #[serde(deny_unknown_fields)]
 struct File {
     format: String,
+    /// What partners earn of what the payers whom they bring receive.
+    affiliate_percent: Option<String>,
     #[serde(default)]
     currency: Vec<CurrencyEntry>,
     #[serde(default)]

@@ -22,6 +22,8 @@ pub mod exchange_file;
 pub mod happenings;
 pub mod logos;
 pub mod mail_text;
+pub mod one_time;
+pub mod passwords;
 pub mod qr;
 pub mod rates_file;
 

@@ -3,6 +3,8 @@
 //! Pure: data in, subject and text out. A code must never reach a subject, and only `delivery_with_code` has a
 //! code at all: mail is read by more eyes than its addressee's. Called by the worker that sends mail.
 
+pub mod account;
+
 use crate::secret::Secret;
 
 /// An order whose payment is complete; goes to the buyer.

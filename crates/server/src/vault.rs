@@ -250,6 +250,70 @@ impl Vault {
         format!("EX_{}", crate::entropy::to_hex(&self.ids.key()[..20]).to_uppercase())
     }
 
+    /// A new secret for a browser: 43 symbols.
+    pub fn new_token(&self) -> String {
+        crate::entropy::to_base64url(&self.ids.key())
+    }
+
+    /// Salt for a password.
+    pub fn new_salt(&self) -> [u8; 16] {
+        self.ids.bytes()
+    }
+
+    /// Names an e-mail address in the table of logins, and in counters, without showing it.
+    pub fn login_key(&self, email: &str) -> String {
+        self.ring().fingerprint(format!("login:{}", email.to_lowercase()).as_bytes())
+    }
+
+    /// Seals the address that an account signs in with.
+    pub fn seal_login(&self, account: &str, email: &str) -> String {
+        self.ring().seal(email.as_bytes(), &login_row(account), self.nonce())
+    }
+
+    /// Opens the address that an account signs in with.
+    pub fn open_login(&self, account: &str, sealed: &str) -> Result<String, VaultError> {
+        let opened = self.opened(|ring| ring.open(sealed, &login_row(account)))?;
+        Ok(opened.text()?.to_owned())
+    }
+
+    /// Seals an account's address again under the active key.
+    pub fn reseal_login(&self, account: &str, sealed: &str) -> Result<String, VaultError> {
+        Ok(self.opened(|ring| ring.reseal(sealed, &login_row(account), self.nonce()))?)
+    }
+
+    /// The code in the mail of that id; the same each time, and kept nowhere.
+    pub fn letter_code(&self, letter: &str) -> String {
+        crate::entropy::letters_of(&self.drawn(&format!("letter:{letter}")))
+    }
+
+    /// What a page must repeat to act for the browser that is signed in by that token.
+    pub fn csrf_of(&self, token: &str) -> String {
+        crate::entropy::letters_of(&self.drawn(&format!("csrf:{token}")))
+    }
+
+    /// The secret of an account's second factor; the same each time, and kept nowhere.
+    pub fn two_factor_secret(&self, account: &str, generation: i64) -> [u8; 20] {
+        let drawn = self.drawn(&format!("two-factor:{generation}:{account}"));
+        let mut secret = [0; 20];
+        secret.copy_from_slice(&drawn[..20]);
+        secret
+    }
+
+    /// How the exchange API names an account.
+    pub fn account_object_id(&self, account: &str) -> ObjectId {
+        ObjectId::new(crate::entropy::to_hex(&self.drawn(&format!("account-id:{account}"))[..12]))
+    }
+
+    /// Names an account in the addresses of its rate exports; the same each time, and kept nowhere.
+    pub fn rate_key(&self, account: &str) -> String {
+        crate::entropy::to_hex(&self.drawn(&format!("rate-key:{account}"))[..12])
+    }
+
+    /// Tells a partner which of his orders are one payer's, and not who that is; another partner sees another name.
+    pub fn payer_name(&self, partner: &str, payer: &str) -> String {
+        crate::entropy::to_hex(&self.drawn(&format!("payer:{partner}:{payer}"))[..16])
+    }
+
     /// 32 bytes that only this installation can make of a text.
     fn drawn(&self, text: &str) -> [u8; 32] {
         crate::entropy::from_hex(&self.ring().fingerprint(text.as_bytes())).expect("a fingerprint is 32 bytes of hex")
@@ -301,4 +365,9 @@ impl Vault {
         nonce.copy_from_slice(&self.ids.key()[..24]);
         nonce
     }
+}
+
+/// The row that a sealed address belongs to.
+fn login_row(account: &str) -> String {
+    format!("logins/{account}")
 }

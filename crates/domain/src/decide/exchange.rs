@@ -11,7 +11,7 @@ use crate::order::Order;
 use crate::payment;
 use crate::payout::{self, Payout, PayoutReport};
 use crate::planted::{self, Bug};
-use crate::route::{self, Currency, DealRate, Trade, TradeFault};
+use crate::route::{self, Commission, Currency, DealRate, Trade, TradeFault};
 use crate::time::Time;
 
 /// Rows that deciding an exchange order needs, beside the order's own.
@@ -31,13 +31,15 @@ pub fn place_trade(facts: &Facts<'_>, command: &PlaceTrade, now: Time) -> Result
         return Err(Refusal::Replay(known.order));
     }
     let market = &command.market;
-    let quote = route::check_trade(&command.wanted, market, facts.shared, now).map_err(Refusal::Trade)?;
+    let mut quote = route::check_trade(&command.wanted, market, facts.shared, now).map_err(Refusal::Trade)?;
     let visitor = unpaid_key(&command.visitor);
     let unpaid = facts.shared.counters.get(&visitor).map_or(0, |counter| counter.held);
     if unpaid >= command.caps.unpaid_products_per_visitor {
         return Err(Refusal::TooManyUnpaid);
     }
-    let trade = quote.trade.as_deref().expect("an exchange order has a trade");
+    let trade = quote.trade.as_deref_mut().expect("an exchange order has a trade");
+    let is_brought = command.origin.partner.is_some();
+    trade.commission = is_brought.then(|| Commission::agreed(&trade.to.xml, market, now));
     let counts = counts_of(facts, command, trade, visitor)?;
 
     let mut claims = vec![Claim::OrderNumber, Claim::Personal(command.personal.clone())];

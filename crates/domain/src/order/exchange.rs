@@ -3,7 +3,7 @@
 use super::{Order, Slot, Step, What};
 use crate::event::{Count, Event};
 use crate::payout::Payout;
-use crate::route::Trade;
+use crate::route::{PartnerDay, Referred, Trade};
 use crate::time::Time;
 
 impl Order {
@@ -25,6 +25,29 @@ impl Order {
     /// Whether the payer got his money back instead of an exchange.
     pub fn is_returned(&self) -> bool {
         matches!(self.payout, Some(Payout::Returned { .. }))
+    }
+
+    /// What it adds to the figures of the partner who brought it; nobody brings his own orders. A reward is earned while the
+    /// order is paid out and its payer's money is there, and by one that is given back never.
+    pub fn referred(&self) -> Option<(PartnerDay, Referred)> {
+        let (trade, payout) = (self.trade()?, self.payout.as_ref()?);
+        let partner = self.origin.partner.as_ref().filter(|partner| self.origin.customer.as_ref() != Some(*partner))?;
+        let mut referred = Referred { placed: 1, ..Referred::default() };
+        let reward = trade.reward_usd().units;
+        if self.payment.settled_at.is_some() && !self.is_short_again() {
+            match payout {
+                Payout::Done { .. } => {
+                    referred.done = 1;
+                    referred.exchanged_usd_units = trade.received_usd().units;
+                    referred.earned_usd_units = reward;
+                }
+                Payout::Planned { .. } | Payout::Sent { .. } | Payout::Asking { .. } | Payout::Failed { .. } => {
+                    referred.waiting_usd_units = reward;
+                }
+                Payout::Returned { .. } => {}
+            }
+        }
+        Some((PartnerDay { partner: partner.clone(), day: self.placed_at.day() }, referred))
     }
 
     /// What a count stands at as `used`, once the order is paid.

@@ -3,7 +3,7 @@
 //! The one place that knows the rules of an exchange order's amounts and fields. Must never change anything: the reserve
 //! is claimed when the order is placed, against the same numbers.
 
-use super::{Currency, DealRate, Exchange, Field, FieldFault, Route, Settles};
+use super::{Commission, Currency, DealRate, Exchange, Field, FieldFault, Route, Settles};
 use crate::asset::{ChainKind, Rails};
 use crate::ids::{AssetId, NetworkId, ObjectId};
 use crate::limits::CounterKey;
@@ -102,6 +102,9 @@ pub struct Trade {
     pub told_again: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_type: Option<String>,
+    /// What its partner earns; none for an order that nobody brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission: Option<Commission>,
 }
 
 impl Trade {
@@ -247,6 +250,8 @@ pub fn check(wanted: &Wanted, market: &Market, facts: &validate::Facts, now: Tim
         receiver: wanted.receiver.clone(),
         told_again: wanted.told_again,
         client_type: wanted.client_type.clone(),
+        // Who brought it is not asked here: `place_trade` knows.
+        commission: None,
     };
     let fits = |side: &Side| side.checked_ledger_units().is_some();
     if !fits(&trade.from) || !fits(&trade.to) {

@@ -1,6 +1,6 @@
 //! `kiosk partner`, `kiosk customer` and `kiosk account`.
 
-use super::Installation;
+use super::{Installation, affiliates};
 use crate::boot::Kiosk;
 use crate::store::accounts::{self, Account, Role};
 use crate::store::api_keys::{self, ApiKey};
@@ -34,9 +34,9 @@ pub enum PartnerCommand {
 #[derive(clap::Args)]
 pub struct Named {
     /// The id, as `list` shows it.
-    id: String,
+    pub(super) id: String,
     #[command(flatten)]
-    installation: Installation,
+    pub(super) installation: Installation,
 }
 
 #[derive(Subcommand)]
@@ -63,6 +63,22 @@ pub enum AccountCommand {
     /// API keys of a partner or a customer.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Links of those who bring exchange orders, and what they are owed for it.
+    #[command(subcommand)]
+    Link(affiliates::LinkCommand),
+    /// Note that you have paid an account what it had earned by the orders that it brought.
+    Paid {
+        /// The account's id, as `kiosk account link list` shows it.
+        account: String,
+        /// In US dollars.
+        #[arg(long)]
+        amount: String,
+        /// Where it stands in your own books; each is noted once. No personal data: it stays.
+        #[arg(long)]
+        reference: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
 }
 
 #[derive(Subcommand)]
@@ -71,15 +87,8 @@ pub enum KeyCommand {
     Add {
         /// The account's id, as `kiosk partner list` or `kiosk customer list` shows it.
         account: String,
-        /// What it is for.
-        #[arg(long, default_value = "")]
-        name: String,
-        /// Networks (CIDR) that may use it; repeatable; without any, all may.
-        #[arg(long)]
-        allow_from: Vec<IpNet>,
-        /// Send notifications of its orders again until they arrive, for three days; without it each is sent once.
-        #[arg(long)]
-        ipn_retries: bool,
+        #[command(flatten)]
+        terms: KeyTerms,
         #[command(flatten)]
         installation: Installation,
     },
@@ -98,13 +107,34 @@ pub enum KeyCommand {
     },
 }
 
+/// What a new key is for, and what it may.
+#[derive(clap::Args, Default)]
+pub struct KeyTerms {
+    /// What it is for.
+    #[arg(long, default_value = "")]
+    pub name: String,
+    /// Networks (CIDR) that may use it; repeatable; without any, all may.
+    #[arg(long)]
+    pub allow_from: Vec<IpNet>,
+    /// Send notifications of its orders again until they arrive, for three days; without it each is sent once.
+    #[arg(long)]
+    pub ipn_retries: bool,
+}
+
 /// Runs an account command.
 pub async fn account(command: AccountCommand) -> anyhow::Result<ExitCode> {
-    let AccountCommand::Key(command) = command;
+    let command = match command {
+        AccountCommand::Key(command) => command,
+        AccountCommand::Link(command) => return affiliates::link(command).await,
+        AccountCommand::Paid { account, amount, reference, installation } => {
+            println!("{}", affiliates::paid(&installation.open().await?, &account, &amount, &reference).await?);
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     match command {
-        KeyCommand::Add { account, name, allow_from, ipn_retries, installation } => {
+        KeyCommand::Add { account, terms, installation } => {
             let kiosk = installation.open().await?;
-            let (key, secret) = add_key(&kiosk, &account, &name, &allow_from, ipn_retries).await?;
+            let (key, secret) = add_key(&kiosk, &account, terms).await?;
             println!("{key} {secret}");
             eprintln!("The key, and its secret, which is not shown again.");
         }
@@ -131,21 +161,15 @@ pub async fn account(command: AccountCommand) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// There is no such account, or it has as many keys as it may.
-pub async fn add_key(
-    kiosk: &Kiosk,
-    account: &str,
-    name: &str,
-    allow_from: &[IpNet],
-    ipn_retries: bool,
-) -> anyhow::Result<(String, String)> {
-    let nets: Vec<String> = allow_from.iter().map(ToString::to_string).collect();
+pub async fn add_key(kiosk: &Kiosk, account: &str, terms: KeyTerms) -> anyhow::Result<(String, String)> {
+    let nets: Vec<String> = terms.allow_from.iter().map(ToString::to_string).collect();
     let key = ApiKey {
         key: kiosk.vault.new_api_key(),
         account: account.to_owned(),
-        name: name.to_owned(),
+        name: terms.name,
         permissions: "base".to_owned(),
         allowed_from: nets.join(","),
-        ipn_retries,
+        ipn_retries: terms.ipn_retries,
         created_at: kiosk.engine.clock.now(),
     };
     let (id, secret, public) = (account.to_owned(), kiosk.vault.api_secret(&key.key), key.key.clone());

@@ -7,7 +7,7 @@
 use super::Installation;
 use crate::boot::Kiosk;
 use crate::seal::Keyring;
-use crate::store::{orders, stock};
+use crate::store::{logins, orders, stock};
 use anyhow::Context;
 use clap::Subcommand;
 use std::path::Path;
@@ -36,6 +36,8 @@ pub struct Resealed {
     pub codes: u64,
     /// Orders whose personal data got a newly sealed key.
     pub personal: u64,
+    /// Accounts whose e-mail address was.
+    pub logins: u64,
     /// Rows that no key of the file opens; they stay as they are.
     pub closed: u64,
 }
@@ -57,10 +59,11 @@ pub async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         }
     };
     println!(
-        "Key {} seals now; {} codes and the personal data of {} orders were sealed again.",
+        "Key {} seals now; {} codes, the personal data of {} orders and the addresses of {} accounts were sealed again.",
         kiosk.vault.ring().active_key_id(),
         resealed.codes,
-        resealed.personal
+        resealed.personal,
+        resealed.logins
     );
     if resealed.closed == 0 {
         return Ok(ExitCode::SUCCESS);
@@ -102,7 +105,28 @@ pub async fn reseal(kiosk: &Kiosk) -> anyhow::Result<Resealed> {
         eprintln!("{} codes sealed again", resealed.codes);
     }
     reseal_personal(kiosk, &active, &mut resealed).await?;
+    reseal_logins(kiosk, &active, &mut resealed).await?;
     Ok(resealed)
+}
+
+async fn reseal_logins(kiosk: &Kiosk, active: &str, resealed: &mut Resealed) -> anyhow::Result<()> {
+    loop {
+        let key = active.to_owned();
+        let page = kiosk.engine.db.read(move |tx| logins::sealed_by_older_keys(tx, &key, PAGE)).await?;
+        let found = page.len();
+        let again: Vec<_> = page
+            .into_iter()
+            .filter_map(|(account, old)| kiosk.vault.reseal_login(&account, &old).ok().map(|new| (account, old, new)))
+            .collect();
+        let count = again.len();
+        if count == 0 {
+            resealed.closed += found as u64;
+            return Ok(());
+        }
+        kiosk.engine.write(move |tx| logins::reseal(tx, again)).await?;
+        resealed.logins += count as u64;
+        eprintln!("the e-mail addresses of {} accounts sealed again", resealed.logins);
+    }
 }
 
 async fn reseal_personal(kiosk: &Kiosk, active: &str, resealed: &mut Resealed) -> anyhow::Result<()> {

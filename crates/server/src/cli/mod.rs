@@ -9,6 +9,7 @@ mod shop;
 
 // What an operator does by hand; public for tests.
 pub mod accounts;
+pub mod affiliates;
 pub mod backup;
 pub mod exchange;
 pub mod keys;
@@ -51,7 +52,7 @@ enum Command {
     /// Customers with an account of their own.
     #[command(subcommand)]
     Customer(accounts::CustomerCommand),
-    /// What partners and customers call with.
+    /// What partners and customers call with, and what they earn by the exchange orders that they bring.
     #[command(subcommand)]
     Account(accounts::AccountCommand),
     /// Addresses that are told what happens to an account's orders.

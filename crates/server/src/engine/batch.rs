@@ -4,7 +4,7 @@
 
 use super::Committed;
 use crate::store::orders::{Changed, LoggedEvent, Posting};
-use crate::store::{DbError, Tx, claims, deliveries, head, orders, transfers};
+use crate::store::{DbError, Tx, affiliates, claims, deliveries, head, orders, transfers};
 use domain::asset::ChainKind;
 use domain::decide::{self, Claim, Command, Decision, Facts, Refusal, Replay, SealedPersonal, TransferFact};
 use domain::event::{Event, HoldReason};
@@ -15,7 +15,7 @@ use domain::order::{Order, Step};
 use domain::payment::TransferStatus;
 use domain::postings::postings;
 use domain::project::{exchange_status, looks_different};
-use domain::route;
+use domain::route::{self, PartnerDay, Referred};
 use domain::terms;
 use domain::time::Time;
 use domain::validate::{self, Market};
@@ -52,6 +52,7 @@ struct Written {
     goods: Vec<(Sku, SealedGoods, OrderId, u32)>,
     credited: BTreeMap<TransferId, TransferStatus>,
     deliveries: Vec<deliveries::Planned>,
+    affiliate_days: BTreeMap<PartnerDay, Referred>,
 }
 
 struct Entry {
@@ -271,6 +272,7 @@ impl Batch {
         }
         let order = Arc::new(order);
         self.tell(&order);
+        self.refer(&order);
         match self.orders.get_mut(&id) {
             Some(entry) => entry.order = order.clone(),
             None => {
@@ -300,6 +302,16 @@ impl Batch {
                 retries: trade.told_again,
                 attempts: 0,
             });
+        }
+    }
+
+    /// Moves its partner's figures by what this decision changed of them.
+    fn refer(&mut self, order: &Order) {
+        let before = self.orders.get(&order.id).and_then(|entry| entry.order.referred());
+        for (figures, times) in [(before, -1), (order.referred(), 1)] {
+            if let Some((day, referred)) = figures {
+                self.written.affiliate_days.entry(day).or_default().add(&referred, times);
+            }
         }
     }
 
@@ -389,6 +401,8 @@ impl Batch {
         claims::keep_goods(tx, self.written.goods, self.now)?;
         transfers::mark_credited(tx, self.written.credited.into_iter().collect())?;
         deliveries::plan(tx, &self.written.deliveries)?;
+        let moved = self.written.affiliate_days.into_iter().filter(|(_, change)| *change != Referred::default());
+        affiliates::count(tx, &moved.collect::<Vec<_>>())?;
         let mut head = self.head;
         head.last_at = self.now;
         head::advance(tx, &head)?;

@@ -77,7 +77,8 @@ pub(super) fn build(
     rails: &Rails,
     reserves: &BTreeMap<String, StatedReserve>,
 ) -> Result<Exchange, Vec<FileError>> {
-    let mut faults = Faults::default();
+    let mut faults = Faults { place: "file".to_owned(), ..Faults::default() };
+    let affiliate_bps = file.affiliate_percent.as_ref().map_or(0, |text| faults.share("affiliate_percent", text));
     let (mut currencies, mut limits) = (Vec::new(), Vec::new());
     for entry in &file.currency {
         faults.place = format!("currency {}", entry.code);
@@ -107,8 +108,10 @@ pub(super) fn build(
     if !faults.found.is_empty() {
         return Err(faults.found);
     }
-    Exchange::build(id, currencies, routes, favorites.collect())
-        .map_err(|twice| vec![FileError { place: "file".to_owned(), fault: twice.to_string() }])
+    let mut exchange = Exchange::build(id, currencies, routes, favorites.collect())
+        .map_err(|twice| vec![FileError { place: "file".to_owned(), fault: twice.to_string() }])?;
+    exchange.affiliate_bps = u32::try_from(affiliate_bps).unwrap_or(0);
+    Ok(exchange)
 }
 
 fn currency(

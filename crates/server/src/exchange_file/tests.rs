@@ -157,6 +157,21 @@ fn every_fault_says_where_it_is_and_what_to_do() {
 }
 
 #[test]
+fn what_partners_earn_is_a_share_of_less_than_all() {
+    let with = |line: &str| {
+        let text = COINS.replace("format = \"kiosk-exchange-1\"", &format!("format = \"kiosk-exchange-1\"\n{line}"));
+        let read = read(&text, "id".to_owned(), &rails(), &BTreeMap::new());
+        read.map(|exchange| exchange.affiliate_bps).map_err(|errors| errors[0].to_string())
+    };
+    assert_eq!(with(""), Ok(0), "nothing unless it is said");
+    assert_eq!(with("affiliate_percent = \"0.5\""), Ok(50));
+    for (wrong, fault) in [("-1", "must not be below zero"), ("100", "must be below 100"), ("0.005", "more decimals")] {
+        let error = with(&format!("affiliate_percent = \"{wrong}\"")).expect_err("a fault");
+        assert!(error.starts_with("file: affiliate_percent is ") && error.contains(fault), "{error}");
+    }
+}
+
+#[test]
 fn faults_are_counted_to_twenty() {
     let many = "[[currency]]\ncode = \"x\"\nname = \"n\"\nsymbol = \"s\"\ndecimals = 2\n".repeat(30);
     assert_eq!(faults(&many).len(), MOST_FAULTS);

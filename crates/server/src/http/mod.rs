@@ -3,6 +3,7 @@
 //! Handlers turn wire types into commands and orders into wire types. They must never decide a rule, write around the
 //! engine, or name an adapter or a worker.
 
+pub mod attempts;
 pub mod auth;
 pub mod body;
 pub mod convert;
@@ -62,6 +63,8 @@ pub struct Reads {
     pub shelf: exchange_api::shelf::Shelf,
     /// Signed calls of the exchange API.
     pub signed: exchange_api::caller::Seen,
+    /// Signing in at the exchange API.
+    pub gate: exchange_api::gate::Gate,
 }
 
 /// Settings of the doors.

@@ -88,6 +88,9 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     tx.execute("update webhook_endpoints set state = 'off' where state = 'on'", &[])?;
     let last = head::last_seq(tx)?;
     webhooks::look_on_from(tx, last)?;
+    // What ended since must not come back to life: whoever was signed in signs in again.
+    tx.execute("delete from sessions", &[])?;
+    tx.execute("delete from letters", &[])?;
     let mut skipped = 0;
     for kind in [ChainKind::Evm, ChainKind::Svm] {
         skipped += skip_addresses(tx, kind, epoch)?;

@@ -3,7 +3,7 @@
 //! Reads everything, in pages; changes nothing. Run by `kiosk fsck`, by the simulator and after every crash in tests.
 
 use super::db::{DbError, Tx};
-use super::{claims, orders};
+use super::{affiliates, claims, orders};
 use domain::event::Event;
 use domain::ids::{OrderId, Sku};
 use domain::ledger::Transfer;
@@ -11,6 +11,7 @@ use domain::limits::{Counter, CounterKey};
 use domain::order::Order;
 use domain::payment::TransferStatus;
 use domain::postings::postings;
+use domain::route::{PartnerDay, Referred};
 use domain::time::Time;
 use domain::validate::StockCount;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,7 @@ pub fn check(tx: &mut Tx<'_>) -> Result<Findings, DbError> {
     check_stock(tx, expected.held, &mut findings)?;
     check_codes(tx, &folded, &mut findings)?;
     check_transfers(tx, &folded, &mut findings)?;
+    check_affiliates(tx, &folded, &mut findings)?;
     Ok(findings)
 }
 
@@ -343,6 +345,26 @@ fn check_transfers(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings:
     }
     if !credited.is_empty() {
         findings.report(format!("{} credited transfers are unknown to their orders", credited.len()));
+    }
+    Ok(())
+}
+
+/// What partners' days say is what the orders that they brought add up to.
+fn check_affiliates(
+    tx: &mut Tx<'_>,
+    folded: &BTreeMap<OrderId, Order>,
+    findings: &mut Findings,
+) -> Result<(), DbError> {
+    let mut expected = BTreeMap::<PartnerDay, Referred>::new();
+    for (day, referred) in folded.values().filter_map(Order::referred) {
+        expected.entry(day).or_default().add(&referred, 1);
+    }
+    let mut kept: BTreeMap<PartnerDay, Referred> = affiliates::all_days(tx)?.into_iter().collect();
+    kept.retain(|_, referred| *referred != Referred::default());
+    if kept != expected {
+        let differing = kept.iter().filter(|(day, referred)| expected.get(day) != Some(referred)).count();
+        let missing = expected.keys().filter(|day| !kept.contains_key(day)).count();
+        findings.report(format!("{differing} days of partners are not what their orders say, {missing} are missing"));
     }
     Ok(())
 }

@@ -14,11 +14,15 @@ pub mod orders;
 pub mod transfers;
 
 pub mod accounts;
+pub mod affiliates;
 pub mod api_keys;
 pub mod catalogue;
 pub mod deliveries;
 pub mod exchange;
+pub mod letters;
+pub mod logins;
 pub mod mails;
+pub mod partner_links;
 pub mod settings;
 pub mod stock;
 pub mod webhooks;

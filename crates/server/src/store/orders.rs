@@ -96,10 +96,51 @@ pub fn newest_trades(tx: &mut Tx<'_>, status: Option<ExchangeStatus>, limit: i64
     rows.iter().map(read_order).collect()
 }
 
+/// Exchange orders of the account `$1`: its own, and those that it brought and did not place itself. Each with the order of
+/// the index that finds them.
+const OWN: (&str, &str) = ("customer = $1", "no desc");
+const BROUGHT: (&str, &str) =
+    ("partner = $1 and status is not null and (customer is null or customer <> $1)", "placed_at_ms desc, no desc");
+
 /// A page of an account's exchange orders, newest first, and how many there are; all, or those in these statuses.
 pub fn trades_of(
     tx: &mut Tx<'_>,
     customer: &str,
+    statuses: &[ExchangeStatus],
+    page: (i64, i64),
+) -> Result<(Vec<Order>, i64), DbError> {
+    page_of(tx, OWN, customer, statuses, page)
+}
+
+/// The same of the exchange orders that an account brought as a partner.
+pub fn trades_brought_by(
+    tx: &mut Tx<'_>,
+    partner: &str,
+    statuses: &[ExchangeStatus],
+    page: (i64, i64),
+) -> Result<(Vec<Order>, i64), DbError> {
+    page_of(tx, BROUGHT, partner, statuses, page)
+}
+
+/// The newest of those that were placed from `since` until before `until`.
+pub fn trades_brought_between(
+    tx: &mut Tx<'_>,
+    partner: &str,
+    (since, until): (Time, Time),
+    limit: i64,
+) -> Result<Vec<Order>, DbError> {
+    let (brought, newest_first) = BROUGHT;
+    let sql = format!(
+        "select body from orders where {brought} and placed_at_ms >= $2 and placed_at_ms < $3 \
+         order by {newest_first} limit $4"
+    );
+    tx.query(&sql, &[partner.into(), since.0.into(), until.0.into(), limit.into()])?.iter().map(read_order).collect()
+}
+
+fn page_of(
+    tx: &mut Tx<'_>,
+    (whose, newest_first): (&str, &str),
+    account: &str,
     statuses: &[ExchangeStatus],
     (offset, limit): (i64, i64),
 ) -> Result<(Vec<Order>, i64), DbError> {
@@ -109,10 +150,12 @@ pub fn trades_of(
     }
     .map(|status| status.word().to_owned())
     .collect();
-    let sql = "select body from orders where customer = $1 and status = any($2) order by no desc limit $3 offset $4";
-    let rows = tx.query(sql, &[customer.into(), words.clone().into(), limit.into(), offset.into()])?;
-    let count = "select count(*) from orders where customer = $1 and status = any($2)";
-    let total = tx.query_one(count, &[customer.into(), words.into()])?.map_or(0, |row| row.int(0));
+    let sql = format!(
+        "select body from orders where {whose} and status = any($2) order by {newest_first} limit $3 offset $4"
+    );
+    let rows = tx.query(&sql, &[account.into(), words.clone().into(), limit.into(), offset.into()])?;
+    let count = format!("select count(*) from orders where {whose} and status = any($2)");
+    let total = tx.query_one(&count, &[account.into(), words.into()])?.map_or(0, |row| row.int(0));
     Ok((rows.iter().map(read_order).collect::<Result<_, _>>()?, total))
 }
 

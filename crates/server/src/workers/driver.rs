@@ -1,6 +1,7 @@
 //! Calls the workers: at once when there is something due, else at a slow pace; ends with the process.
 
-use super::{Ran, WorkerError, advance, catalogue, credit, exchange, ipn, notify, outbox, pay_out, watch, webhooks};
+use super::{Ran, WorkerError, advance, catalogue, credit, exchange, ipn, letters, notify};
+use super::{outbox, pay_out, watch, webhooks};
 use crate::engine::Engine;
 use crate::ports::{Mailer, Network, Payer, Poster, Supplier};
 use crate::vault::Vault;
@@ -93,11 +94,7 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
 /// Forgets what nobody asks for any more.
 async fn forget(engine: Engine, mut stop: signal::Receiver<bool>) {
     while !*stop.borrow() {
-        let forgotten = match ipn::forget_once(&engine).await {
-            Ok(_) => webhooks::forget_once(&engine).await,
-            Err(error) => Err(error),
-        };
-        match forgotten {
+        match forget_once(&engine).await {
             Ok(Ran::Worked) => continue,
             Ok(Ran::Idle) => {}
             Err(error) => {
@@ -108,11 +105,18 @@ async fn forget(engine: Engine, mut stop: signal::Receiver<bool>) {
     }
 }
 
+async fn forget_once(engine: &Engine) -> Result<Ran, WorkerError> {
+    ipn::forget_once(engine).await?;
+    letters::forget_once(engine, engine.clock.now()).await?;
+    webhooks::forget_once(engine).await
+}
+
 async fn mail(engine: &Engine, vault: &Arc<Vault>, outside: &Outside) -> Result<Ran, WorkerError> {
     let now = engine.clock.now();
     let planned = notify::plan_once(engine, now).await?;
     let sent = notify::send_once(engine, vault, outside.mailer.as_ref(), &outside.mail, now).await?;
-    Ok(Ran::if_any(planned == Ran::Worked || sent == Ran::Worked))
+    let about_accounts = letters::send_once(engine, vault, outside.mailer.as_ref(), &outside.mail, now).await?;
+    Ok(Ran::if_any([planned, sent, about_accounts].contains(&Ran::Worked)))
 }
 
 /// The bell is heard here and nowhere else: what a chain shows is credited by the same task, without a detour.

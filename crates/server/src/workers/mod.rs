@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod credit;
 pub mod exchange;
 pub mod ipn;
+pub mod letters;
 pub mod notify;
 pub mod outbox;
 pub mod pay_out;

@@ -146,7 +146,7 @@ async fn settle(engine: &Engine, row: &MailRow, sent: Sent, now: Time) -> Result
 }
 
 /// 5 s, doubled each time, at most two hours: forty attempts take about three days.
-fn wait(attempts: i64) -> Span {
+pub fn wait(attempts: i64) -> Span {
     Span::seconds(5_i64.saturating_mul(1 << attempts.clamp(0, 20)).min(7_200))
 }
 

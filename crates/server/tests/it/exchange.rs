@@ -8,6 +8,10 @@ mod traps;
 mod stories;
 // Signed calls, and what an account sees.
 mod account;
+// Signing in, and what a browser's cookies open.
+mod sign_in;
+// Partners: the orders that they brought, and what they earn.
+mod affiliates;
 // Notifications and the WebSocket.
 mod told;
 // What is refused.

@@ -8,7 +8,8 @@ use server::config::Config;
 use server::ports::Clock;
 use server::store::fsck;
 use server::workers::driver::Outside;
-use server::workers::{Ran, advance, catalogue, credit, exchange, ipn, notify, outbox, pay_out, watch, webhooks};
+use server::workers::{Ran, advance, catalogue, credit, exchange, ipn, letters, notify};
+use server::workers::{outbox, pay_out, watch, webhooks};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -141,6 +142,8 @@ impl Shop {
         ran.push(notify::plan_once(engine, now).await.expect("mail is planned"));
         let mailer = self.outside.mailer.as_ref();
         ran.push(notify::send_once(engine, vault, mailer, &self.outside.mail, now).await.expect("mail is sent"));
+        let sent = letters::send_once(engine, vault, mailer, &self.outside.mail, now).await;
+        ran.push(sent.expect("mail about accounts is sent"));
         catalogue::run_once(engine).await.expect("the catalogue");
         exchange::run_once(engine).await.expect("the exchange file");
         if ran.contains(&Ran::Worked) { Ran::Worked } else { Ran::Idle }

@@ -23,6 +23,8 @@ mod transfers;
 
 mod shelf;
 
+mod affiliates;
+mod logins;
 mod mails;
 mod office;
 mod webhooks;

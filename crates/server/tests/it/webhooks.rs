@@ -5,7 +5,7 @@ use crate::raw;
 use crate::receiver::{Heard, Receiver};
 use domain::time::Span;
 use serde_json::{Value, json};
-use server::cli::accounts::add_key;
+use server::cli::accounts::{KeyTerms, add_key};
 use server::cli::webhook;
 use server::happenings;
 use server::ports::{Answer, Message, Posted, Poster};
@@ -36,7 +36,7 @@ impl Merchant {
     async fn wanting(office: &Office, name: &str, types: &[&str]) -> Merchant {
         let bearer = raw::sign_up(&office.shop, name).await;
         let account = format!("customer-{name}");
-        let (key, secret) = add_key(&office.shop.kiosk, &account, "test", &[], false).await.expect("a key");
+        let (key, secret) = add_key(&office.shop.kiosk, &account, KeyTerms::default()).await.expect("a key");
         let receiver = Receiver::answering("204 No Content");
         let (endpoint, hook_secret) = add(office, &account, &receiver.url, types).await.expect("an endpoint");
         Merchant { account, bearer, key: format!("{key}.{secret}"), receiver, endpoint, secret: hook_secret }
@@ -243,8 +243,9 @@ async fn events_are_for_whoever_holds_a_key() {
         assert_eq!(ask(&office, "", &authorization).status, 401, "{authorization}");
     }
     // A key that is bound to other networks.
-    let elsewhere = ["192.0.2.0/24".parse().expect("a network")];
-    let bound = add_key(&office.shop.kiosk, &ann.account, "bound", &elsewhere, false).await.expect("a key");
+    let elsewhere = vec!["192.0.2.0/24".parse().expect("a network")];
+    let terms = KeyTerms { allow_from: elsewhere, ..KeyTerms::default() };
+    let bound = add_key(&office.shop.kiosk, &ann.account, terms).await.expect("a key");
     assert_eq!(ask(&office, "", &format!("Bearer {}.{}", bound.0, bound.1)).status, 401);
     let account = ann.account.clone();
     let close = move |tx: &mut server::store::Tx<'_>| accounts::set_active(tx, Role::Customer, &account, false);

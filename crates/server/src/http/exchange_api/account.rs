@@ -26,16 +26,37 @@ const MOST_TAKEN_OVER: usize = 100;
 /// `user/exchanger/order/history`.
 pub async fn history(call: &Call) -> Result<Answer, Fault> {
     let account = call.must_owner()?.account.to_string();
-    let page = call.params.integer("page", 1..=1_000_000)?.unwrap_or(1);
-    let limit = call.params.integer("limit", 1..=MOST_ON_PAGE)?.unwrap_or(20);
-    let statuses = statuses(call)?;
-    let offset = (page - 1) * limit;
-    let read = call.app.engine.db.read(move |tx| orders::trades_of(tx, &account, &statuses, (offset, limit)));
+    let (page, statuses) = (Page::of(call)?, statuses(call)?);
+    let read = call.app.engine.db.read(move |tx| orders::trades_of(tx, &account, &statuses, page.bounds()));
     let (found, total) = read.await?;
     let listed: Vec<Value> = found.iter().filter_map(|order| listed(call, order)).collect();
-    let pages = (total + limit - 1) / limit;
-    let count = json!({ "total": total, "pages": pages, "select_page": page, "limit": limit, "offset": offset });
-    Ok(json!({ "orders": listed, "count": count }).into())
+    Ok(json!({ "orders": listed, "count": page.count(total) }).into())
+}
+
+/// The page of a list that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    number: i64,
+    limit: i64,
+}
+
+impl Page {
+    pub fn of(call: &Call) -> Result<Page, Fault> {
+        let number = call.params.integer("page", 1..=1_000_000)?.unwrap_or(1);
+        Ok(Page { number, limit: call.params.integer("limit", 1..=MOST_ON_PAGE)?.unwrap_or(20) })
+    }
+
+    /// Entries before it, and entries on it.
+    pub fn bounds(self) -> (i64, i64) {
+        ((self.number - 1) * self.limit, self.limit)
+    }
+
+    /// `count` of contract 6.
+    pub fn count(self, total: i64) -> Value {
+        let (offset, limit) = self.bounds();
+        let pages = (total + limit - 1) / limit;
+        json!({ "total": total, "pages": pages, "select_page": self.number, "limit": limit, "offset": offset })
+    }
 }
 
 /// Trap 18: `statuses[]=new&statuses[]=done`.
@@ -85,20 +106,21 @@ pub async fn chart(call: &Call) -> Result<Answer, Fault> {
             day.usd_cents += usd_cents(&order);
         }
     }
-    let statistics: Vec<Value> = days
-        .iter()
-        .map(|(date, day)| {
-            let average = day.usd_cents.checked_div(day.done).unwrap_or(0);
-            json!({
-                "date": date,
-                "sumAmountsUSD": json_number(&units_to_text(day.usd_cents, 2, 0)),
-                "avgAmountsUSD": json_number(&units_to_text(average, 2, 0)),
-                "doneOrders": day.done,
-                "count": day.count,
-            })
-        })
-        .collect();
+    let statistics: Vec<Value> =
+        days.iter().map(|(date, day)| statistic(date, (day.count, day.done), (day.usd_cents, 2))).collect();
     Ok(json!({ "statistics": statistics }).into())
+}
+
+/// One day of a chart: orders in all and done, and what these come to in US dollars, in units of so many decimals.
+pub fn statistic(date: &str, (count, done): (i64, i64), (usd_units, decimals): (i64, u32)) -> Value {
+    let average = usd_units.checked_div(done).unwrap_or(0);
+    json!({
+        "date": date,
+        "sumAmountsUSD": json_number(&units_to_text(usd_units, decimals, 0)),
+        "avgAmountsUSD": json_number(&units_to_text(average, decimals, 0)),
+        "doneOrders": done,
+        "count": count,
+    })
 }
 
 /// What was given, at the rate of that moment.
@@ -143,18 +165,21 @@ pub async fn update_owner(call: &Call) -> Result<Answer, Fault> {
 /// `user/auth/api/create`: the answer is the only place where the secret ever stands.
 pub async fn create_key(call: &Call) -> Result<Answer, Fault> {
     let owner = call.must_owner()?;
-    let (account, signed, now) = (owner.account.to_string(), owner.signed.clone(), call.now);
+    let (account, signed, now) = (owner.account.to_string(), owner.signed().map(str::to_owned), call.now);
     // The official client's button sends its click event as the name (contract 3).
     let name = call.params.get("name").and_then(|name| if let Param::Text(name) = name { Some(name) } else { None });
     let name: String = name.map(|name| name.chars().take(100).collect()).unwrap_or_default();
     let key = new_key(call.app.vault.new_api_key(), account, name, String::new(), call.now);
     let (kept, secret) = (key.clone(), call.app.vault.api_secret(&key.key));
-    let added = call.app.engine.write(move |tx| match api_keys::claim_signature(tx, &signed, now)? {
-        true => api_keys::add(tx, &kept).map(Some),
-        false => Ok(None),
+    let added = call.app.engine.write(move |tx| {
+        let is_new = match &signed {
+            Some(signed) => api_keys::claim_signature(tx, signed, now)?,
+            None => true,
+        };
+        if is_new { api_keys::add(tx, &kept).map(Some) } else { Ok(None) }
     });
     if !added.await?.ok_or_else(Fault::replayed)? {
-        return Err(Fault::conflict("an account has at most five API keys; delete one first"));
+        return Err(Fault::too_many_keys());
     }
     let mut access = shown(&key);
     access["secret"] = json!(secret);

@@ -1,14 +1,18 @@
-//! Who is calling (contract 2): a guest, or an account that signs with a key.
+//! Who is calling (contract 2): a guest, an account that signs with a key, or one whose browser is signed in.
 //!
 //! A wrong signature is refused on every method, public ones too: whoever signs wants to know that it does not fit.
 
+use super::cookies;
 use super::fault::Fault;
 use super::params::{Param, Params};
 use super::signed::is_signed;
 use crate::http::App;
-use crate::store::api_keys;
+use crate::secret::Secret;
+use crate::store::api_keys::{self, ApiKey};
+use crate::store::logins;
 use axum::http::HeaderMap;
 use domain::ids::CustomerId;
+use domain::time::{Span, Time};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -21,14 +25,46 @@ const MOST_BEHIND_MS: i64 = 60_000;
 /// Signed calls of one key that are remembered.
 const REMEMBERED: usize = 10_000;
 
+/// A session is prolonged when so much of its time is over: not with each call, each of which would be a write.
+const PROLONGED_AFTER: Span = Span::hours(24);
+
 /// An account that called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Owner {
     pub account: CustomerId,
+    pub by: Proof,
+}
+
+/// What shows that it is that account.
+#[derive(Debug, Clone)]
+pub enum Proof {
     /// The key and what was signed with it: carried out once.
-    pub signed: String,
-    /// Notifications of orders of this key are sent again until they arrive.
-    pub ipn_retries: bool,
+    Signed { signed: String, ipn_retries: bool },
+    /// The token of a browser that is signed in.
+    Session(Secret<String>),
+}
+
+impl Owner {
+    /// The key and what was signed with it; none for a browser.
+    pub fn signed(&self) -> Option<&str> {
+        match &self.by {
+            Proof::Signed { signed, .. } => Some(signed),
+            Proof::Session(_) => None,
+        }
+    }
+
+    /// Whether notifications of orders that are placed so are sent until they arrive.
+    pub fn wants_ipn_again(&self) -> bool {
+        matches!(self.by, Proof::Signed { ipn_retries: true, .. })
+    }
+
+    /// The token of a browser that is signed in; none for a key.
+    pub fn session(&self) -> Option<&str> {
+        match &self.by {
+            Proof::Signed { .. } => None,
+            Proof::Session(token) => Some(token.expose()),
+        }
+    }
 }
 
 /// Signed calls that this process has seen. What writes is remembered in the database too, under its signature.
@@ -70,9 +106,10 @@ pub async fn of(
     headers: &HeaderMap,
     params: &Params,
     address: Option<IpAddr>,
+    now: Time,
 ) -> Result<Option<Owner>, Fault> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let Some(name) = text("apikey").filter(|key| !key.is_empty()) else { return Ok(None) };
+    let Some(name) = text("apikey").filter(|key| !key.is_empty()) else { return of_browser(app, headers, now).await };
     let hash = text("hash").unwrap_or_default();
     if name.len() > MOST_HEADER || hash.len() > MOST_HEADER {
         return Err(Fault::unauthorized("the API key or its hash does not fit"));
@@ -85,16 +122,50 @@ pub async fn of(
     let Some(key) = key.filter(|_| fits) else {
         return Err(Fault::unauthorized("the API key or its hash does not fit"));
     };
-    if !may_call_from(&key.allowed_from, address) {
-        return Err(Fault::unauthorized("this API key may not be used from this address"));
-    }
+    check_address(&key, address)?;
     let time = params.get("time").and_then(whole_number).filter(|time| *time > 0);
     let time = time.ok_or_else(|| Fault::unauthorized("a signed call carries `time`, a unix time above zero"))?;
     if !app.reads.signed.is_new(&key.key, time, hash) {
         return Err(Fault::replayed());
     }
     let signed = format!("{}:{time}:{}", key.key, hash.to_ascii_lowercase());
-    Ok(Some(Owner { account: CustomerId::new(key.account), signed, ipn_retries: key.ipn_retries }))
+    Ok(Some(Owner {
+        account: CustomerId::new(key.account),
+        by: Proof::Signed { signed, ipn_retries: key.ipn_retries },
+    }))
+}
+
+/// The account of a key that somebody names and signs nothing with: only for what partners' monitors read (contract 9).
+///
+/// # Errors
+/// The key is not in use, or not from this address.
+pub async fn of_key(app: &App, name: String, address: Option<IpAddr>) -> Result<String, Fault> {
+    let key = app.engine.db.read(move |tx| api_keys::active(tx, &name)).await?;
+    let key = key.ok_or_else(|| Fault::unauthorized("there is no such API key in use"))?;
+    check_address(&key, address)?;
+    Ok(key.account)
+}
+
+fn check_address(key: &ApiKey, address: Option<IpAddr>) -> Result<(), Fault> {
+    if may_call_from(&key.allowed_from, address) {
+        return Ok(());
+    }
+    Err(Fault::unauthorized("this API key may not be used from this address"))
+}
+
+/// The account that a browser is signed in to. A session that has run out makes a guest: who only looks must not be refused.
+async fn of_browser(app: &App, headers: &HeaderMap, now: Time) -> Result<Option<Owner>, Fault> {
+    let token = cookies::session_token(headers).filter(|token| !token.is_empty() && token.len() <= MOST_HEADER);
+    let Some(token) = token else { return Ok(None) };
+    let hash = app.vault.hash_of_secret(&token);
+    let wanted = hash.clone();
+    let Some(session) = app.engine.db.read(move |tx| logins::session(tx, &wanted, now)).await? else {
+        return Ok(None);
+    };
+    if session.until.since(now).0 < cookies::LASTS.0 - PROLONGED_AFTER.0 {
+        app.engine.write(move |tx| logins::prolong_session(tx, &hash, now + cookies::LASTS)).await?;
+    }
+    Ok(Some(Owner { account: CustomerId::new(session.account), by: Proof::Session(Secret::new(token)) }))
 }
 
 /// A number as it is sent, parts of a unit dropped: one client sends its clock with decimals.

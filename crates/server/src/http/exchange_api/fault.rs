@@ -5,6 +5,7 @@
 //! object whatever the error.
 
 use crate::engine::SubmitError;
+use crate::passwords::Crowded;
 use crate::store::DbError;
 use crate::vault::VaultError;
 use axum::http::StatusCode;
@@ -111,6 +112,50 @@ impl Fault {
         Fault::api(3_961_529_529_941_976, "the e-mail address is not valid")
     }
 
+    // Accounts.
+
+    pub fn no_email() -> Fault {
+        Fault::api(8_781_529_530_113_112, "the e-mail address is missing")
+    }
+
+    /// Not one that an account can have.
+    pub fn bad_password(why: &str) -> Fault {
+        Fault::api(5_341_529_529_941_981, why)
+    }
+
+    /// No such address, or not its password: who has not both is told neither.
+    pub fn unknown_account() -> Fault {
+        Fault::api(241_351, "there is no account with this e-mail address and password")
+    }
+
+    pub fn not_confirmed() -> Fault {
+        let message =
+            "the e-mail address is not confirmed yet; open the link in our mail, or register again for another";
+        Fault::api(2_355_231_636_112, message)
+    }
+
+    pub fn email_used() -> Fault {
+        Fault::api(11_000_654, "this e-mail address has an account; sign in, or ask for another password")
+    }
+
+    /// The code of the second factor is missing, wrong, or was used: clients switch to the screen that asks for it.
+    pub fn second_factor() -> Fault {
+        Fault::api(6_231_533_598_118_172, "send the current code of your authenticator app as `code`")
+    }
+
+    pub fn second_factor_is_on() -> Fault {
+        Fault::api(2_801_537_954_040_709, "the second factor is on already")
+    }
+
+    /// Never given, used, or too old.
+    pub fn wrong_code() -> Fault {
+        Fault::api(3_421_537_955_653_247, "this code is wrong, was used, or is too old")
+    }
+
+    pub fn too_many_keys() -> Fault {
+        Fault::conflict("an account has at most five API keys; delete one first")
+    }
+
     fn trade(fault: TradeFault) -> Fault {
         let message = fault.to_string();
         match fault {
@@ -162,6 +207,17 @@ impl Fault {
         Fault::api(4_101_000_000_000_006, format!("{name} must be an address with http:// or https://"))
     }
 
+    /// A browser's page must show that it belongs to us.
+    pub fn no_csrf() -> Fault {
+        let message = "send the value of the cookie `_csrf` as the header `Csrf-Token`";
+        Fault::new(4_101_000_000_000_007, "forbidden", message)
+    }
+
+    /// A page of another site must not sign a visitor in.
+    pub fn from_elsewhere() -> Fault {
+        Fault::new(4_101_000_000_000_008, "forbidden", "a page of another site cannot sign a browser in here")
+    }
+
     /// This visitor's unpaid orders are as many as there may be.
     fn too_many_unpaid() -> Fault {
         Fault::api(5_030_002, "too many of your orders wait for payment; pay, cancel, or wait until they expire")
@@ -184,6 +240,11 @@ impl Fault {
     /// The status of the answer that carries it.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// For people. Of faults of parameters it may repeat what was sent.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The envelope's `error`.
@@ -239,6 +300,12 @@ impl From<DbError> for Fault {
         }
         tracing::error!(error = &error as &dyn std::error::Error, "database refused");
         Fault::internal()
+    }
+}
+
+impl From<Crowded> for Fault {
+    fn from(_: Crowded) -> Fault {
+        Fault::busy()
     }
 }
 

@@ -5,16 +5,24 @@
 //! goes wrong), then one file per kind of method.
 
 mod account;
+mod affiliates;
 pub mod caller;
+mod code_page;
+mod cookies;
 mod export;
 mod fault;
+pub mod gate;
 mod orders;
 pub mod params;
+mod partner;
+mod partner_api;
 mod routes;
 pub mod shelf;
+mod sign_in;
 pub mod signed;
 mod site;
 pub mod socket;
+mod two_factor;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +32,7 @@ use super::error::ApiError;
 use crate::entropy;
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::time::Time;
 use fault::Fault;
@@ -44,6 +52,10 @@ struct Call {
     owner: Option<caller::Owner>,
     /// The header `Lang` (contract 1.2).
     lang: Option<String>,
+    /// A page of another site makes this call, as the browser says.
+    is_from_elsewhere: bool,
+    /// The code of the partner whose link the browser came by.
+    partner: Option<String>,
 }
 
 impl Call {
@@ -58,6 +70,8 @@ struct Answer {
     data: Data,
     /// Seconds for which a client may keep it (contract 1.3).
     cache: Option<u32>,
+    /// What the browser is to keep.
+    cookies: Vec<HeaderValue>,
 }
 
 enum Data {
@@ -68,7 +82,7 @@ enum Data {
 
 impl From<Value> for Answer {
     fn from(data: Value) -> Answer {
-        Answer { data: Data::Value(data), cache: None }
+        Answer { data: Data::Value(data), cache: None, cookies: Vec::new() }
     }
 }
 
@@ -77,7 +91,7 @@ const CACHE_ROUTE: u32 = 2;
 const CACHE_ROUTES: u32 = 5;
 
 fn kept(seconds: u32, data: Value) -> Answer {
-    Answer { data: Data::Value(data), cache: Some(seconds) }
+    Answer { data: Data::Value(data), cache: Some(seconds), cookies: Vec::new() }
 }
 
 /// Every method.
@@ -102,6 +116,24 @@ async fn run(method: &str, call: &Call) -> Result<Answer, Fault> {
         "user/auth/api/create" => account::create_key(call).await,
         "user/auth/api/get/list" => account::list_keys(call).await,
         "user/auth/api/delete" => account::delete_key(call).await,
+        // Of partners (contract 9).
+        "user/profile/edit/partner-link" => partner::edit_link(call).await,
+        "user/affiliate/basic/get" => affiliates::basic(call).await,
+        "user/affiliate/today/get" => affiliates::today(call).await,
+        "user/affiliate/chart" => affiliates::chart(call).await,
+        "user/affiliate/orders" => affiliates::orders(call).await,
+        // Signing in (contract 2.2).
+        "user/auth/register" => sign_in::register(call).await,
+        "user/auth/register/confirm" => sign_in::confirm(call).await,
+        "user/auth/sign-in" => sign_in::sign_in(call).await,
+        "user/auth/reset-password" => sign_in::reset(call).await,
+        "user/auth/reset-password/confirm" => sign_in::confirm_reset(call).await,
+        "user/auth/session/get" => sign_in::session(call).await,
+        "user/auth/session/destroy" => sign_in::sign_out(call).await,
+        // The second factor; the contract names no methods, these are ours.
+        "user/auth/2fa/init" => two_factor::begin(call).await,
+        "user/auth/2fa/enable" => two_factor::turn_on(call).await,
+        "user/auth/2fa/disable" => two_factor::turn_off(call).await,
         // What the official client asks for while it starts (contract 3, last paragraph).
         "public/site/status/get" => site::status(call),
         "public/rule/get" => site::empty_rule(),
@@ -130,10 +162,25 @@ pub async fn or_no_such_route(State(app): State<App>, request: Request) -> Respo
             let method = method.join("/");
             answer(app, &method, request).await
         }
-        // With a partner's key the rates are the same: what he earns is his office's matter (contract 11).
+        // With a partner's rate key the rates are the same, whatever the key: they are public, and what he earns is his
+        // office's matter (contract 11).
         ["service", "export", format] | ["service", "export", format, _] => {
             export::show(&app, format, request.headers()).await
         }
+        ["service", "partner", "api.php"] => partner_api::answer(app, request).await,
+        ["ref", link] if partner::is_link(link) => {
+            partner::arrive(&app, link, None, request.uri().query().unwrap_or_default())
+        }
+        ["ref", link, language] if partner::is_link(link) => {
+            partner::arrive(&app, link, Some(*language), request.uri().query().unwrap_or_default())
+        }
+        ["account", word, code] if code_page::is_code(code) => match code_page::Wanted::parse(word) {
+            Some(wanted) => {
+                let code = (*code).to_owned();
+                code_page::show(app, wanted, &code, request).await
+            }
+            None => ApiError::not_found().into_response(),
+        },
         ["ws", ..] => socket::open(&app, &request),
         ["service", "fs", "logos", _] => super::store_api::reads::logo(State(app), request).await.into_response(),
         _ => ApiError::not_found().into_response(),
@@ -146,22 +193,32 @@ async fn answer(app: App, method: &str, request: Request) -> Response {
     }
     let now = app.engine.clock.now();
     let clock = app.engine.clock.clone();
-    let (status, result) = match read(app, now, request).await {
-        Ok(call) => match run(method, &call).await {
-            Ok(answer) => (StatusCode::OK, Ok(answer)),
-            Err(fault) => (fault.status(), Err(fault)),
-        },
-        Err(fault) => (fault.status(), Err(fault)),
+    let mut result = match read(app, method, now, request).await {
+        Ok(call) => run(method, &call).await,
+        Err(fault) => Err(fault),
     };
+    let status = result.as_ref().map_or_else(Fault::status, |_| StatusCode::OK);
+    let cookies = result.as_mut().map(|answer| std::mem::take(&mut answer.cookies)).unwrap_or_default();
     let latency_ms = clock.now().since(now).0.max(0);
     let mut response = (status, envelope(result, now, latency_ms)).into_response();
     let kind = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     with_cors(response)
 }
 
-async fn read(app: App, now: Time, request: Request) -> Result<Call, Fault> {
+/// What came, before anybody asks who sent it.
+struct Received {
+    params: Params,
+    headers: HeaderMap,
+    /// The visitor's network address, as far as we may believe it.
+    address: Option<IpAddr>,
+}
+
+async fn receive(app: &App, request: Request) -> Result<Received, Fault> {
     let (parts, body) = request.into_parts();
     let body = match to_bytes(body, super::BODY_LIMIT_BYTES).await {
         Ok(body) => body,
@@ -173,9 +230,22 @@ async fn read(app: App, now: Time, request: Request) -> Result<Call, Fault> {
     let params = Params::read(parts.uri.query(), &parts.headers, body).await?;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let address = app.reads.limiter.visitors.address(&parts.headers, peer);
-    let owner = caller::of(&app, &parts.headers, &params, address).await?;
-    let lang = parts.headers.get("lang").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Ok(Call { app, params, now, address, owner, lang })
+    Ok(Received { params, headers: parts.headers, address })
+}
+
+async fn read(app: App, method: &str, now: Time, request: Request) -> Result<Call, Fault> {
+    let Received { params, headers, address } = receive(&app, request).await?;
+    let mut owner = caller::of(&app, &headers, &params, address, now).await?;
+    if cookies::is_before_sign_in(method) {
+        owner = None;
+    }
+    if let Some(token) = owner.as_ref().and_then(caller::Owner::session) {
+        cookies::check(&app, method, token, &headers)?;
+    }
+    let is_from_elsewhere = cookies::is_from_elsewhere(&headers);
+    let lang = headers.get("lang").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let partner = cookies::partner(&headers);
+    Ok(Call { app, params, now, address, owner, lang, is_from_elsewhere, partner })
 }
 
 /// An answer of the rate limit, which is counted before any method is looked at.
@@ -189,7 +259,7 @@ pub fn too_many(seconds: u32, now: Time) -> Response {
 fn envelope(result: Result<Answer, Fault>, now: Time, latency_ms: i64) -> String {
     let request_id = format!("{}-{}", now.0, entropy::letters::<7>());
     match result {
-        Ok(Answer { data, cache }) => {
+        Ok(Answer { data, cache, cookies: _ }) => {
             let data = match data {
                 Data::Written(text) => text,
                 Data::Value(value) => written(&value),
@@ -211,8 +281,8 @@ fn written(data: &Value) -> Arc<str> {
     if is_empty { "{\"ok\":1}".into() } else { data.to_string().into() }
 }
 
-/// Pages of any origin may call (contract 1.3): nothing here is opened by a cookie that such a page could make a browser
-/// send along.
+/// Pages of any origin may call (contract 1.3), as guests: without `Access-Control-Allow-Credentials` a browser shows them
+/// no answer that was made with its cookies, and what changes something asks for `Csrf-Token` besides (`cookies`).
 fn with_cors(mut response: Response) -> Response {
     let head: [(HeaderName, &'static str); 4] = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),

@@ -5,7 +5,7 @@
 use super::fault::Fault;
 use super::params::Param;
 use super::routes::{head, instructions, json_number, number};
-use super::{Answer, CACHE_ROUTE, Call, kept};
+use super::{Answer, CACHE_ROUTE, Call, caller, kept, partner};
 use crate::engine::{Lane, SubmitError};
 use crate::http::convert;
 use crate::http::store_api::orders as opened;
@@ -44,14 +44,15 @@ pub async fn create(call: &Call) -> Result<Answer, Fault> {
         origin: Origin {
             language: language(call)?,
             customer: owner.map(|owner| owner.account.to_string()),
+            partner: partner::of_order(call).await?,
             ..Origin::default()
         },
         market,
         personal: app.vault.seal_personal(id, &personal),
         // What an account signed is carried out once, also by another process and after a restart.
-        idempotency: owner.map(|owner| Idempotency {
+        idempotency: owner.and_then(caller::Owner::signed).map(|signed| Idempotency {
             scope: "exchange/signed".to_owned(),
-            key: owner.signed.clone(),
+            key: signed.to_owned(),
             body_hash: String::new(),
         }),
         visitor: app.vault.visitor_key(&address.unwrap_or_default()),
@@ -78,7 +79,7 @@ fn wanted(call: &Call) -> Result<Wanted, Fault> {
         skip_preview: params.flag("skipPreview")?.unwrap_or(false),
         hide_out_data: params.flag("hideOutData")?.unwrap_or(false),
         receiver: web_address(call, "ipnUrl")?.map(|url| call.app.vault.receiver_key(&url)),
-        told_again: call.owner.as_ref().is_some_and(|owner| owner.ipn_retries),
+        told_again: call.owner.as_ref().is_some_and(caller::Owner::wants_ipn_again),
         // Shown to everybody by `get-lasts`: a word, or nothing.
         client_type: params.text("typeClient", 255)?.filter(|word| is_word(word)),
     })
@@ -147,7 +148,7 @@ fn email(call: &Call) -> Result<Option<String>, Fault> {
 }
 
 /// `en` or `ru`; "ing" is a misprint of the help pages and everything else is read in English (contract 5.1).
-fn language(call: &Call) -> Result<String, Fault> {
+pub fn language(call: &Call) -> Result<String, Fault> {
     let language = call.params.text("lang", 20)?.or_else(|| call.lang.clone()).unwrap_or_default();
     Ok(if language == "ru" { "ru" } else { "en" }.to_owned())
 }
@@ -244,7 +245,7 @@ fn shown(call: &Call, opened: &OpenOrder, names: &TradeNames, kind: &str) -> Opt
         "_id": names.object_id,
         "rid": names.rid,
         "uid": order.no,
-        "partner": null,
+        "partner": order.origin.partner.as_deref().map(|account| call.app.vault.account_object_id(account)),
         "inAmount": json_number(&trade.from.amount()),
         "outAmount": json_number(&trade.to.amount()),
         "fromValues": list(|told| &told.from_values),

@@ -92,7 +92,7 @@ async fn once_a_second(
             text
         }
     };
-    Ok(Answer { data: Data::Written(text), cache: Some(cache) })
+    Ok(Answer { data: Data::Written(text), cache: Some(cache), cookies: Vec::new() })
 }
 
 fn routes_of(desk: &Desk, wanted: &(Option<ObjectId>, Option<ObjectId>)) -> Vec<Value> {
@@ -362,7 +362,8 @@ pub fn plain(units: i64, currency: &Currency) -> String {
     units_to_text(units, currency.decimals, 0)
 }
 
-fn percent(bps: i64) -> String {
+/// Hundredths of a percent as a plain decimal of percent.
+pub fn percent(bps: i64) -> String {
     units_to_text(bps, 2, 0)
 }
 

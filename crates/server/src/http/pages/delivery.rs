@@ -96,7 +96,8 @@ fn page(status: StatusCode, body: &str) -> Response {
     (status, head, html).into_response()
 }
 
-fn escape(text: &str) -> String {
+/// Text as it may stand in HTML.
+pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, letter| {
         match letter {
             '&' => escaped.push_str("&amp;"),

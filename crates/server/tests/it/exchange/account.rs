@@ -2,7 +2,7 @@
 
 use super::{Office, Placed};
 use serde_json::{Value, json};
-use server::cli::accounts::add_key;
+use server::cli::accounts::{KeyTerms, add_key};
 use server::store::accounts::{self, Account, Role};
 use sha2::{Digest, Sha256};
 
@@ -12,14 +12,14 @@ fn hex(text: &str) -> String {
 
 /// An account with a key, as a merchant's program knows it.
 pub struct Merchant {
-    account: String,
-    key: String,
-    secret: String,
+    pub account: String,
+    pub key: String,
+    pub secret: String,
     time: std::cell::Cell<u64>,
 }
 
 impl Merchant {
-    async fn join(office: &Office, name: &str) -> Merchant {
+    pub async fn join(office: &Office, name: &str) -> Merchant {
         Merchant::with(office, name, false).await
     }
 
@@ -41,7 +41,7 @@ impl Merchant {
         };
         let id = account.id.clone();
         kiosk.engine.write(move |tx| accounts::add(tx, &account)).await.expect("added");
-        let (key, secret) = add_key(kiosk, &id, "test", &[], ipn_retries).await.expect("a key");
+        let (key, secret) = add_key(kiosk, &id, KeyTerms { ipn_retries, ..KeyTerms::default() }).await.expect("a key");
         Merchant { account: id, key, secret, time: std::cell::Cell::new(1_700_000_000_000) }
     }
 
@@ -74,7 +74,7 @@ impl Merchant {
     }
 }
 
-fn code(answer: &Value) -> u64 {
+pub fn code(answer: &Value) -> u64 {
     assert_eq!(answer["success"], false, "{answer}");
     answer["error"]["errorCode"].as_u64().expect("a code")
 }

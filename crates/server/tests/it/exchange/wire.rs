@@ -2,8 +2,10 @@
 //!
 //! What the contract says of an answer is asserted in `traps`, `stories` and `refused`; here the whole of it is kept.
 
+use super::sign_in::{Browser, code_now, join, mailed, second_factor, who};
 use super::{Office, Placed};
 use crate::snapshots::wire::Answer;
+use domain::time::Span;
 use serde_json::{Value, json};
 
 /// Compares an answer with its snapshot. `hidden` are texts that differ from run to run, each with its name.
@@ -116,6 +118,113 @@ async fn site() {
         ("unknown_method", "public/exchanger/nothing"),
     ] {
         keep(name, &office.answer(method, &json!({})), &[]);
+    }
+    office.shop.close().await;
+}
+
+/// A text of an answer's data.
+fn text_of(answer: &Answer, path: &str) -> String {
+    let body = answer.json();
+    body.pointer(path).and_then(Value::as_str).expect("a text").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in() {
+    let mut office = Office::open().await;
+    keep("register", &office.answer("user/auth/register", &who()), &[]);
+    keep("sign_in_not_confirmed", &office.answer("user/auth/sign-in", &who()), &[]);
+    office.shop.pump().await;
+    let code = json!({ "code": mailed(&office, "Confirm your e-mail") });
+    keep("register_confirm", &office.answer("user/auth/register/confirm", &code), &[]);
+    keep("register_confirm_again", &office.answer("user/auth/register/confirm", &code), &[]);
+    keep("register_again", &office.answer("user/auth/register", &who()), &[]);
+    let answer = office.answer("user/auth/sign-in", &who());
+    let (id, rate_key) = (text_of(&answer, "/data/_id"), text_of(&answer, "/data/affiliate/rateKey"));
+    let names = [(id.as_str(), "[account]"), (rate_key.as_str(), "[rate key]")];
+    keep("sign_in", &answer, &names);
+    let wrong = json!({ "email": "bob@example.org", "password": "wrong horse" });
+    keep("sign_in_wrong", &office.answer("user/auth/sign-in", &wrong), &[]);
+    let mut with_key = who();
+    with_key["apiAuth"] = json!(true);
+    let answer = office.answer("user/auth/sign-in", &with_key);
+    let (key, secret) = (text_of(&answer, "/data/apiKey/key"), text_of(&answer, "/data/apiKey/secret"));
+    let more = [names.as_slice(), &[(key.as_str(), "[key]"), (secret.as_str(), "[key's secret]")]].concat();
+    keep("sign_in_with_key", &answer, &more);
+    let browser = Browser::sign_in(&office, &who());
+    let call = |method: &str, csrf: Option<&str>| browser.call_with(&office, method, &json!({}), csrf);
+    keep("session_get", &call("user/auth/session/get", None), &names);
+    keep("session_get_of_a_guest", &office.answer("user/auth/session/get", &json!({})), &[]);
+    keep("session_destroy_without_csrf", &call("user/auth/session/destroy", None), &[]);
+    keep("session_destroy", &call("user/auth/session/destroy", Some(&browser.csrf)), &[]);
+    let address = json!({ "email": who()["email"] });
+    keep("reset_password", &office.answer("user/auth/reset-password", &address), &[]);
+    office.shop.pump().await;
+    let mut reset = json!({ "code": "A".repeat(32), "password": "battery staple" });
+    keep("reset_password_wrong_code", &office.answer("user/auth/reset-password/confirm", &reset), &[]);
+    reset["code"] = json!(mailed(&office, "asked for another password"));
+    keep("reset_password_confirm", &office.answer("user/auth/reset-password/confirm", &reset), &[]);
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_factor() {
+    let mut office = Office::open().await;
+    join(&mut office).await;
+    let browser = Browser::sign_in(&office, &who());
+    let call = |method: &str, params: &Value| browser.call_with(&office, method, params, Some(&browser.csrf));
+    let begun = call("user/auth/2fa/init", &json!({}));
+    let secret = text_of(&begun, "/data/secret");
+    keep("two_factor_init", &begun, &[(secret.as_str(), "[secret]")]);
+    let key = second_factor(&office).await;
+    let code = |office: &Office| json!({ "code": code_now(office, &key) });
+    keep("two_factor_enable_wrong_code", &call("user/auth/2fa/enable", &json!({ "code": "000000x" })), &[]);
+    keep("two_factor_enable", &call("user/auth/2fa/enable", &code(&office)), &[]);
+    keep("two_factor_init_again", &call("user/auth/2fa/init", &json!({})), &[]);
+    keep("sign_in_without_code", &office.answer("user/auth/sign-in", &who()), &[]);
+    // Each code is good once.
+    office.shop.clock.advance(Span::seconds(30));
+    keep("two_factor_disable", &call("user/auth/2fa/disable", &code(&office)), &[]);
+    office.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partners() {
+    let mut office = Office::open().await;
+    join(&mut office).await;
+    let browser = Browser::sign_in(&office, &who());
+    let link = json!({ "affiliateLink": "ann-shop" });
+    let edit = "user/profile/edit/partner-link";
+    keep("partner_link", &browser.call_with(&office, edit, &link, Some(&browser.csrf)), &[]);
+    let mut wanted = office.wanted("USDCSOL", "USDTERC20", "100");
+    wanted["partner"] = json!("ann-shop");
+    let placed = office.create(&wanted);
+    office.pay(&placed, "{}").await;
+    let call = |method: &str, params: &Value| browser.call_with(&office, method, params, None);
+    let basic = call("user/affiliate/basic/get", &json!({}));
+    let rate_key = text_of(&basic, "/data/affiliate/rateKey");
+    keep("affiliate_basic", &basic, &[(rate_key.as_str(), "[rate key]")]);
+    keep("affiliate_today", &call("user/affiliate/today/get", &json!({})), &[]);
+    keep("affiliate_chart", &call("user/affiliate/chart", &json!({})), &[]);
+    let params = json!({ "page": 1, "limit": 10, "allOrders": true });
+    keep("affiliate_orders", &call("user/affiliate/orders", &params), &hidden(&placed));
+
+    let access = browser.call_with(&office, "user/auth/api/create", &json!({ "name": "monitor" }), Some(&browser.csrf));
+    let key = text_of(&access, "/data/access/key");
+    let ask = |method: &str, key: &str| {
+        let path = format!("/service/partner/api.php?api_action=pp&api_key={key}&method={method}");
+        office.send("GET", &path, &[], "")
+    };
+    let exchanges = ask("get_exchanges", &key);
+    let user = text_of(&exchanges, &format!("/data/items/{}/user_hash", placed.uid));
+    keep_json("partner_get_exchanges", &exchanges, &exchanges.json(), &[(user.as_str(), "[user hash]")]);
+    for (name, method, key) in [
+        ("partner_get_info", "get_info", key.as_str()),
+        ("partner_get_links", "get_links", key.as_str()),
+        ("partner_unknown_method", "get_nothing", key.as_str()),
+        ("partner_unknown_key", "get_info", "EX_00"),
+    ] {
+        let answer = ask(method, key);
+        keep_json(name, &answer, &answer.json(), &[]);
     }
     office.shop.close().await;
 }

@@ -57,7 +57,7 @@ async fn after_a_rotation_everything_opens_also_for_a_server_that_was_running() 
     let key_file = shop.config.secret_key_file();
 
     let resealed = keys::rotate(&shop.kiosk, &key_file).await.expect("a rotation");
-    assert_eq!(resealed, Resealed { codes: all, personal: 1, closed: 0 });
+    assert_eq!(resealed, Resealed { codes: all, personal: 1, logins: 0, closed: 0 });
     assert_ne!(active_key(&shop.kiosk), old);
     assert_eq!(older(&shop.kiosk).await, (0, 0));
     assert_reads(&shop.kiosk, &before).await;
@@ -88,9 +88,9 @@ async fn what_no_key_opens_is_counted_and_keeps_nothing_else_back() {
     let all = shop.kiosk.engine.db.read(|tx| Ok(count(tx, "codes"))).await.expect("a read");
 
     let resealed = keys::rotate(&shop.kiosk, &shop.config.secret_key_file()).await.expect("a rotation");
-    assert_eq!(resealed, Resealed { codes: all - 1, personal: 1, closed: 1 });
+    assert_eq!(resealed, Resealed { codes: all - 1, personal: 1, logins: 0, closed: 1 });
     let again = keys::reseal(&shop.kiosk).await.expect("nothing is left to do");
-    assert_eq!(again, Resealed { codes: 0, personal: 0, closed: 1 });
+    assert_eq!(again, Resealed { codes: 0, personal: 0, logins: 0, closed: 1 });
     assert_reads(&shop.kiosk, &kept).await;
     assert_eq!(opened(&shop.kiosk, gone).await.personal.email, None, "what was forgotten stays so");
     shop.close().await;

@@ -164,7 +164,7 @@ pub fn is_lasting(error: &DbError) -> bool {
 }
 
 /// The tables that a batch of the engine writes, without `committers`: that one counts attempts.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "log_head",
     "orders",
     "events",
@@ -178,6 +178,7 @@ const TABLES: [&str; 13] = [
     "personal",
     "steps",
     "chain_transfers",
+    "affiliate_days",
 ];
 
 /// Every row of those tables, to be compared with what they are later.

@@ -47,11 +47,12 @@ pub fn terms() -> Trade {
         receiver: None,
         told_again: false,
         client_type: None,
+        commission: None,
     }
 }
 
 /// An exchange order of that customer; in no database.
-fn trade(number: u64, customer: Option<&str>) -> Order {
+pub fn trade(number: u64, customer: Option<&str>) -> Order {
     let (mut order, _) = placed(number);
     order.quote.trade = Some(Box::new(terms()));
     order.payout = Some(Payout::Planned { attempt: 0 });
@@ -59,7 +60,7 @@ fn trade(number: u64, customer: Option<&str>) -> Order {
     order
 }
 
-fn keep(conn: &mut Conn, order: &Order) {
+pub fn keep(conn: &mut Conn, order: &Order) {
     write(conn, |tx| orders::write(tx, &[Changed { order, prior_version: 0 }]));
 }
 

@@ -1,0 +1,90 @@
+//! `/account/{confirm|reset}/{code}`: where the links in mails about accounts lead. Reading the page uses nothing up, because
+//! programs read the links of mails; its button does, through the same method as any client.
+
+use crate::http::App;
+use crate::http::pages::delivery::escape;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// What a link is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Confirm,
+    Reset,
+}
+
+impl Wanted {
+    pub fn parse(word: &str) -> Option<Wanted> {
+        match word {
+            "confirm" => Some(Wanted::Confirm),
+            "reset" => Some(Wanted::Reset),
+            _ => None,
+        }
+    }
+
+    fn method(self) -> &'static str {
+        match self {
+            Wanted::Confirm => "user/auth/register/confirm",
+            Wanted::Reset => "user/auth/reset-password/confirm",
+        }
+    }
+}
+
+/// Whether a text can be a code of ours; nothing else is put into a page.
+pub fn is_code(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Shows the page, or does what its button says.
+pub async fn show(app: App, wanted: Wanted, code: &str, request: Request) -> Response {
+    if request.method() != Method::POST {
+        return page(StatusCode::OK, &form(wanted, code, ""));
+    }
+    let now = app.engine.clock.now();
+    let result = match super::read(app, wanted.method(), now, request).await {
+        Ok(call) => super::run(wanted.method(), &call).await.map(|_| ()),
+        Err(fault) => Err(fault),
+    };
+    match (result, wanted) {
+        (Ok(()), Wanted::Confirm) => page(StatusCode::OK, "<h1>Your address is confirmed</h1><p>Sign in now.</p>"),
+        (Ok(()), Wanted::Reset) => page(StatusCode::OK, "<h1>Your password is changed</h1><p>Sign in with it now.</p>"),
+        // A fault may repeat what was sent.
+        (Err(fault), wanted) => page(StatusCode::OK, &form(wanted, code, &escape(fault.message()))),
+    }
+}
+
+fn form(wanted: Wanted, code: &str, wrong: &str) -> String {
+    let (title, field, button) = match wanted {
+        Wanted::Confirm => ("Confirm your e-mail address", "", "Confirm"),
+        Wanted::Reset => {
+            let field = "<p><label>New password<br><input type=\"password\" name=\"password\" minlength=\"8\" \
+                         maxlength=\"200\" autocomplete=\"new-password\" required></label></p>";
+            ("Choose another password", field, "Change it")
+        }
+    };
+    let wrong = if wrong.is_empty() { String::new() } else { format!("<p role=\"alert\">{wrong}</p>") };
+    format!(
+        "<h1>{title}</h1>{wrong}<form method=\"post\"><input type=\"hidden\" name=\"code\" value=\"{code}\">{field}\
+         <p><button>{button}</button></p></form>"
+    )
+}
+
+fn page(status: StatusCode, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"robots\" content=\"noindex\"><title>Your account</title><style>\
+         body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}}\
+         input,button{{font:inherit}}</style><main>{body}</main></html>"
+    );
+    let head = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+        ),
+    ];
+    (status, head, html).into_response()
+}

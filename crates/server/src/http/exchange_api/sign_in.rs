@@ -1,0 +1,308 @@
+//! Signing in with e-mail and password (contract 2.2): register, confirm, sign in and out, another password.
+//!
+//! Whoever does not know a password learns of an account only what `register` must say. What is sent by mail is planned in
+//! the transaction that asks for it (`workers/letters.rs` sends it); its code is good once. Must never log an address.
+
+use super::account::new_key;
+use super::fault::Fault;
+use super::gate::{CODES, MAILS_OF_ONE_VISITOR, MAILS_TO_ONE, OF_ALL_VISITORS, OF_ONE_ACCOUNT, OF_ONE_VISITOR};
+use super::{Answer, Call, affiliates, cookies, orders, two_factor};
+use crate::http::attempts::Limit;
+use crate::http::visitors::one_visitor;
+use crate::secret::Secret;
+use crate::store::accounts::{self, Account, Role};
+use crate::store::letters::{self, Letter, LetterKind};
+use crate::store::logins::{self, Login, Session};
+use crate::store::{Tx, api_keys};
+use domain::time::Span;
+use serde_json::{Value, json};
+
+const SHORTEST_PASSWORD: usize = 8;
+const LONGEST_PASSWORD: usize = 200;
+
+/// How long the codes in mails are good.
+const CONFIRM_WITHIN: Span = Span::hours(24);
+const RESET_WITHIN: Span = Span::hours(1);
+
+impl Call {
+    /// Counts a try of somebody at something.
+    pub fn count_try(&self, subject: &str, limit: Limit) -> Result<(), Fault> {
+        self.app.reads.gate.attempts.take(subject, limit, self.now).map_err(Fault::too_many)
+    }
+
+    /// Names the visitor in counts of tries.
+    pub fn visitor(&self) -> String {
+        self.address.map(|address| one_visitor(address).to_string()).unwrap_or_default()
+    }
+}
+
+/// `user/auth/register {email, password, lang?}`: makes an account that opens once its address is confirmed.
+pub async fn register(call: &Call) -> Result<Answer, Fault> {
+    let (email, password) = (email(call)?, new_password(call)?);
+    let vault = &call.app.vault;
+    let email_hash = vault.login_key(&email);
+    count_mail(call, &email_hash)?;
+    let password = call.app.reads.gate.passwords.hash(password, vault.new_salt()).await?;
+    let (id, now) = (vault.new_uuid().to_string(), call.now);
+    let account = Account {
+        id: id.clone(),
+        role: Role::Customer,
+        // Never the address: this column is not sealed.
+        name: "signed up".to_owned(),
+        token_hash: None,
+        trust_from: None,
+        active: true,
+        created_at: now,
+    };
+    let login = Login {
+        email_sealed: vault.seal_login(&id, &email),
+        account: id,
+        email_hash,
+        password,
+        confirmed_at: None,
+        two_factor_at: None,
+        generation: 0,
+    };
+    let letter = letter(call, LetterKind::Confirm, CONFIRM_WITHIN)?;
+    let added = call.app.engine.write(move |tx| {
+        match logins::by_email(tx, &login.email_hash)? {
+            Some(known) if known.confirmed_at.is_some() => return Ok(false),
+            // Whoever asked before never showed that the address is his: what he chose must not open the account of the one
+            // who does.
+            Some(known) => {
+                letters::void(tx, &known.account)?;
+                logins::set_password(tx, &known.account, &login.password)?;
+                letters::plan(tx, &Letter { account: known.account, ..letter }, now)?;
+            }
+            None => {
+                accounts::add(tx, &account)?;
+                logins::add(tx, &login)?;
+                letters::plan(tx, &Letter { account: login.account, ..letter }, now)?;
+            }
+        }
+        Ok(true)
+    });
+    if !added.await? {
+        return Err(Fault::email_used());
+    }
+    Ok(json!({ "ok": 1, "needConfirm": true }).into())
+}
+
+/// `user/auth/register/confirm {code}`: the address is its owner's. Signs nobody in: a mail may be opened by anybody's
+/// browser.
+pub async fn confirm(call: &Call) -> Result<Answer, Fault> {
+    let hash = code_hash(call)?;
+    let now = call.now;
+    let confirmed = call.app.engine.write(move |tx| {
+        let Some(letter) = good_letter(tx, &hash, LetterKind::Confirm, now)? else { return Ok(false) };
+        logins::confirm(tx, &letter.account, now)?;
+        letters::void(tx, &letter.account)?;
+        Ok(true)
+    });
+    if confirmed.await? { Ok(json!({ "ok": 1 }).into()) } else { Err(Fault::wrong_code()) }
+}
+
+/// `user/auth/sign-in {email, password, code?, apiAuth?}`: a cookie, or with `apiAuth` an API key.
+pub async fn sign_in(call: &Call) -> Result<Answer, Fault> {
+    if call.params.flag("tokenAuth")?.unwrap_or(false) {
+        return Err(Fault::conflict("tokenAuth is not offered here; ask for an API key with apiAuth=true"));
+    }
+    let with_key = call.params.flag("apiAuth")?.unwrap_or(false);
+    if call.is_from_elsewhere && !with_key {
+        return Err(Fault::from_elsewhere());
+    }
+    let email = email(call)?;
+    let password = password(call)?.ok_or_else(|| Fault::bad_password("the password is missing"))?;
+    let hash = call.app.vault.login_key(&email);
+    let here = format!("password {} {hash}", call.visitor());
+    call.count_try(&here, OF_ONE_ACCOUNT)?;
+    call.count_try(&format!("passwords {}", call.visitor()), OF_ONE_VISITOR)?;
+    call.count_try(&format!("password {hash}"), OF_ALL_VISITORS)?;
+    let found = call.app.engine.db.read(move |tx| {
+        let Some(login) = logins::by_email(tx, &hash)? else { return Ok(None) };
+        let account = accounts::by_id(tx, &login.account)?;
+        Ok(account.filter(|account| account.active).map(|_| login))
+    });
+    let found = found.await?;
+    let kept = found.as_ref().map(|login| login.password.clone());
+    let fits = call.app.reads.gate.passwords.fits(password, kept).await?;
+    let login = found.filter(|_| fits).ok_or_else(Fault::unknown_account)?;
+    if login.confirmed_at.is_none() {
+        return Err(Fault::not_confirmed());
+    }
+    two_factor::check(call, &login).await?;
+    call.app.reads.gate.attempts.give_back(&here);
+    if with_key { open_with_key(call, login).await } else { open_with_cookie(call, login).await }
+}
+
+/// Begins a session, unless the password was changed since it was looked at.
+async fn open_with_cookie(call: &Call, login: Login) -> Result<Answer, Fault> {
+    let token = call.app.vault.new_token();
+    let session = Session {
+        hash: call.app.vault.hash_of_secret(&token),
+        account: login.account.clone(),
+        until: call.now + cookies::LASTS,
+    };
+    let profile = profile(call, &login.account).await?;
+    let begun = call.app.engine.write(move |tx| {
+        if !is_still(tx, &login)? {
+            return Ok(false);
+        }
+        logins::begin_session(tx, &session)?;
+        Ok(true)
+    });
+    if !begun.await? {
+        return Err(Fault::unknown_account());
+    }
+    Ok(Answer { cookies: cookies::signed_in(&call.app, &token), ..Answer::from(profile) })
+}
+
+async fn open_with_key(call: &Call, login: Login) -> Result<Answer, Fault> {
+    let vault = &call.app.vault;
+    let key = new_key(vault.new_api_key(), login.account.clone(), "sign-in".to_owned(), String::new(), call.now);
+    let mut profile = profile(call, &login.account).await?;
+    profile["apiKey"] = json!({ "key": key.key, "secret": vault.api_secret(&key.key) });
+    let added = call.app.engine.write(move |tx| {
+        if !is_still(tx, &login)? {
+            return Ok(None);
+        }
+        api_keys::add(tx, &key).map(Some)
+    });
+    if added.await?.ok_or_else(Fault::unknown_account)? { Ok(profile.into()) } else { Err(Fault::too_many_keys()) }
+}
+
+/// Whether a login is as it was read: checking a password takes its time.
+fn is_still(tx: &mut Tx<'_>, login: &Login) -> Result<bool, crate::store::DbError> {
+    let current = logins::of_account(tx, &login.account)?;
+    Ok(current.is_some_and(|current| current.password == login.password))
+}
+
+/// `user/auth/session/get`: the caller's profile; a browser's cookies are given anew, so that they last as the session does.
+pub async fn session(call: &Call) -> Result<Answer, Fault> {
+    let owner = call.must_owner()?;
+    let profile = profile(call, owner.account.as_str()).await?;
+    let cookies = owner.session().map(|token| cookies::signed_in(&call.app, token)).unwrap_or_default();
+    Ok(Answer { cookies, ..Answer::from(profile) })
+}
+
+/// `user/auth/session/destroy`. A guest is signed out already.
+pub async fn sign_out(call: &Call) -> Result<Answer, Fault> {
+    if let Some(token) = call.owner.as_ref().and_then(super::caller::Owner::session) {
+        let hash = call.app.vault.hash_of_secret(token);
+        call.app.engine.write(move |tx| logins::end_session(tx, &hash)).await?;
+    }
+    Ok(Answer { cookies: cookies::signed_out(&call.app), ..Answer::from(Value::Null) })
+}
+
+/// `user/auth/reset-password {email}`: the answer is the same whether there is such an account or not.
+pub async fn reset(call: &Call) -> Result<Answer, Fault> {
+    let email_hash = call.app.vault.login_key(&email(call)?);
+    count_mail(call, &email_hash)?;
+    let (letter, now) = (letter(call, LetterKind::Reset, RESET_WITHIN)?, call.now);
+    let planned = call.app.engine.write(move |tx| match logins::by_email(tx, &email_hash)? {
+        Some(login) => letters::plan(tx, &Letter { account: login.account, ..letter }, now),
+        None => Ok(()),
+    });
+    planned.await?;
+    Ok(json!({ "ok": 1 }).into())
+}
+
+/// `user/auth/reset-password/confirm {code, password}`: ends every session. API keys stay: merchants' programs go on.
+pub async fn confirm_reset(call: &Call) -> Result<Answer, Fault> {
+    let (hash, password, now) = (code_hash(call)?, new_password(call)?, call.now);
+    let wanted = hash.clone();
+    // A wrong code costs no hashing.
+    if call.app.engine.db.read(move |tx| good_letter(tx, &wanted, LetterKind::Reset, now)).await?.is_none() {
+        return Err(Fault::wrong_code());
+    }
+    let password = call.app.reads.gate.passwords.hash(password, call.app.vault.new_salt()).await?;
+    let changed = call.app.engine.write(move |tx| {
+        let Some(letter) = good_letter(tx, &hash, LetterKind::Reset, now)? else { return Ok(false) };
+        logins::set_password(tx, &letter.account, &password)?;
+        // Who reads the mail has shown whose address it is.
+        logins::confirm(tx, &letter.account, now)?;
+        logins::end_sessions(tx, &letter.account)?;
+        letters::void(tx, &letter.account)?;
+        Ok(true)
+    });
+    if changed.await? { Ok(json!({ "ok": 1 }).into()) } else { Err(Fault::wrong_code()) }
+}
+
+/// What an account is told of itself.
+async fn profile(call: &Call, account: &str) -> Result<Value, Fault> {
+    let id = account.to_owned();
+    let read = call.app.engine.db.read(move |tx| Ok((accounts::by_id(tx, &id)?, logins::of_account(tx, &id)?)));
+    let (row, login) = read.await?;
+    let row = row.ok_or_else(|| Fault::unauthorized("this account is gone"))?;
+    let email = login.as_ref().map(|login| call.app.vault.open_login(account, &login.email_sealed)).transpose()?;
+    let affiliate = affiliates::of_profile(call, account).await?;
+    Ok(json!({
+        "_id": call.app.vault.account_object_id(account),
+        "email": email,
+        "name": row.name,
+        "createdAt": row.created_at.rfc3339_millis(),
+        "emailConfirmed": login.as_ref().is_some_and(|login| login.confirmed_at.is_some()),
+        "twoFactor": login.as_ref().is_some_and(|login| login.two_factor_at.is_some()),
+        "affiliate": affiliate,
+    }))
+}
+
+/// A mail to an account that its reader fills in.
+fn letter(call: &Call, kind: LetterKind, within: Span) -> Result<Letter, Fault> {
+    let id = call.app.vault.new_uuid().to_string();
+    Ok(Letter {
+        hash: call.app.vault.hash_of_secret(&call.app.vault.letter_code(&id)),
+        id,
+        account: String::new(),
+        kind,
+        language: orders::language(call)?,
+        until: call.now + within,
+        attempts: 0,
+    })
+}
+
+fn good_letter(
+    tx: &mut Tx<'_>,
+    hash: &str,
+    kind: LetterKind,
+    now: domain::time::Time,
+) -> Result<Option<Letter>, crate::store::DbError> {
+    Ok(letters::opened_by(tx, hash, now)?.filter(|letter| letter.kind == kind))
+}
+
+/// The hash of the code that was sent, counted as a try.
+fn code_hash(call: &Call) -> Result<String, Fault> {
+    let code = call.params.must_text("code", 100)?;
+    call.count_try(&format!("code {}", call.visitor()), CODES)?;
+    Ok(call.app.vault.hash_of_secret(code.trim()))
+}
+
+/// Counted by address whether or not it has an account: the answer tells nothing of that.
+fn count_mail(call: &Call, email_hash: &str) -> Result<(), Fault> {
+    call.count_try(&format!("mails {}", call.visitor()), MAILS_OF_ONE_VISITOR)?;
+    call.count_try(&format!("mail {email_hash}"), MAILS_TO_ONE)
+}
+
+fn email(call: &Call) -> Result<String, Fault> {
+    let email = call.params.text("email", 255)?.unwrap_or_default();
+    let email = email.trim();
+    if email.is_empty() {
+        return Err(Fault::no_email());
+    }
+    match domain::validate::email_fault(email) {
+        None => Ok(email.to_owned()),
+        Some(_) => Err(Fault::bad_email()),
+    }
+}
+
+/// As it is, blanks and all.
+fn password(call: &Call) -> Result<Option<Secret<String>>, Fault> {
+    let text = call.params.text("password", LONGEST_PASSWORD)?;
+    Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
+}
+
+fn new_password(call: &Call) -> Result<Secret<String>, Fault> {
+    let wrong = || Fault::bad_password(&format!("a password has at least {SHORTEST_PASSWORD} characters"));
+    let password = password(call)?.ok_or_else(wrong)?;
+    if password.expose().chars().count() < SHORTEST_PASSWORD { Err(wrong()) } else { Ok(password) }
+}

@@ -1,0 +1,88 @@
+//! The second factor of an account: codes of an authenticator app (RFC 6238).
+//!
+//! The contract has error codes for it and no methods: those here are ours. The secret stands nowhere; it follows from the
+//! account, its generation and the installation's key, so that a copy of the database gives no codes.
+
+use super::fault::Fault;
+use super::gate::SECOND_FACTORS;
+use super::{Answer, Call};
+use crate::one_time;
+use crate::store::logins::{self, Login};
+use serde_json::json;
+
+/// Asks whoever signs in for the code, if the account wants one.
+pub async fn check(call: &Call, login: &Login) -> Result<(), Fault> {
+    if login.two_factor_at.is_none() {
+        return Ok(());
+    }
+    // A client first tries without, and asks its user then: that is no guess.
+    let code = code(call)?.ok_or_else(Fault::second_factor)?;
+    if takes(call, login, &code).await? { Ok(()) } else { Err(Fault::second_factor()) }
+}
+
+/// `user/auth/2fa/init`: a new secret, to be shown as a QR code and typed into an app. Nothing is asked for yet.
+pub async fn begin(call: &Call) -> Result<Answer, Fault> {
+    let login = login(call).await?;
+    let account = login.account.clone();
+    let generation = call.app.engine.write(move |tx| logins::next_generation(tx, &account)).await?;
+    let generation = generation.ok_or_else(Fault::second_factor_is_on)?;
+    let secret = call.app.vault.two_factor_secret(&login.account, generation);
+    let email = call.app.vault.open_login(&login.account, &login.email_sealed)?;
+    let host = reqwest::Url::parse(&call.app.settings.public_url).ok();
+    let issuer = host.as_ref().and_then(|url| url.host_str()).unwrap_or("kiosk");
+    Ok(json!({ "secret": one_time::base32(&secret), "url": one_time::uri(&secret, issuer, &email) }).into())
+}
+
+/// `user/auth/2fa/enable {code}`: asked for from now on; the code shows that the app has the secret.
+pub async fn turn_on(call: &Call) -> Result<Answer, Fault> {
+    let login = login(call).await?;
+    if login.two_factor_at.is_some() {
+        return Err(Fault::second_factor_is_on());
+    }
+    // Generation 0 was never shown to anybody.
+    let code = code(call)?.filter(|_| login.generation > 0).ok_or_else(Fault::wrong_code)?;
+    if !takes(call, &login, &code).await? {
+        return Err(Fault::wrong_code());
+    }
+    let (account, now) = (login.account, call.now);
+    call.app.engine.write(move |tx| logins::set_two_factor(tx, &account, Some(now))).await?;
+    Ok(json!({ "ok": 1 }).into())
+}
+
+/// `user/auth/2fa/disable {code}`.
+pub async fn turn_off(call: &Call) -> Result<Answer, Fault> {
+    let login = login(call).await?;
+    if login.two_factor_at.is_none() {
+        return Err(Fault::conflict("the second factor is off"));
+    }
+    check(call, &login).await?;
+    let account = login.account;
+    call.app.engine.write(move |tx| logins::set_two_factor(tx, &account, None)).await?;
+    Ok(json!({ "ok": 1 }).into())
+}
+
+/// Whether it is a code of now that was not used before; each step's is taken once.
+async fn takes(call: &Call, login: &Login, code: &str) -> Result<bool, Fault> {
+    let subject = format!("second factor {}", login.account);
+    call.count_try(&subject, SECOND_FACTORS)?;
+    let secret = call.app.vault.two_factor_secret(&login.account, login.generation);
+    let Some(step) = one_time::step_of(&secret, code, call.now) else { return Ok(false) };
+    let account = login.account.clone();
+    let taken = call.app.engine.write(move |tx| logins::claim_step(tx, &account, step)).await?;
+    if taken {
+        call.app.reads.gate.attempts.give_back(&subject);
+    }
+    Ok(taken)
+}
+
+fn code(call: &Call) -> Result<Option<String>, Fault> {
+    let code = call.params.text("code", 20)?.unwrap_or_default();
+    let code: String = code.chars().filter(|letter| !letter.is_whitespace()).collect();
+    Ok((!code.is_empty()).then_some(code))
+}
+
+async fn login(call: &Call) -> Result<Login, Fault> {
+    let account = call.must_owner()?.account.to_string();
+    let login = call.app.engine.db.read(move |tx| logins::of_account(tx, &account)).await?;
+    login.ok_or_else(|| Fault::conflict("this account has no password to add a second factor to"))
+}
