@@ -238,7 +238,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         limiter: auth::Limiter::new(config.rate_limit(), config.partner_rate_limit()),
         guesses: Guesses::new(WRONG_SECRETS),
         shelf: Shelf::default(),
-        signed: Seen::default(),
+        signed: Seen::new(config.server.strict_call_time),
         gate: Gate::default(),
     };
     let (engine, vault, settings) = (kiosk.engine.clone(), kiosk.vault.clone(), Arc::new(settings));

@@ -40,6 +40,8 @@ pub struct ServerConfig {
     /// `Succeeded`, `Completed` or `Done`.
     pub delivery_word: String,
     pub strict_partners: bool,
+    /// The `time` of signed calls must grow with each call of a key (exchange contract 2.1).
+    pub strict_call_time: bool,
     /// Calls per second of one address, and the burst it may make.
     pub calls_per_second: u32,
     pub calls_burst: u32,
@@ -59,6 +61,7 @@ impl Default for ServerConfig {
             logo_base: None,
             product_type: "physical".to_owned(),
             delivery_word: "Succeeded".to_owned(),
+            strict_call_time: false,
             strict_partners: false,
             calls_per_second: 50,
             calls_burst: 200,

@@ -22,6 +22,8 @@ use std::sync::Mutex;
 const MOST_HEADER: usize = 64;
 /// How far a call's time may be behind the newest of its key: clients that work in parallel overtake one another.
 const MOST_BEHIND_MS: i64 = 60_000;
+/// A key that did not call for so long may begin with any time again.
+const ANEW_AFTER: Span = Span::hours(1);
 /// Signed calls of one key that are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -68,25 +70,40 @@ impl Owner {
 }
 
 /// Signed calls that this process has seen. What writes is remembered in the database too, under its signature.
-#[derive(Default)]
-pub struct Seen(Mutex<BTreeMap<String, OfKey>>);
+pub struct Seen {
+    /// The time of a key's calls must grow with each; otherwise they may overtake one another a little.
+    must_grow: bool,
+    keys: Mutex<BTreeMap<String, OfKey>>,
+}
 
-#[derive(Default)]
 struct OfKey {
     newest: i64,
+    /// When it called last, by our clock.
+    at: Time,
     order: VecDeque<String>,
     known: BTreeSet<String>,
 }
 
 impl Seen {
-    /// Whether such a call is new. Its time must not be far behind the newest of its key (contract 2.1).
-    fn is_new(&self, key: &str, time: i64, hash: &str) -> bool {
-        let mut seen = self.0.lock().expect("nobody panics while remembering");
-        let of_key = seen.entry(key.to_owned()).or_default();
-        if time < of_key.newest - MOST_BEHIND_MS || !of_key.known.insert(hash.to_owned()) {
+    pub fn new(must_grow: bool) -> Seen {
+        Seen { must_grow, keys: Mutex::default() }
+    }
+
+    /// Whether such a call is new. Its time must not be far behind the newest of its key (contract 2.1), unless the key has
+    /// not called for long: some clients count from the start of their machine.
+    fn is_new(&self, key: &str, time: i64, hash: &str, now: Time) -> bool {
+        let mut seen = self.keys.lock().expect("nobody panics while remembering");
+        let fresh = || OfKey { newest: 0, at: now, order: VecDeque::new(), known: BTreeSet::new() };
+        let of_key = seen.entry(key.to_owned()).or_insert_with(fresh);
+        let is_late = match self.must_grow {
+            true => time <= of_key.newest,
+            false => time < of_key.newest - MOST_BEHIND_MS && now.since(of_key.at) < ANEW_AFTER,
+        };
+        if is_late || !of_key.known.insert(hash.to_owned()) {
             return false;
         }
-        of_key.newest = of_key.newest.max(time);
+        of_key.newest = if now.since(of_key.at) < ANEW_AFTER { of_key.newest.max(time) } else { time };
+        of_key.at = now;
         of_key.order.push_back(hash.to_owned());
         if of_key.order.len() > REMEMBERED
             && let Some(oldest) = of_key.order.pop_front()
@@ -125,7 +142,7 @@ pub async fn of(
     check_address(&key, address)?;
     let time = params.get("time").and_then(whole_number).filter(|time| *time > 0);
     let time = time.ok_or_else(|| Fault::unauthorized("a signed call carries `time`, a unix time above zero"))?;
-    if !app.reads.signed.is_new(&key.key, time, hash) {
+    if !app.reads.signed.is_new(&key.key, time, hash, now) {
         return Err(Fault::replayed());
     }
     let signed = format!("{}:{time}:{}", key.key, hash.to_ascii_lowercase());
@@ -192,13 +209,29 @@ mod tests {
 
     #[test]
     fn a_call_is_new_once_and_may_be_a_little_late() {
-        let seen = Seen::default();
-        assert!(seen.is_new("k", 1_000_000, "a"));
-        assert!(!seen.is_new("k", 1_000_000, "a"), "the same again");
-        assert!(seen.is_new("k", 1_000_000, "b"), "another call at the same moment");
-        assert!(seen.is_new("k", 940_000, "c"), "a minute late");
-        assert!(!seen.is_new("k", 939_999, "d"), "more than a minute late");
-        assert!(seen.is_new("other", 5, "a"), "each key has a time of its own");
+        let seen = Seen::new(false);
+        let is_new = |key: &str, time: i64, hash: &str| seen.is_new(key, time, hash, Time(0));
+        assert!(is_new("k", 1_000_000, "a"));
+        assert!(!is_new("k", 1_000_000, "a"), "the same again");
+        assert!(is_new("k", 1_000_000, "b"), "another call at the same moment");
+        assert!(is_new("k", 940_000, "c"), "a minute late");
+        assert!(!is_new("k", 939_999, "d"), "more than a minute late");
+        assert!(is_new("other", 5, "a"), "each key has a time of its own");
+        // Its machine was started anew.
+        assert!(!seen.is_new("k", 7, "e", Time(3_599_999)));
+        assert!(!seen.is_new("k", 7, "a", Time(3_600_000)), "the same again");
+        assert!(seen.is_new("k", 7, "e", Time(3_600_000)));
+        assert!(seen.is_new("k", 8, "f", Time(3_600_001)));
+    }
+
+    #[test]
+    fn a_time_may_have_to_grow() {
+        let seen = Seen::new(true);
+        assert!(seen.is_new("k", 2, "a", Time(0)));
+        for time in [1, 2] {
+            assert!(!seen.is_new("k", time, "b", Time(36_000_000)), "{time}");
+        }
+        assert!(seen.is_new("k", 3, "b", Time(0)));
     }
 
     #[test]
