@@ -33,7 +33,9 @@ create table letters (
     until_ms bigint not null,
     due_at_ms bigint not null,
     attempts bigint not null,
-    state text not null
+    state text not null,
+    -- Of a registration: the password, as it is kept, that was chosen with it; it becomes the account's with the code.
+    password text
 );
 create unique index letters_hash on letters (hash);
 create index letters_account on letters (account);
@@ -69,3 +71,6 @@ create table affiliate_payments (
     primary key (account, reference)
 );
 create index orders_partner on orders (partner, placed_at_ms, no) where partner is not null and status is not null;
+
+-- 1: its account made it itself, so that another password takes it away.
+alter table api_keys add column own bigint not null default 0;

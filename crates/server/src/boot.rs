@@ -235,7 +235,11 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         answers: store_api::answers::Answers::default(),
         logos: store_api::reads::LogoCache::default(),
         metrics: metrics::Metrics::default(),
-        limiter: auth::Limiter::new(config.rate_limit(), config.partner_rate_limit()),
+        limiter: auth::Limiter::new(
+            config.rate_limit(),
+            config.partner_rate_limit(),
+            config.server.trust_proxies.clone(),
+        ),
         guesses: Guesses::new(WRONG_SECRETS),
         shelf: Shelf::default(),
         signed: Seen::new(config.server.strict_call_time),

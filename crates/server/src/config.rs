@@ -40,6 +40,8 @@ pub struct ServerConfig {
     /// `Succeeded`, `Completed` or `Done`.
     pub delivery_word: String,
     pub strict_partners: bool,
+    /// Networks whose `X-Forwarded-For` is believed: those of the proxy that ends TLS.
+    pub trust_proxies: Vec<ipnet::IpNet>,
     /// The `time` of signed calls must grow with each call of a key (exchange contract 2.1).
     pub strict_call_time: bool,
     /// Calls per second of one address, and the burst it may make.
@@ -61,6 +63,7 @@ impl Default for ServerConfig {
             logo_base: None,
             product_type: "physical".to_owned(),
             delivery_word: "Succeeded".to_owned(),
+            trust_proxies: Vec::new(),
             strict_call_time: false,
             strict_partners: false,
             calls_per_second: 50,

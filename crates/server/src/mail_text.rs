@@ -1,7 +1,7 @@
 //! What the mails say: one table of sentences for each language, put together as plain text.
 //!
-//! Pure: data in, subject and text out. A code must never reach a subject, and only `delivery_with_code` has a
-//! code at all: mail is read by more eyes than its addressee's. Called by the worker that sends mail.
+//! Pure: data in, subject and text out. A code must never reach a subject, and only `delivery_with_code` has one
+//! that is worth money: mail is read by more eyes than its addressee's. Mails about accounts have codes of their own. Called by the worker that sends mail.
 
 pub mod account;
 

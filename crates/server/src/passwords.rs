@@ -6,7 +6,8 @@
 use crate::entropy::{from_base64url, to_base64url};
 use crate::secret::Secret;
 use argon2::{Algorithm, Argon2, Params, Version};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
@@ -15,10 +16,11 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Hashes that are made at a time.
+/// Hashes that are made at a time, and fewer where orders would lose their processor.
 const AT_A_TIME: usize = 2;
-/// Callers that are served or wait.
+/// Callers that are served or wait, all together and of one visitor.
 const MOST_WAITING: usize = 32;
+const MOST_OF_ONE: usize = 2;
 
 /// As many wait as may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,24 +31,52 @@ pub struct Crowded;
 pub struct Passwords {
     waiting: Arc<Semaphore>,
     working: Arc<Semaphore>,
+    visitors: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+/// A visitor's place among those who wait; given back when it is dropped.
+struct Place {
+    visitor: String,
+    visitors: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut visitors = self.visitors.lock().expect("nobody panics while counting");
+        let left = visitors.remove(&self.visitor).unwrap_or(1) - 1;
+        if left > 0 {
+            visitors.insert(std::mem::take(&mut self.visitor), left);
+        }
+    }
 }
 
 impl Default for Passwords {
     fn default() -> Passwords {
-        Passwords { waiting: Arc::new(Semaphore::new(MOST_WAITING)), working: Arc::new(Semaphore::new(AT_A_TIME)) }
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let at_a_time = AT_A_TIME.min(processors.saturating_sub(1)).max(1);
+        Passwords {
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            working: Arc::new(Semaphore::new(at_a_time)),
+            visitors: Arc::default(),
+        }
     }
 }
 
 impl Passwords {
     /// A password as it is kept: `argon2id$<KiB>$<passes>$<lanes>$<salt>$<hash>`.
-    pub async fn hash(&self, password: Secret<String>, salt: [u8; 16]) -> Result<String, Crowded> {
-        self.work(move || Kept::new(password.expose(), salt).to_text()).await
+    pub async fn hash(&self, visitor: &str, password: Secret<String>, salt: [u8; 16]) -> Result<String, Crowded> {
+        self.work(visitor, move || Kept::new(password.expose(), salt).to_text()).await
     }
 
     /// Whether it is the password that was kept. Without one the same work is done: the time that it takes does not tell
     /// whether there is an account.
-    pub async fn fits(&self, password: Secret<String>, kept: Option<String>) -> Result<bool, Crowded> {
-        self.work(move || match kept.as_deref().and_then(Kept::parse) {
+    pub async fn fits(
+        &self,
+        visitor: &str,
+        password: Secret<String>,
+        kept: Option<Secret<String>>,
+    ) -> Result<bool, Crowded> {
+        self.work(visitor, move || match kept.as_ref().and_then(|kept| Kept::parse(kept.expose())) {
             Some(kept) => kept.fits(password.expose()),
             None => {
                 // One hash, as above; its answer is dropped.
@@ -57,13 +87,28 @@ impl Passwords {
         .await
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Crowded> {
+    fn place_of(&self, visitor: &str) -> Result<Place, Crowded> {
+        let mut visitors = self.visitors.lock().expect("nobody panics while counting");
+        let count = visitors.entry(visitor.to_owned()).or_default();
+        if *count >= MOST_OF_ONE {
+            return Err(Crowded);
+        }
+        *count += 1;
+        Ok(Place { visitor: visitor.to_owned(), visitors: self.visitors.clone() })
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        visitor: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Crowded> {
+        let place = self.place_of(visitor)?;
         let _waits = self.waiting.clone().try_acquire_owned().map_err(|_| Crowded)?;
         let works = self.working.clone().acquire_owned().await.map_err(|_| Crowded)?;
         // The place is given back by the work itself: a caller that goes away does not make room for a third.
         let worked = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop(works);
+            drop((works, place));
             done
         });
         worked.await.map_err(|_| Crowded)
@@ -128,22 +173,27 @@ mod tests {
     #[tokio::test]
     async fn a_password_fits_its_own_hash_and_no_other() {
         let passwords = Passwords::default();
-        let kept = passwords.hash(secret("correct horse"), [7; 16]).await.expect("room");
+        let kept = passwords.hash("a", secret("correct horse"), [7; 16]).await.expect("room");
         assert!(kept.starts_with("argon2id$19456$2$1$") && !kept.contains("horse"), "{kept}");
-        assert_eq!(passwords.fits(secret("correct horse"), Some(kept.clone())).await, Ok(true));
-        assert_eq!(passwords.fits(secret("correct horsf"), Some(kept)).await, Ok(false));
+        assert_eq!(passwords.fits("a", secret("correct horse"), Some(secret(&kept))).await, Ok(true));
+        assert_eq!(passwords.fits("a", secret("correct horsf"), Some(secret(&kept))).await, Ok(false));
         for damaged in ["", "argon2id$1$1", "argon2id$0$0$0$AA$AA"] {
-            assert_eq!(passwords.fits(secret(""), Some(damaged.to_owned())).await, Ok(false), "{damaged}");
+            assert_eq!(passwords.fits("a", secret(""), Some(secret(damaged))).await, Ok(false), "{damaged}");
         }
-        assert_eq!(passwords.fits(secret("nobody's password"), None).await, Ok(false));
+        assert_eq!(passwords.fits("a", secret("nobody's password"), None).await, Ok(false));
     }
 
     #[tokio::test]
     async fn who_comes_after_too_many_is_sent_away() {
         let passwords = Passwords::default();
         let all = passwords.waiting.clone().acquire_many_owned(MOST_WAITING as u32).await.expect("open");
-        assert_eq!(passwords.hash(secret("x"), [0; 16]).await, Err(Crowded));
+        assert_eq!(passwords.hash("a", secret("x"), [0; 16]).await, Err(Crowded));
         drop(all);
-        assert!(passwords.hash(secret("x"), [0; 16]).await.is_ok());
+        assert!(passwords.hash("a", secret("x"), [0; 16]).await.is_ok());
+        let places: Vec<Place> = (0..MOST_OF_ONE).map(|_| passwords.place_of("a").expect("a place")).collect();
+        assert_eq!(passwords.hash("a", secret("x"), [0; 16]).await, Err(Crowded), "one visitor has only so many");
+        assert!(passwords.hash("b", secret("x"), [0; 16]).await.is_ok());
+        drop(places);
+        assert!(passwords.hash("a", secret("x"), [0; 16]).await.is_ok());
     }
 }

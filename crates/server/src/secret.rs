@@ -6,8 +6,9 @@
 
 use std::fmt;
 
-/// A value that is not for printing; see [`Secret::expose`].
-#[derive(Clone, Default)]
+/// A value that is not for printing; see [`Secret::expose`]. `==` compares what we keep with what we keep; with what
+/// somebody sent, only a comparison in constant time may.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {

@@ -4,6 +4,8 @@ use super::{Installation, affiliates};
 use crate::boot::Kiosk;
 use crate::store::accounts::{self, Account, Role};
 use crate::store::api_keys::{self, ApiKey};
+use crate::store::logins;
+use anyhow::Context;
 use clap::Subcommand;
 use ipnet::IpNet;
 use std::process::ExitCode;
@@ -66,6 +68,14 @@ pub enum AccountCommand {
     /// Links of those who bring exchange orders, and what they are owed for it.
     #[command(subcommand)]
     Link(affiliates::LinkCommand),
+    /// Show the id of the account that signs in with an e-mail address.
+    Find {
+        email: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Ask an account for its second factor no longer: its owner has lost it, and you have made sure that it is he.
+    ForgetSecondFactor(Named),
     /// Note that you have paid an account what it had earned by the orders that it brought.
     Paid {
         /// The account's id, as `kiosk account link list` shows it.
@@ -74,6 +84,15 @@ pub enum AccountCommand {
         #[arg(long)]
         amount: String,
         /// Where it stands in your own books; each is noted once. No personal data: it stays.
+        #[arg(long)]
+        reference: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Take back a payment that was noted by mistake.
+    Unpaid {
+        account: String,
+        /// Under which it was noted.
         #[arg(long)]
         reference: String,
         #[command(flatten)]
@@ -123,14 +142,49 @@ pub struct KeyTerms {
 
 /// Runs an account command.
 pub async fn account(command: AccountCommand) -> anyhow::Result<ExitCode> {
-    let command = match command {
-        AccountCommand::Key(command) => command,
+    let text = match command {
+        AccountCommand::Key(command) => return key(command).await,
         AccountCommand::Link(command) => return affiliates::link(command).await,
+        AccountCommand::Find { email, installation } => find(&installation.open().await?, &email).await?,
+        AccountCommand::ForgetSecondFactor(named) => {
+            forget_second_factor(&named.installation.open().await?, &named.id).await?
+        }
         AccountCommand::Paid { account, amount, reference, installation } => {
-            println!("{}", affiliates::paid(&installation.open().await?, &account, &amount, &reference).await?);
-            return Ok(ExitCode::SUCCESS);
+            affiliates::paid(&installation.open().await?, &account, &amount, &reference).await?
+        }
+        AccountCommand::Unpaid { account, reference, installation } => {
+            affiliates::unpaid(&installation.open().await?, &account, &reference).await?
         }
     };
+    println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The id of the account that signs in with an address.
+///
+/// # Errors
+/// There is none.
+pub async fn find(kiosk: &Kiosk, email: &str) -> anyhow::Result<String> {
+    let hash = kiosk.vault.login_key(email.trim());
+    let login = kiosk.engine.db.read(move |tx| logins::by_email(tx, &hash)).await?;
+    let login = login.context("no account signs in with this address")?;
+    let state = if login.confirmed_at.is_some() { "" } else { "  not confirmed" };
+    Ok(format!("{}{state}", login.account))
+}
+
+/// Asks an account for its second factor no longer.
+///
+/// # Errors
+/// It asks for none.
+pub async fn forget_second_factor(kiosk: &Kiosk, account: &str) -> anyhow::Result<String> {
+    let id = account.to_owned();
+    if !kiosk.engine.write(move |tx| logins::turn_off_two_factor(tx, &id)).await? {
+        anyhow::bail!("no account of that id asks for a second factor; `kiosk account find EMAIL` shows an id");
+    }
+    Ok(format!("account {account} signs in with its password alone"))
+}
+
+async fn key(command: KeyCommand) -> anyhow::Result<ExitCode> {
     match command {
         KeyCommand::Add { account, terms, installation } => {
             let kiosk = installation.open().await?;
@@ -170,6 +224,7 @@ pub async fn add_key(kiosk: &Kiosk, account: &str, terms: KeyTerms) -> anyhow::R
         permissions: "base".to_owned(),
         allowed_from: nets.join(","),
         ipn_retries: terms.ipn_retries,
+        own: false,
         created_at: kiosk.engine.clock.now(),
     };
     let (id, secret, public) = (account.to_owned(), kiosk.vault.api_secret(&key.key), key.key.clone());

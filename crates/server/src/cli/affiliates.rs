@@ -94,7 +94,7 @@ pub async fn paid(kiosk: &Kiosk, account: &str, amount: &str, reference: &str) -
     let read = Fiat::parse(amount, Currency::USD);
     let usd_units = read.with_context(|| format!("{amount:?} is not an amount in US dollars"))?.units;
     if usd_units == 0 {
-        bail!("an amount above zero is noted");
+        bail!("name an amount above zero; `kiosk account unpaid` takes back what was noted by mistake");
     }
     let reference = kept_line("--reference", reference)?;
     let payment = Payment { account: account.to_owned(), reference, usd_units, at: kiosk.engine.clock.now() };
@@ -107,5 +107,24 @@ pub async fn paid(kiosk: &Kiosk, account: &str, amount: &str, reference: &str) -
         (owed, true) => Ok(format!("noted; account {account} is now owed {} USD", dollars(owed - usd_units))),
         (owed, false) if usd_units > owed => bail!("account {account} is owed {} USD and no more", dollars(owed)),
         (_, false) => bail!("a payment under this reference is noted for this account already"),
+    }
+}
+
+/// Takes back a payment that was noted by mistake.
+///
+/// # Errors
+/// There is none under that reference, or it was taken back before.
+pub async fn unpaid(kiosk: &Kiosk, account: &str, reference: &str) -> anyhow::Result<String> {
+    let (id, reference, now) = (account.to_owned(), kept_line("--reference", reference)?, kiosk.engine.clock.now());
+    let taken = kiosk.engine.write(move |tx| {
+        let taken = affiliates::take_back(tx, &id, &reference, now)?;
+        Ok((taken, affiliates::standing(tx, &id)?.owed_usd_units()))
+    });
+    match taken.await? {
+        (Some(units), owed) => {
+            let (units, owed) = (dollars(units), dollars(owed));
+            Ok(format!("{units} USD are taken back; account {account} is now owed {owed} USD"))
+        }
+        (None, _) => bail!("no payment to this account stands under that reference, or it was taken back already"),
     }
 }

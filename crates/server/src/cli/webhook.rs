@@ -41,7 +41,7 @@ pub enum WebhookCommand {
         #[command(flatten)]
         installation: Installation,
     },
-    /// Send one message again, or without an event all that were given up.
+    /// Send one message again, or without an event up to a thousand that were given up.
     Resend {
         endpoint: String,
         /// The event, such as evt_1234.
@@ -228,18 +228,24 @@ pub async fn resend(kiosk: &Kiosk, endpoint: &str, event: Option<&str>) -> anyho
     let seq =
         event.map(|event| happenings::seq_of(event).context("an event is called evt_ and a number")).transpose()?;
     let (id, now) = (endpoint.to_owned(), kiosk.engine.clock.now());
-    let resent = kiosk.engine.write(move |tx| match webhooks::in_use(tx, &id)? {
-        Some(_) => Ok((true, true, webhooks::resend(tx, &id, seq, now)?)),
-        None => Ok((webhooks::by_id(tx, &id)?.is_some(), false, 0)),
+    let resent = kiosk.engine.write(move |tx| {
+        let count = match (webhooks::in_use(tx, &id)?, seq) {
+            (Some(_), Some(seq)) => Some(u64::from(webhooks::resend(tx, &id, seq, now)?)),
+            (Some(_), None) => Some(webhooks::resend_given_up(tx, &id, now)?),
+            (None, _) => None,
+        };
+        Ok((webhooks::by_id(tx, &id)?.is_some(), count))
     });
     match (resent.await?, seq) {
-        ((false, ..), _) => known(false).map(|()| String::new()),
-        ((_, false, _), _) => {
+        ((false, _), _) => known(false).map(|()| String::new()),
+        ((_, None), _) => {
             bail!("this endpoint is closed, or its account is disabled; `kiosk webhook enable {endpoint}` opens it")
         }
-        ((.., 0), Some(_)) => bail!("nothing was sent to this endpoint under that name; see `kiosk webhook log`"),
-        ((.., 1), _) => Ok("1 message is sent again".to_owned()),
-        ((.., count), _) => Ok(format!("{count} messages are sent again")),
+        ((_, Some(0)), Some(_)) => {
+            bail!("nothing was sent to this endpoint under that name; see `kiosk webhook log {endpoint}`")
+        }
+        ((_, Some(1)), _) => Ok("1 message is sent again".to_owned()),
+        ((_, Some(count)), _) => Ok(format!("{count} messages are sent again")),
     }
 }
 

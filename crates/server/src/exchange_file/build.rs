@@ -110,8 +110,30 @@ pub(super) fn build(
     }
     let mut exchange = Exchange::build(id, currencies, routes, favorites.collect())
         .map_err(|twice| vec![FileError { place: "file".to_owned(), fault: twice.to_string() }])?;
-    exchange.affiliate_bps = u32::try_from(affiliate_bps).unwrap_or(0);
-    Ok(exchange)
+    exchange.affiliate_bps = u32::try_from(affiliate_bps).expect("a share is 0 to 9,999 basis points");
+    match too_dear(&exchange) {
+        Some(fault) => Err(vec![FileError { place: "file".to_owned(), fault }]),
+        None => Ok(exchange),
+    }
+}
+
+/// Partners must not get more than a route earns, or whoever brings himself exchanges at a profit. What a named rate earns
+/// only the operator knows.
+fn too_dear(exchange: &Exchange) -> Option<String> {
+    let share = i64::from(exchange.affiliate_bps);
+    let earns = |route: &Route| match &route.deal.pricing {
+        Pricing::Formula { margin_bps } => {
+            let discount = route.discounts.iter().map(|discount| i64::from(discount.bps)).max().unwrap_or(0);
+            Some(i64::from(*margin_bps) - discount)
+        }
+        Pricing::Named(_) => None,
+    };
+    let route = exchange.routes.iter().find(|route| share > 0 && earns(route).is_some_and(|earns| earns < share))?;
+    let (from, to) = (&exchange.from_of(route).xml, &exchange.to_of(route).xml);
+    Some(format!(
+        "affiliate_percent is more than {from} to {to} earns, which is margin_percent less the largest discount: \
+         lower it, or raise the margin"
+    ))
 }
 
 fn currency(

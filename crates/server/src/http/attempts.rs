@@ -1,7 +1,8 @@
 //! How often somebody may try a password, a code, or have a mail sent: counts within windows of time, in memory.
 //!
-//! Each process counts for itself and a restart begins anew: passwords and codes are long enough for that. Knows neither
-//! accounts nor addresses, only texts that name who is counted. Called by the exchange API's sign-in.
+//! Each process counts for itself and a restart begins anew: what is guessed is long enough for that, or, as a code of six
+//! digits, changes every 30 seconds. Knows neither accounts nor addresses, only texts that name who is counted. Called by the
+//! exchange API for passwords, codes, mails and keys.
 
 use domain::time::{Span, Time};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ pub struct Limit {
     pub within: Span,
 }
 
-/// Subjects that are remembered; beyond it all are forgotten: more at once are a flood.
+/// Subjects that are remembered; beyond it the half whose windows end first is forgotten.
 const REMEMBERED: usize = 100_000;
 
 /// Tries by subject.
@@ -34,7 +35,11 @@ impl Attempts {
             windows.retain(|_, window| window.ends > now);
         }
         if windows.len() >= REMEMBERED {
-            windows.clear();
+            let mut ends: Vec<Time> = windows.values().map(|window| window.ends).collect();
+            let middle = ends.len() / 2;
+            let (_, middle, _) = ends.select_nth_unstable(middle);
+            let middle = *middle;
+            windows.retain(|_, window| window.ends > middle);
         }
         let fresh = || Window { ends: now + limit.within, tries: 0 };
         let window = windows.entry(subject.to_owned()).or_insert_with(fresh);

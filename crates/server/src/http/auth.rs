@@ -91,6 +91,8 @@ async fn customer_of(app: &App, token: &str) -> Result<CustomerId, ApiError> {
 /// Counts calls per visitor and per partner.
 pub struct Limiter {
     pub visitors: Visitors,
+    /// Whose word on a visitor's address is taken beside that of partners' servers.
+    proxies: Vec<IpNet>,
     of_partner: RateLimit,
     /// Partners in use: only they are counted, so that nobody fills this with names of his own.
     partners: RwLock<HashMap<String, Calls>>,
@@ -104,15 +106,17 @@ struct Calls {
 }
 
 impl Limiter {
-    pub fn new(of_address: RateLimit, of_partner: RateLimit) -> Limiter {
-        Limiter { visitors: Visitors::new(of_address), of_partner, partners: RwLock::default() }
+    pub fn new(of_address: RateLimit, of_partner: RateLimit, proxies: Vec<IpNet>) -> Limiter {
+        let visitors = Visitors::new(of_address);
+        visitors.trust(proxies.clone());
+        Limiter { visitors, proxies, of_partner, partners: RwLock::default() }
     }
 
     /// Takes over the partners as they are in the database now; one that is disabled is none.
     pub fn set_partners(&self, partners: &[accounts::Account], now: Time) {
         let active = || partners.iter().filter(|partner| partner.active);
-        let nets = active().flat_map(|partner| networks(partner.trust_from.as_deref())).collect();
-        self.visitors.trust(nets);
+        let nets = active().flat_map(|partner| networks(partner.trust_from.as_deref()));
+        self.visitors.trust(self.proxies.iter().copied().chain(nets).collect());
         let mut known = self.partners.write().expect("nobody panics while setting");
         known.retain(|id, _| active().any(|partner| partner.id == *id));
         for partner in active() {
@@ -192,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_partner_is_counted_whatever_the_addresses_and_a_disabled_one_is_nobody() {
-        let limiter = Limiter::new(RateLimit { per_second: 9, burst: 9 }, RateLimit { per_second: 1, burst: 2 });
+        let limiter =
+            Limiter::new(RateLimit { per_second: 9, burst: 9 }, RateLimit { per_second: 1, burst: 2 }, Vec::new());
         let mut partner = accounts::Account {
             id: "shop".to_owned(),
             role: accounts::Role::Partner,

@@ -2,7 +2,7 @@
 
 use super::App;
 use super::error::ApiError;
-use super::exchange_api::caller::may_call_from;
+use super::exchange_api::gate::LONG_READS;
 use crate::happenings;
 use crate::store::{api_keys, head, webhooks};
 use axum::Json;
@@ -88,8 +88,10 @@ async fn account_of(app: &App, headers: &HeaderMap, peer: SocketAddr) -> Result<
     let fits = bool::from(app.vault.api_secret(key).as_bytes().ct_eq(secret.as_bytes()));
     let key = known.filter(|_| fits).ok_or_else(refused)?;
     let address = app.reads.limiter.visitors.address(headers, Some(peer.ip()));
-    if !may_call_from(&key.allowed_from, address) {
+    if !key.may_be_used_from(address) {
         return Err(ApiError::unauthorized("this API key may not be used from this address"));
     }
+    let (subject, now) = (format!("events {}", key.key), app.engine.clock.now());
+    app.reads.gate.attempts.take(&subject, LONG_READS, now).map_err(ApiError::too_many)?;
     Ok(key.account)
 }

@@ -8,7 +8,7 @@ pub struct CodeMail {
     /// Where the account is: the host that people know.
     pub site: String,
     /// Opens a page that asks once more, so that a program that follows the links of mails uses nothing up.
-    pub link: String,
+    pub link: crate::secret::Secret<String>,
     /// The same code, to be typed in.
     pub code: crate::secret::Secret<String>,
 }
@@ -62,7 +62,7 @@ fn put_together(words: &Words, mail: &CodeMail, (subject, first, last): (&str, &
     let values = [("{site}", mail.site.as_str())];
     let mut text = Paragraphs::new();
     text.add(&fill(first, &values));
-    text.add(&format!("{}\n{}", words.open, mail.link));
+    text.add(&format!("{}\n{}", words.open, mail.link.expose()));
     text.add(&format!("{}\n{}", words.code, mail.code.expose()));
     text.add(last);
     (one_line(&fill(subject, &values)), text.done())
@@ -80,7 +80,7 @@ mod tests {
     fn both_mails_say_where_and_how_and_keep_the_code_out_of_the_subject() {
         let mail = CodeMail {
             site: "shop.test".to_owned(),
-            link: "https://shop.test/account/confirm/CODE".to_owned(),
+            link: "https://shop.test/account/confirm/CODE".to_owned().into(),
             code: "CODE".to_owned().into(),
         };
         for language in ["en", "ru", "xx"] {

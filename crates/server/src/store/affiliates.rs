@@ -97,6 +97,16 @@ pub fn pay(tx: &mut Tx<'_>, payment: &Payment) -> Result<bool, DbError> {
     Ok(tx.execute(sql, &values)? == 1)
 }
 
+/// Takes a payment back that was noted by mistake, by a row of its own; answers how much it was. None if there is none under
+/// that reference, or it was taken back before.
+pub fn take_back(tx: &mut Tx<'_>, account: &str, reference: &str, now: Time) -> Result<Option<i64>, DbError> {
+    let sql = "select usd_units from affiliate_payments where account = $1 and reference = $2 and usd_units > 0";
+    let Some(row) = tx.query_one(sql, &[account.into(), reference.into()])? else { return Ok(None) };
+    let reference = format!("{reference} (taken back)");
+    let back = Payment { account: account.to_owned(), reference, usd_units: -row.int(0), at: now };
+    Ok(pay(tx, &back)?.then_some(row.int(0)))
+}
+
 /// The accounts that have a code or brought an order, oldest first.
 pub fn partners(tx: &mut Tx<'_>) -> Result<Vec<String>, DbError> {
     let sql = "select id from accounts where id in (select account from partner_links) \

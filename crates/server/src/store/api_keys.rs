@@ -2,6 +2,8 @@
 
 use super::db::{DbError, Row, Tx};
 use domain::time::Time;
+use ipnet::IpNet;
+use std::net::IpAddr;
 
 /// Keys of one account.
 pub const MOST_KEYS: usize = 5;
@@ -19,11 +21,25 @@ pub struct ApiKey {
     pub allowed_from: String,
     /// Notifications of its orders are sent again until they arrive.
     pub ipn_retries: bool,
+    /// Its account made it itself.
+    pub own: bool,
     pub created_at: Time,
 }
 
+impl ApiKey {
+    /// Whether it may be used from that network address; one that is not known is none of those that it is bound to.
+    pub fn may_be_used_from(&self, address: Option<IpAddr>) -> bool {
+        let mut networks = self.allowed_from.split(',').map(str::trim).filter(|text| !text.is_empty()).peekable();
+        if networks.peek().is_none() {
+            return true;
+        }
+        let read = |network: &str| network.parse::<IpNet>().ok();
+        address.is_some_and(|address| networks.filter_map(read).any(|network| network.contains(&address)))
+    }
+}
+
 const COLUMNS: &str = "select api_keys.key, api_keys.account, api_keys.name, api_keys.permissions, \
-    api_keys.allowed_from, api_keys.created_at_ms, api_keys.ipn_retries from api_keys";
+    api_keys.allowed_from, api_keys.created_at_ms, api_keys.ipn_retries, api_keys.own from api_keys";
 
 /// Remembers a signed call that writes; false if it was made before.
 pub fn claim_signature(tx: &mut Tx<'_>, signature: &str, now: Time) -> Result<bool, DbError> {
@@ -36,8 +52,8 @@ pub fn add(tx: &mut Tx<'_>, key: &ApiKey) -> Result<bool, DbError> {
     if of_account(tx, &key.account)?.len() >= MOST_KEYS {
         return Ok(false);
     }
-    let sql = "insert into api_keys (key, account, name, permissions, allowed_from, created_at_ms, ipn_retries) \
-        values ($1, $2, $3, $4, $5, $6, $7)";
+    let sql = "insert into api_keys (key, account, name, permissions, allowed_from, created_at_ms, ipn_retries, own) \
+        values ($1, $2, $3, $4, $5, $6, $7, $8)";
     let values = [
         key.key.as_str().into(),
         key.account.as_str().into(),
@@ -46,6 +62,7 @@ pub fn add(tx: &mut Tx<'_>, key: &ApiKey) -> Result<bool, DbError> {
         key.allowed_from.as_str().into(),
         key.created_at.0.into(),
         i64::from(key.ipn_retries).into(),
+        i64::from(key.own).into(),
     ];
     tx.execute(sql, &values)?;
     Ok(true)
@@ -69,6 +86,11 @@ pub fn remove(tx: &mut Tx<'_>, account: &str, key: &str) -> Result<bool, DbError
     Ok(tx.execute(sql, &[account.into(), key.into()])? == 1)
 }
 
+/// Deletes the keys that an account made itself.
+pub fn remove_own(tx: &mut Tx<'_>, account: &str) -> Result<u64, DbError> {
+    tx.execute("delete from api_keys where account = $1 and own = 1", &[account.into()])
+}
+
 fn read(row: &Row) -> ApiKey {
     let text = |at| row.text(at).to_owned();
     ApiKey {
@@ -79,5 +101,30 @@ fn read(row: &Row) -> ApiKey {
         allowed_from: text(4),
         created_at: Time(row.int(5)),
         ipn_retries: row.int(6) == 1,
+        own: row.int(7) == 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_may_be_bound_to_networks() {
+        let key = |allowed_from: &str| ApiKey {
+            key: "EX_0".to_owned(),
+            account: "one".to_owned(),
+            name: String::new(),
+            permissions: "base".to_owned(),
+            allowed_from: allowed_from.to_owned(),
+            ipn_retries: false,
+            own: false,
+            created_at: Time(0),
+        };
+        let address = |text: &str| Some(text.parse().expect("an address"));
+        assert!(key("").may_be_used_from(None));
+        assert!(key("192.0.2.0/24, 198.51.100.7/32").may_be_used_from(address("198.51.100.7")));
+        let bound = key("192.0.2.0/24");
+        assert!(!bound.may_be_used_from(address("198.51.100.7")) && !bound.may_be_used_from(None));
     }
 }

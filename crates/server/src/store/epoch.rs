@@ -91,6 +91,9 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     // What ended since must not come back to life: whoever was signed in signs in again.
     tx.execute("delete from sessions", &[])?;
     tx.execute("delete from letters", &[])?;
+    // A secret that was shown since must not be shown again as a new one.
+    let sql = "update logins set generation = generation + $1 where two_factor_at_ms is null";
+    tx.execute(sql, &[JUMP.into()])?;
     let mut skipped = 0;
     for kind in [ChainKind::Evm, ChainKind::Svm] {
         skipped += skip_addresses(tx, kind, epoch)?;

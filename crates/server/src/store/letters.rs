@@ -4,6 +4,7 @@
 //! its code is used or too old.
 
 use super::db::{DbError, Row, Tx};
+use crate::secret::Secret;
 use domain::time::Time;
 
 /// What a message is for.
@@ -41,14 +42,16 @@ pub struct Letter {
     /// How long the code is good.
     pub until: Time,
     pub attempts: i64,
+    /// What the account is opened with once the code is shown; of registrations.
+    pub password: Option<Secret<String>>,
 }
 
-const COLUMNS: &str = "select id, hash, account, kind, language, until_ms, attempts from letters";
+const COLUMNS: &str = "select id, hash, account, kind, language, until_ms, attempts, password from letters";
 
 /// Plans a message; it is due at once.
 pub fn plan(tx: &mut Tx<'_>, letter: &Letter, due_at: Time) -> Result<(), DbError> {
-    let sql = "insert into letters (id, hash, account, kind, language, until_ms, due_at_ms, attempts, state) \
-        values ($1, $2, $3, $4, $5, $6, $7, $8, 'due')";
+    let sql = "insert into letters (id, hash, account, kind, language, until_ms, due_at_ms, attempts, state, password) \
+        values ($1, $2, $3, $4, $5, $6, $7, $8, 'due', $9)";
     let values = [
         letter.id.as_str().into(),
         letter.hash.as_str().into(),
@@ -58,15 +61,17 @@ pub fn plan(tx: &mut Tx<'_>, letter: &Letter, due_at: Time) -> Result<(), DbErro
         letter.until.0.into(),
         due_at.0.into(),
         letter.attempts.into(),
+        letter.password.as_ref().map(|password| password.expose().clone()).into(),
     ];
     tx.execute(sql, &values)?;
     Ok(())
 }
 
-/// Messages that are due and whose codes are still good, oldest first.
+/// Messages that are due and whose codes are still good: resets first, whoever waits for one has an account; then the oldest.
 pub fn due(tx: &mut Tx<'_>, now: Time, limit: i64) -> Result<Vec<Letter>, DbError> {
-    let sql =
-        format!("{COLUMNS} where state = 'due' and due_at_ms <= $1 and until_ms > $1 order by due_at_ms, id limit $2");
+    let sql = format!(
+        "{COLUMNS} where state = 'due' and due_at_ms <= $1 and until_ms > $1 order by kind desc, due_at_ms, id limit $2"
+    );
     tx.query(&sql, &[now.0.into(), limit.into()])?.iter().map(read).collect()
 }
 
@@ -110,5 +115,6 @@ fn read(row: &Row) -> Result<Letter, DbError> {
         language: text(4),
         until: Time(row.int(5)),
         attempts: row.int(6),
+        password: row.opt_text(7).map(|password| Secret::new(password.to_owned())),
     })
 }

@@ -3,6 +3,7 @@
 //! An e-mail address stands here as a keyed hash and sealed, never plain; of a session's token there is a keyed hash alone.
 
 use super::db::{Bulk, Column, DbError, Row, Tx};
+use crate::secret::Secret;
 use domain::time::Time;
 
 /// What one account signs in with.
@@ -12,7 +13,7 @@ pub struct Login {
     pub email_hash: String,
     pub email_sealed: String,
     /// As `passwords` writes it.
-    pub password: String,
+    pub password: Secret<String>,
     /// None: the address was never shown to be its owner's.
     pub confirmed_at: Option<Time>,
     /// None: no second factor is asked for.
@@ -32,7 +33,7 @@ pub fn add(tx: &mut Tx<'_>, login: &Login) -> Result<bool, DbError> {
         login.account.as_str().into(),
         login.email_hash.as_str().into(),
         login.email_sealed.as_str().into(),
-        login.password.as_str().into(),
+        login.password.expose().as_str().into(),
         login.confirmed_at.map(|at| at.0).into(),
         login.two_factor_at.map(|at| at.0).into(),
         login.generation.into(),
@@ -54,8 +55,11 @@ pub fn of_account(tx: &mut Tx<'_>, account: &str) -> Result<Option<Login>, DbErr
 }
 
 /// Sets another password.
-pub fn set_password(tx: &mut Tx<'_>, account: &str, password: &str) -> Result<(), DbError> {
-    tx.execute("update logins set password = $2 where account = $1", &[account.into(), password.into()])?;
+pub fn set_password(tx: &mut Tx<'_>, account: &str, password: &Secret<String>) -> Result<(), DbError> {
+    tx.execute(
+        "update logins set password = $2 where account = $1",
+        &[account.into(), password.expose().as_str().into()],
+    )?;
     Ok(())
 }
 
@@ -73,11 +77,17 @@ pub fn next_generation(tx: &mut Tx<'_>, account: &str) -> Result<Option<i64>, Db
     Ok(tx.query_one(sql, &[account.into()])?.map(|row| row.int(0)))
 }
 
-/// Asks for a second factor from now on, or (`None`) no longer.
-pub fn set_two_factor(tx: &mut Tx<'_>, account: &str, since: Option<Time>) -> Result<(), DbError> {
-    let sql = "update logins set two_factor_at_ms = $2 where account = $1";
-    tx.execute(sql, &[account.into(), since.map(|at| at.0).into()])?;
-    Ok(())
+/// Asks for the second factor of that generation from now on, if it is the newest and none is asked for yet.
+pub fn turn_on_two_factor(tx: &mut Tx<'_>, account: &str, generation: i64, now: Time) -> Result<bool, DbError> {
+    let sql = "update logins set two_factor_at_ms = $3 \
+        where account = $1 and generation = $2 and two_factor_at_ms is null";
+    Ok(tx.execute(sql, &[account.into(), generation.into(), now.0.into()])? == 1)
+}
+
+/// Asks for a second factor no longer; false if none is asked for.
+pub fn turn_off_two_factor(tx: &mut Tx<'_>, account: &str) -> Result<bool, DbError> {
+    let sql = "update logins set two_factor_at_ms = null where account = $1 and two_factor_at_ms is not null";
+    Ok(tx.execute(sql, &[account.into()])? == 1)
 }
 
 /// Takes a step's code; false if it, or a later one, was taken before.
@@ -151,6 +161,18 @@ pub fn end_sessions(tx: &mut Tx<'_>, account: &str) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Forgets accounts that were made before that moment and whose address nobody confirmed; answers how many.
+pub fn forget_unconfirmed(tx: &mut Tx<'_>, before: Time) -> Result<u64, DbError> {
+    let unconfirmed = "select logins.account from logins join accounts on accounts.id = logins.account \
+        where logins.confirmed_at_ms is null and accounts.created_at_ms < $1 \
+        and not exists (select 1 from api_keys where api_keys.account = logins.account) limit 1000";
+    let accounts: Vec<String> =
+        tx.query(unconfirmed, &[before.0.into()])?.iter().map(|row| row.text(0).to_owned()).collect();
+    tx.execute("delete from letters where account = any($1)", &[accounts.clone().into()])?;
+    tx.execute("delete from logins where account = any($1)", &[accounts.clone().into()])?;
+    tx.execute("delete from accounts where id = any($1)", &[accounts.into()])
+}
+
 /// Forgets sessions that have run out; answers how many.
 pub fn forget_sessions(tx: &mut Tx<'_>, now: Time) -> Result<u64, DbError> {
     tx.execute("delete from sessions where until_ms <= $1", &[now.0.into()])
@@ -162,7 +184,7 @@ fn read(row: &Row) -> Login {
         account: text(0),
         email_hash: text(1),
         email_sealed: text(2),
-        password: text(3),
+        password: Secret::new(text(3)),
         confirmed_at: row.opt_int(4).map(Time),
         two_factor_at: row.opt_int(5).map(Time),
         generation: row.int(6),

@@ -258,8 +258,12 @@ pub struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     Arrived,
-    Again { due_at: Time },
+    Again {
+        due_at: Time,
+    },
     GivenUp,
+    /// There is nothing to be sent; its receiver has no part in that.
+    Void,
 }
 
 /// What was looked at for messages, in `settings`.
@@ -305,6 +309,12 @@ pub fn due(tx: &mut Tx<'_>, most_of: &[(String, i64)], now: Time) -> Result<Vec<
     Ok(due)
 }
 
+/// Whether an endpoint has a message that is due.
+pub fn has_due(tx: &mut Tx<'_>, endpoint: &str, now: Time) -> Result<bool, DbError> {
+    let sql = "select 1 from webhook_deliveries where endpoint = $1 and state = 'due' and due_at_ms <= $2 limit 1";
+    Ok(tx.query_one(sql, &[endpoint.into(), now.0.into()])?.is_some())
+}
+
 /// Takes messages until then: whoever looks meanwhile leaves them alone. Answers those that nobody else took.
 pub fn take(tx: &mut Tx<'_>, wanted: &[Delivery], until: Time) -> Result<Vec<(String, i64)>, DbError> {
     let row = |delivery: &Delivery| {
@@ -323,7 +333,7 @@ pub fn note(tx: &mut Tx<'_>, outcome: &Outcome) -> Result<(), DbError> {
     let (state, due_at) = match outcome.attempt {
         Attempt::Arrived => (DeliveryState::Sent, outcome.at),
         Attempt::Again { due_at } => (DeliveryState::Due, due_at),
-        Attempt::GivenUp => (DeliveryState::GivenUp, outcome.at),
+        Attempt::GivenUp | Attempt::Void => (DeliveryState::GivenUp, outcome.at),
     };
     let sql = "update webhook_deliveries set due_at_ms = $3, attempts = $4, state = $5, answer = $6, at_ms = $7 \
         where endpoint = $1 and seq = $2";
@@ -346,19 +356,18 @@ pub fn log(tx: &mut Tx<'_>, endpoint: &str, limit: i64) -> Result<Vec<Delivery>,
     tx.query(&sql, &[endpoint.into(), limit.into()])?.iter().map(read_delivery).collect()
 }
 
-/// Has one message sent again at once, or some of those that were given up; answers how many.
-pub fn resend(tx: &mut Tx<'_>, endpoint: &str, seq: Option<i64>, now: Time) -> Result<u64, DbError> {
-    let (which, seq) = match seq {
-        Some(seq) => ("seq = $3", seq),
-        None => (
-            "$3 = 0 and seq in (select seq from webhook_deliveries where endpoint = $1 and state = 'given_up' limit 1000)",
-            0,
-        ),
-    };
-    let sql = format!(
-        "update webhook_deliveries set state = 'due', due_at_ms = $2, attempts = 0 where endpoint = $1 and {which}"
-    );
-    tx.execute(&sql, &[endpoint.into(), now.0.into(), seq.into()])
+/// Has one message sent again at once; false if the endpoint has none of that event.
+pub fn resend(tx: &mut Tx<'_>, endpoint: &str, seq: i64, now: Time) -> Result<bool, DbError> {
+    let sql =
+        "update webhook_deliveries set state = 'due', due_at_ms = $3, attempts = 0 where endpoint = $1 and seq = $2";
+    Ok(tx.execute(sql, &[endpoint.into(), seq.into(), now.0.into()])? == 1)
+}
+
+/// Has up to a thousand messages sent again that were given up; answers how many.
+pub fn resend_given_up(tx: &mut Tx<'_>, endpoint: &str, now: Time) -> Result<u64, DbError> {
+    let sql = "update webhook_deliveries set state = 'due', due_at_ms = $2, attempts = 0 where endpoint = $1 and seq in \
+        (select seq from webhook_deliveries where endpoint = $1 and state = 'given_up' order by seq limit 1000)";
+    tx.execute(sql, &[endpoint.into(), now.0.into()])
 }
 
 /// Forgets some messages of which nothing was heard since that moment; answers how many.

@@ -107,7 +107,7 @@ async fn forget(engine: Engine, mut stop: signal::Receiver<bool>) {
 
 async fn forget_once(engine: &Engine) -> Result<Ran, WorkerError> {
     ipn::forget_once(engine).await?;
-    letters::forget_once(engine, engine.clock.now()).await?;
+    letters::forget_once(engine).await?;
     webhooks::forget_once(engine).await
 }
 

@@ -11,9 +11,11 @@ use crate::ports::{Mail, Mailer, Sent};
 use crate::store::letters::{self, Letter, LetterKind};
 use crate::store::logins;
 use crate::vault::Vault;
-use domain::time::Time;
+use domain::time::{Span, Time};
 
 const PAGE: i64 = 32;
+/// An account whose address nobody confirms for so long is forgotten; its mail was good for half of that.
+const CONFIRMED_WITHIN: Span = Span::hours(48);
 
 /// Sends what is due.
 pub async fn send_once(
@@ -41,9 +43,14 @@ pub async fn send_once(
     Ok(Ran::if_any(!due.is_empty()))
 }
 
-/// Forgets codes and sessions that are too old.
-pub async fn forget_once(engine: &Engine, now: Time) -> Result<(), WorkerError> {
-    let forgotten = engine.write(move |tx| Ok((letters::forget(tx, now)?, logins::forget_sessions(tx, now)?)));
+/// Forgets codes and sessions that are too old, and accounts that were never confirmed.
+pub async fn forget_once(engine: &Engine) -> Result<(), WorkerError> {
+    let now = engine.clock.now();
+    let forgotten = engine.write(move |tx| {
+        letters::forget(tx, now)?;
+        logins::forget_unconfirmed(tx, now - CONFIRMED_WITHIN)?;
+        logins::forget_sessions(tx, now)
+    });
     forgotten.await?;
     Ok(())
 }
@@ -52,7 +59,7 @@ fn render(vault: &Vault, letter: &Letter, to: String, settings: &MailSettings) -
     let code = vault.letter_code(&letter.id);
     let site = settings.public_url.split("://").last().unwrap_or_default().to_owned();
     let link = format!("{}/account/{}/{code}", settings.public_url, letter.kind.word());
-    let mail = CodeMail { site, link, code: code.into() };
+    let mail = CodeMail { site, link: link.into(), code: code.into() };
     let (subject, text) = match letter.kind {
         LetterKind::Confirm => account::confirm(&letter.language, &mail),
         LetterKind::Reset => account::reset(&letter.language, &mail),

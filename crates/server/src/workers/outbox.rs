@@ -1,7 +1,8 @@
 //! Messages to receivers that nobody here knows: how many are under way at once, and the loop that sends them.
 //!
 //! A receiver who is slow keeps nobody waiting but himself: so many of his messages are under way at once, and no more are
-//! taken. Which messages there are, and what becomes of one that did not arrive, is each outbox's own (`ipn`, `webhooks`).
+//! taken. Which messages there are, and what becomes of one that did not arrive, is each outbox's own (`ipn`, `webhooks`);
+//! their jobs and outcomes are types of their own, which is why the loop is generic.
 
 use super::{Ran, WorkerError};
 use crate::engine::Engine;

@@ -43,7 +43,8 @@ pub struct Sender {
 
 /// What one look finds.
 struct Look {
-    from: i64,
+    /// The cursor that all processes share.
+    kept: i64,
     through: i64,
     /// To be planned: (endpoint, event).
     rows: Vec<(String, i64)>,
@@ -53,7 +54,7 @@ struct Look {
 impl Look {
     /// A commit for each order that concerns nobody would be dear: they are looked at again after a restart.
     fn is_worth_a_commit(&self) -> bool {
-        !self.rows.is_empty() || self.has_due || self.through - self.from >= WINDOW
+        !self.rows.is_empty() || self.has_due || self.through - self.kept >= WINDOW
     }
 }
 
@@ -78,10 +79,10 @@ impl Outbox for Sender {
             self.looked_at.store(look.through, Ordering::Relaxed);
             return Ok(Vec::new());
         }
-        let Look { from, through, rows, .. } = look;
+        let Look { kept, through, rows, .. } = look;
         let planned = self.engine.write(move |tx| {
             // Another process may have planned meanwhile, and not as far.
-            let is_ours = webhooks::looked_at(tx)? == from;
+            let is_ours = webhooks::looked_at(tx)? == kept;
             if is_ours {
                 webhooks::plan(tx, rows, now)?;
                 webhooks::look_on_from(tx, through)?;
@@ -110,13 +111,7 @@ impl Outbox for Sender {
         let (receiver, seq) = (delivery.endpoint.clone(), delivery.seq);
         let posted = match self.render(&delivery).await {
             Ok(Some(message)) => self.poster.post(&message).await,
-            Ok(None) => {
-                let answer = "the endpoint or the order is gone".to_owned();
-                let (attempts, at) = (delivery.attempts, self.engine.clock.now());
-                let attempt = Attempt::GivenUp;
-                let outcome = Outcome { endpoint: receiver.clone(), seq, attempts, attempt, gone: false, answer, at };
-                return Ended { receiver, answered: None, outcomes: vec![outcome] };
-            }
+            Ok(None) => return void(delivery, "the endpoint or the order is gone", self.engine.clock.now()),
             Err(error) if error.is_passing() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a webhook could not be written; tried again");
                 return Ended { receiver, answered: None, outcomes: Vec::new() };
@@ -124,7 +119,7 @@ impl Outbox for Sender {
             Err(error) => {
                 let event = happenings::id_of(seq);
                 tracing::error!(event, error = &error as &dyn std::error::Error, "a webhook cannot be written");
-                Posted::Failed { reason: "the event cannot be read".to_owned() }
+                return void(delivery, "the event cannot be read", self.engine.clock.now());
             }
         };
         let answered = Some(matches!(posted, Posted::Answered { .. }));
@@ -176,6 +171,15 @@ impl Sender {
     }
 }
 
+/// The end of a message that there is nothing to be sent for.
+fn void(delivery: Delivery, why: &str, at: Time) -> Ended<Outcome> {
+    let Delivery { endpoint, seq, attempts, .. } = delivery;
+    let answer = why.to_owned();
+    let outcome =
+        Outcome { endpoint: endpoint.clone(), seq, attempts, attempt: Attempt::Void, gone: false, answer, at };
+    Ended { receiver: endpoint, answered: None, outcomes: vec![outcome] }
+}
+
 /// What the log has for those endpoints after both the cursor and what this process has looked at.
 fn look(
     tx: &mut Tx<'_>,
@@ -198,8 +202,11 @@ fn look(
         };
         rows.extend(endpoints.iter().filter(wanted).map(|endpoint| (endpoint.id.clone(), happened.seq)));
     }
-    let has_due = !webhooks::due(tx, most_of, now)?.is_empty();
-    Ok(Look { from: kept, through, rows, has_due })
+    let mut has_due = false;
+    for (endpoint, _) in most_of {
+        has_due = has_due || webhooks::has_due(tx, endpoint, now)?;
+    }
+    Ok(Look { kept, through, rows, has_due })
 }
 
 /// Writes down an attempt, and closes an endpoint that wants nothing more or took nothing for long; whether it did.
@@ -209,6 +216,7 @@ fn settle(tx: &mut Tx<'_>, outcome: &Outcome, now: Time) -> Result<bool, DbError
     let failing_since = match outcome.attempt {
         Attempt::Arrived => None,
         Attempt::Again { .. } | Attempt::GivenUp => Some(endpoint.failing_since.unwrap_or(outcome.at)),
+        Attempt::Void => return Ok(false),
     };
     if failing_since != endpoint.failing_since {
         webhooks::note_health(tx, &endpoint.id, failing_since)?;

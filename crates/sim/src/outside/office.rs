@@ -297,7 +297,7 @@ impl Notice {
             pairs.into_iter().find(|(known, _)| *known == key).map(|(_, value)| value)
         };
         Some(Notice {
-            seq: id.strip_prefix("ipn_")?.parse().ok()?,
+            seq: server::happenings::seq_of(id)?,
             no: value("orderUID")?.parse().ok()?,
             status: ExchangeStatus::parse(value("newStatus")?)?,
         })

@@ -100,7 +100,11 @@ impl Run {
         let place = PlaceTrade {
             id: OrderId::new(Uuid::from_random([0; 16])),
             wanted,
-            origin: Origin { language: "en".to_owned(), ..Origin::default() },
+            origin: Origin {
+                language: "en".to_owned(),
+                partner: (number % 3 == 0).then(|| format!("partner-{}", number % 2)),
+                ..Origin::default()
+            },
             market,
             personal: Default::default(),
             idempotency: signed.then(|| Idempotency {

@@ -1,6 +1,6 @@
 //! What partners see of the orders that they brought, and of what they earn (contract 9).
 //!
-//! The contract lists the profile's members and an order's; those of the other answers are as a known client reads them.
+//! The contract lists the profile's members and an order's; the other members are ours.
 //! Must never show who a payer is, nor what opens his order. Nobody is bound to a partner but by his orders, so that the
 //! counts of referred users are 0.
 
@@ -52,8 +52,8 @@ pub async fn basic(call: &Call) -> Result<Answer, Fault> {
     let mut affiliate = terms(call, account.as_str(), &link);
     let referred = standing.referred;
     for (member, value) in [
-        ("totalReceived", json!(dollars(referred.earned_usd_units))),
-        ("balance", json!(dollars(standing.owed_usd_units()))),
+        ("totalReceived", json!({ "usd": dollars(referred.earned_usd_units) })),
+        ("balance", json!({ "usd": dollars(standing.owed_usd_units()) })),
         ("waitedPartnerRewardsUSD", json!(dollars(referred.waiting_usd_units))),
         ("ordersAmountInUSD", json!(dollars(referred.exchanged_usd_units))),
         ("countPartners", json!(0)),
@@ -73,7 +73,7 @@ fn terms(call: &Call, account: &str, link: &str) -> Value {
         "discount": 0,
         "link": link,
         "rateKey": call.app.vault.rate_key(account),
-        "rateExportFormatType": "default",
+        "rateExportFormatType": "xml",
         "minReward": 0,
     })
 }

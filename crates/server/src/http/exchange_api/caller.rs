@@ -13,7 +13,6 @@ use crate::store::logins;
 use axum::http::HeaderMap;
 use domain::ids::CustomerId;
 use domain::time::{Span, Time};
-use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -22,8 +21,13 @@ use std::sync::Mutex;
 const MOST_HEADER: usize = 64;
 /// How far a call's time may be behind the newest of its key: clients that work in parallel overtake one another.
 const MOST_BEHIND_MS: i64 = 60_000;
+const WRONG_ADDRESS: &str = "this API key may not be used from this address";
 /// A key that did not call for so long may begin with any time again.
 const ANEW_AFTER: Span = Span::hours(1);
+/// How far the time of a call that must be new may be from ours.
+const FRESH: Span = Span::minutes(5);
+/// Signed calls that are remembered of all keys: beyond it the key that was silent longest is forgotten.
+const REMEMBERED_OF_ALL: usize = 500_000;
 /// Signed calls of one key that are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -41,7 +45,12 @@ pub struct Owner {
 #[derive(Debug, Clone)]
 pub enum Proof {
     /// The key and what was signed with it: carried out once.
-    Signed { signed: String, ipn_retries: bool },
+    Signed {
+        key: Box<ApiKey>,
+        signed: String,
+        /// As it was sent: mostly a unix time.
+        time: i64,
+    },
     /// The token of a browser that is signed in.
     Session(Secret<String>),
 }
@@ -57,7 +66,30 @@ impl Owner {
 
     /// Whether notifications of orders that are placed so are sent until they arrive.
     pub fn wants_ipn_again(&self) -> bool {
-        matches!(self.by, Proof::Signed { ipn_retries: true, .. })
+        matches!(&self.by, Proof::Signed { key, .. } if key.ipn_retries)
+    }
+
+    /// The networks to which a key is bound that this caller makes: those of his own.
+    pub fn bound_to(&self) -> String {
+        match &self.by {
+            Proof::Signed { key, .. } => key.allowed_from.clone(),
+            Proof::Session(_) => String::new(),
+        }
+    }
+
+    /// What gives or takes the power over an account is done by a browser that is signed in, or by a call that was signed just
+    /// now: one that was overheard long ago must not become another.
+    ///
+    /// # Errors
+    /// The signed `time` is none of now, in seconds or milliseconds.
+    pub fn must_be_fresh(&self, now: Time) -> Result<(), Fault> {
+        let is_now = |milliseconds: i64| (now.0 - milliseconds).abs() <= FRESH.0;
+        match self.by {
+            Proof::Signed { time, .. } if !is_now(time) && !is_now(time.saturating_mul(1_000)) => {
+                Err(Fault::unauthorized("`time` of this call must be the unix time of now, up to five minutes off"))
+            }
+            Proof::Signed { .. } | Proof::Session(_) => Ok(()),
+        }
     }
 
     /// The token of a browser that is signed in; none for a key.
@@ -73,7 +105,24 @@ impl Owner {
 pub struct Seen {
     /// The time of a key's calls must grow with each; otherwise they may overtake one another a little.
     must_grow: bool,
-    keys: Mutex<BTreeMap<String, OfKey>>,
+    keys: Mutex<Keys>,
+}
+
+#[derive(Default)]
+struct Keys {
+    by_name: BTreeMap<String, OfKey>,
+    /// Calls of all of them.
+    calls: usize,
+}
+
+impl Keys {
+    fn forget_the_silent(&mut self) {
+        while self.calls > REMEMBERED_OF_ALL {
+            let silent = self.by_name.iter().min_by_key(|(_, of_key)| of_key.at).map(|(name, _)| name.clone());
+            let Some(of_key) = silent.and_then(|name| self.by_name.remove(&name)) else { return };
+            self.calls -= of_key.order.len();
+        }
+    }
 }
 
 struct OfKey {
@@ -94,7 +143,7 @@ impl Seen {
     fn is_new(&self, key: &str, time: i64, hash: &str, now: Time) -> bool {
         let mut seen = self.keys.lock().expect("nobody panics while remembering");
         let fresh = || OfKey { newest: 0, at: now, order: VecDeque::new(), known: BTreeSet::new() };
-        let of_key = seen.entry(key.to_owned()).or_insert_with(fresh);
+        let of_key = seen.by_name.entry(key.to_owned()).or_insert_with(fresh);
         let is_late = match self.must_grow {
             true => time <= of_key.newest,
             false => time < of_key.newest - MOST_BEHIND_MS && now.since(of_key.at) < ANEW_AFTER,
@@ -105,11 +154,12 @@ impl Seen {
         of_key.newest = if now.since(of_key.at) < ANEW_AFTER { of_key.newest.max(time) } else { time };
         of_key.at = now;
         of_key.order.push_back(hash.to_owned());
-        if of_key.order.len() > REMEMBERED
-            && let Some(oldest) = of_key.order.pop_front()
-        {
-            of_key.known.remove(&oldest);
+        let oldest = if of_key.order.len() > REMEMBERED { of_key.order.pop_front() } else { None };
+        match oldest {
+            Some(oldest) => drop(of_key.known.remove(&oldest)),
+            None => seen.calls += 1,
         }
+        seen.forget_the_silent();
         true
     }
 }
@@ -147,8 +197,8 @@ pub async fn of(
     }
     let signed = format!("{}:{time}:{}", key.key, hash.to_ascii_lowercase());
     Ok(Some(Owner {
-        account: CustomerId::new(key.account),
-        by: Proof::Signed { signed, ipn_retries: key.ipn_retries },
+        account: CustomerId::new(key.account.clone()),
+        by: Proof::Signed { signed, time, key: Box::new(key) },
     }))
 }
 
@@ -164,15 +214,12 @@ pub async fn of_key(app: &App, name: String, address: Option<IpAddr>) -> Result<
 }
 
 fn check_address(key: &ApiKey, address: Option<IpAddr>) -> Result<(), Fault> {
-    if may_call_from(&key.allowed_from, address) {
-        return Ok(());
-    }
-    Err(Fault::unauthorized("this API key may not be used from this address"))
+    if key.may_be_used_from(address) { Ok(()) } else { Err(Fault::unauthorized(WRONG_ADDRESS)) }
 }
 
 /// The account that a browser is signed in to. A session that has run out makes a guest: who only looks must not be refused.
 async fn of_browser(app: &App, headers: &HeaderMap, now: Time) -> Result<Option<Owner>, Fault> {
-    let token = cookies::session_token(headers).filter(|token| !token.is_empty() && token.len() <= MOST_HEADER);
+    let token = cookies::session_token(app, headers).filter(|token| !token.is_empty() && token.len() <= MOST_HEADER);
     let Some(token) = token else { return Ok(None) };
     let hash = app.vault.hash_of_secret(&token);
     let wanted = hash.clone();
@@ -191,16 +238,6 @@ fn whole_number(param: &Param) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if digits(whole) && digits(fraction) { whole.parse().ok() } else { None }
-}
-
-/// Whether a key that is bound to networks may be used from there.
-pub(in crate::http) fn may_call_from(allowed: &str, address: Option<IpAddr>) -> bool {
-    let mut networks = allowed.split(',').map(str::trim).filter(|network| !network.is_empty()).peekable();
-    if networks.peek().is_none() {
-        return true;
-    }
-    let read = |network: &str| network.parse::<IpNet>().ok();
-    address.is_some_and(|address| networks.filter_map(read).any(|network| network.contains(&address)))
 }
 
 #[cfg(test)]
@@ -232,14 +269,6 @@ mod tests {
             assert!(!seen.is_new("k", time, "b", Time(36_000_000)), "{time}");
         }
         assert!(seen.is_new("k", 3, "b", Time(0)));
-    }
-
-    #[test]
-    fn a_key_may_be_bound_to_networks() {
-        let address = |text: &str| Some(text.parse().expect("an address"));
-        assert!(may_call_from("", None));
-        assert!(may_call_from("192.0.2.0/24, 198.51.100.7/32", address("198.51.100.7")));
-        assert!(!may_call_from("192.0.2.0/24", address("198.51.100.7")) && !may_call_from("192.0.2.0/24", None));
     }
 
     #[test]

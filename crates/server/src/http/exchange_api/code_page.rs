@@ -55,18 +55,16 @@ pub async fn show(app: App, wanted: Wanted, code: &str, request: Request) -> Res
 }
 
 fn form(wanted: Wanted, code: &str, wrong: &str) -> String {
-    let (title, field, button) = match wanted {
-        Wanted::Confirm => ("Confirm your e-mail address", "", "Confirm"),
-        Wanted::Reset => {
-            let field = "<p><label>New password<br><input type=\"password\" name=\"password\" minlength=\"8\" \
-                         maxlength=\"200\" autocomplete=\"new-password\" required></label></p>";
-            ("Choose another password", field, "Change it")
-        }
+    // Whoever opens the mail chooses the password: an account that a stranger asked for must not open to the stranger.
+    let (title, label, button) = match wanted {
+        Wanted::Confirm => ("Confirm your e-mail address", "Your password", "Confirm"),
+        Wanted::Reset => ("Choose another password", "New password", "Change it"),
     };
     let wrong = if wrong.is_empty() { String::new() } else { format!("<p role=\"alert\">{wrong}</p>") };
     format!(
-        "<h1>{title}</h1>{wrong}<form method=\"post\"><input type=\"hidden\" name=\"code\" value=\"{code}\">{field}\
-         <p><button>{button}</button></p></form>"
+        "<h1>{title}</h1>{wrong}<form method=\"post\"><input type=\"hidden\" name=\"code\" value=\"{code}\">\
+         <p><label>{label}<br><input type=\"password\" name=\"password\" minlength=\"8\" maxlength=\"200\" \
+         autocomplete=\"new-password\" required></label></p><p><button>{button}</button></p></form>"
     )
 }
 

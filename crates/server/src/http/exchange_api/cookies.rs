@@ -12,15 +12,17 @@ use subtle::ConstantTimeEq;
 const SESSION: &str = "kiosk_session";
 const CSRF: &str = "_csrf";
 const CSRF_HEADER: &str = "csrf-token";
-/// The code of the partner whose link a browser came by (contract 9).
-pub const PARTNER: &str = "partner";
+/// Remembers the partner whose link a browser came by (contract 9).
+const PARTNER: &str = "partner";
 
-/// Without a call for so long, a browser is signed out.
+/// A browser is signed out so long after it asked who it is (`user/auth/session/get`), as every page does that begins.
 pub const LASTS: Span = Span::hours(30 * 24);
+/// How long the partner of a browser is remembered.
+const REMEMBERED: Span = Span::hours(30 * 24);
 
 /// The methods that change nothing. Every other method asks a browser's page for the header: a method that somebody adds
 /// and forgets here asks for it, too.
-const READING: [&str; 22] = [
+const READING: [&str; 20] = [
     "public/exchanger/route/get",
     "public/exchanger/route-v2/get",
     "public/exchanger/route/get/one",
@@ -41,8 +43,6 @@ const READING: [&str; 22] = [
     "public/site/status/get",
     "public/rule/get",
     "public/visits/register",
-    "public/exchanger/verification/find",
-    "public/exchanger/verification/find/by-order-id",
 ];
 
 /// The methods by which somebody becomes a signed-in caller: they do nothing in the name of whoever the browser belongs to.
@@ -54,31 +54,46 @@ const BEFORE_SIGN_IN: [&str; 5] = [
     "user/auth/reset-password/confirm",
 ];
 
+/// Whether a method changes nothing.
+pub fn is_reading(method: &str) -> bool {
+    READING.contains(&method) || super::site::empty_list(method).is_some()
+}
+
 /// Whether a method sees every caller as a guest.
 pub fn is_before_sign_in(method: &str) -> bool {
     BEFORE_SIGN_IN.contains(&method)
 }
 
-/// The token of the session that a browser sent along.
-pub fn session_token(headers: &HeaderMap) -> Option<String> {
-    sent(headers, SESSION)
+/// The token of the session that a browser sent along; none if it sent several, of which somebody else may have set one.
+pub fn session_token(app: &App, headers: &HeaderMap) -> Option<String> {
+    only(headers, &session_name(is_secure(app)))
+}
+
+fn is_secure(app: &App) -> bool {
+    app.settings.public_url.starts_with("https://")
+}
+
+/// Where there is TLS, browsers take a cookie of this prefix from this very host alone (RFC 6265bis, 4.1.3.2).
+fn session_name(secure: bool) -> String {
+    if secure { format!("__Host-{SESSION}") } else { SESSION.to_owned() }
 }
 
 /// The code of the partner whose link the browser came by.
 pub fn partner(headers: &HeaderMap) -> Option<String> {
-    sent(headers, PARTNER)
+    only(headers, PARTNER)
 }
 
-fn sent(headers: &HeaderMap, wanted: &str) -> Option<String> {
+fn only(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = sent.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
+    let pairs = sent.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut found = pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned());
+    let first = found.next();
+    first.filter(|_| found.next().is_none())
 }
 
 /// Lets a browser's page change something only if it can read our cookies, which a page of another origin cannot.
 pub fn check(app: &App, method: &str, token: &str, headers: &HeaderMap) -> Result<(), Fault> {
-    let is_list = super::site::empty_list(method).is_some();
-    if READING.contains(&method) || is_list {
+    if is_reading(method) {
         return Ok(());
     }
     let told = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -86,26 +101,37 @@ pub fn check(app: &App, method: &str, token: &str, headers: &HeaderMap) -> Resul
     if fits { Ok(()) } else { Err(Fault::no_csrf()) }
 }
 
-/// Whether the browser says that a page of another site makes this call. Such a page must not sign a visitor in, as somebody
-/// else than he thinks.
+/// Whether the browser says that no page of ours makes this call. A link in a mail or a page of another site must not sign a
+/// visitor in, as somebody else than he thinks.
 pub fn is_from_elsewhere(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|value| value.as_bytes() == b"cross-site")
+    let says = |name: &str, word: &[u8]| headers.get(name).is_some_and(|value| value.as_bytes() == word);
+    let is_elsewhere = headers.contains_key("sec-fetch-site") && !says("sec-fetch-site", b"same-origin");
+    is_elsewhere || says("sec-fetch-mode", b"navigate")
 }
 
 /// The cookies of a browser that is signed in by that token.
 pub fn signed_in(app: &App, token: &str) -> Vec<HeaderValue> {
     let csrf = app.vault.csrf_of(token);
     let seconds = LASTS.0 / 1_000;
-    vec![cookie(app, SESSION, token, (seconds, "; HttpOnly")), cookie(app, CSRF, &csrf, (seconds, ""))]
+    vec![session_cookie(app, token, seconds), cookie(app, CSRF, &csrf, (seconds, ""))]
+}
+
+/// Remembers a partner's code.
+pub fn came_by(app: &App, code: &str) -> HeaderValue {
+    cookie(app, PARTNER, code, (REMEMBERED.0 / 1_000, ""))
 }
 
 /// Takes both away.
 pub fn signed_out(app: &App) -> Vec<HeaderValue> {
-    vec![cookie(app, SESSION, "", (0, "; HttpOnly")), cookie(app, CSRF, "", (0, ""))]
+    vec![session_cookie(app, "", 0), cookie(app, CSRF, "", (0, ""))]
+}
+
+fn session_cookie(app: &App, token: &str, seconds: i64) -> HeaderValue {
+    cookie(app, &session_name(is_secure(app)), token, (seconds, "; HttpOnly"))
 }
 
 fn cookie(app: &App, name: &str, value: &str, (seconds, more): (i64, &str)) -> HeaderValue {
-    let secure = if app.settings.public_url.starts_with("https://") { "; Secure" } else { "" };
+    let secure = if is_secure(app) { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; Max-Age={seconds}; SameSite=Lax{more}{secure}");
     HeaderValue::from_str(&text).expect("names and tokens are letters, digits, - and _")
 }
@@ -117,12 +143,34 @@ mod tests {
     #[test]
     fn the_session_is_found_among_other_cookies() {
         let mut headers = HeaderMap::new();
-        assert_eq!(session_token(&headers), None);
+        let token = |headers: &HeaderMap| only(headers, &session_name(false));
+        assert_eq!(token(&headers), None);
         headers.append(header::COOKIE, HeaderValue::from_static("a=1; kiosk_session_old=x;_csrf=c"));
-        assert_eq!(session_token(&headers), None);
+        assert_eq!(token(&headers), None);
         headers.append(header::COOKIE, HeaderValue::from_static("b=2;  kiosk_session=abc-_; partner=shop"));
-        assert_eq!(session_token(&headers), Some("abc-_".to_owned()));
+        assert_eq!(token(&headers), Some("abc-_".to_owned()));
         assert_eq!(partner(&headers), Some("shop".to_owned()));
+        assert_eq!(only(&headers, &session_name(true)), None, "over TLS it has another name");
+        headers.append(header::COOKIE, HeaderValue::from_static("kiosk_session=planted"));
+        assert_eq!(token(&headers), None, "two of one name");
+    }
+
+    #[test]
+    fn only_a_page_of_ours_signs_a_browser_in() {
+        let from = |site: Option<&'static str>, mode: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("sec-fetch-site", site), ("sec-fetch-mode", mode)] {
+                headers.extend(
+                    value.map(|value| (axum::http::HeaderName::from_static(name), HeaderValue::from_static(value))),
+                );
+            }
+            is_from_elsewhere(&headers)
+        };
+        assert!(!from(None, None) && !from(Some("same-origin"), Some("cors")));
+        for site in ["none", "same-site", "cross-site"] {
+            assert!(from(Some(site), None), "{site}");
+        }
+        assert!(from(Some("same-origin"), Some("navigate")));
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Fault {
         Fault::api(4_101_000_000_000_004, message).about(json!({ "status": current.word() }))
     }
 
-    /// The order is not in a state for it.
+    /// Something, mostly an order, is not in a state for it.
     pub fn conflict(why: &str) -> Fault {
         Fault::api(4_101_000_000_000_005, format!("not possible now: {why}"))
     }

@@ -1,6 +1,9 @@
 //! What stands between a visitor and an account: where passwords are checked, and how often somebody may try.
 
+use super::Call;
+use super::fault::Fault;
 use crate::http::attempts::{Attempts, Limit};
+use crate::http::visitors::one_visitor;
 use crate::passwords::Passwords;
 use domain::time::Span;
 
@@ -18,6 +21,10 @@ pub const CODES: Limit = Limit { most: 30, within: Span::minutes(15) };
 pub const KEYS: Limit = Limit { most: 30, within: Span::minutes(15) };
 /// Accounts that one visitor may ask for, and mails that he may have sent.
 pub const MAILS_OF_ONE_VISITOR: Limit = Limit { most: 20, within: Span::hours(1) };
+/// Changes that one account may make of its keys, its second factor and its link.
+pub const CHANGES: Limit = Limit { most: 60, within: Span::hours(1) };
+/// Reads of one key that look through many orders or events.
+pub const LONG_READS: Limit = Limit { most: 120, within: Span::minutes(1) };
 /// Mails that are sent to one address.
 pub const MAILS_TO_ONE: Limit = Limit { most: 3, within: Span::hours(1) };
 
@@ -26,4 +33,27 @@ pub const MAILS_TO_ONE: Limit = Limit { most: 3, within: Span::hours(1) };
 pub struct Gate {
     pub passwords: Passwords,
     pub attempts: Attempts,
+    /// Codes of the second factor by themselves: they are short, and nothing else must crowd them out.
+    pub factors: Attempts,
+}
+
+impl Call {
+    /// Counts a try of somebody at something.
+    pub fn count_try(&self, subject: &str, limit: Limit) -> Result<(), Fault> {
+        self.app.reads.gate.attempts.take(subject, limit, self.now).map_err(Fault::too_many)
+    }
+
+    /// Names the visitor in counts of tries.
+    pub fn visitor(&self) -> String {
+        self.address.map(|address| one_visitor(address).to_string()).unwrap_or_default()
+    }
+
+    /// The account that called, which is about to change what opens it or what is known of it.
+    pub fn may_change_access(&self) -> Result<String, Fault> {
+        let owner = self.must_owner()?;
+        owner.must_be_fresh(self.now)?;
+        let account = owner.account.to_string();
+        self.count_try(&format!("changes {account}"), CHANGES)?;
+        Ok(account)
+    }
 }

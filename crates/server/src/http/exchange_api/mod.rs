@@ -30,6 +30,7 @@ mod tests;
 use super::App;
 use super::error::ApiError;
 use crate::entropy;
+use crate::store::api_keys;
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -242,10 +243,22 @@ async fn read(app: App, method: &str, now: Time, request: Request) -> Result<Cal
     if let Some(token) = owner.as_ref().and_then(caller::Owner::session) {
         cookies::check(&app, method, token, &headers)?;
     }
+    if let Some(signed) = owner.as_ref().and_then(caller::Owner::signed).filter(|_| claims(method)) {
+        let signed = signed.to_owned();
+        if !app.engine.write(move |tx| api_keys::claim_signature(tx, &signed, now)).await? {
+            return Err(Fault::replayed());
+        }
+    }
     let is_from_elsewhere = cookies::is_from_elsewhere(&headers);
     let lang = headers.get("lang").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let partner = cookies::partner(&headers);
     Ok(Call { app, params, now, address, owner, lang, is_from_elsewhere, partner })
+}
+
+/// Whether a signed call is remembered in the database before it is carried out, so that no process carries it out again: all
+/// that change something, but the one that remembers it with what it changes.
+fn claims(method: &str) -> bool {
+    !cookies::is_reading(method) && method != "public/exchanger/order/create"
 }
 
 /// An answer of the rate limit, which is counted before any method is looked at.

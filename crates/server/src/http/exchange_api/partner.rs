@@ -18,7 +18,7 @@ pub fn is_link(text: &str) -> bool {
 
 /// `user/profile/edit/partner-link {affiliateLink}`.
 pub async fn edit_link(call: &Call) -> Result<Answer, Fault> {
-    let account = call.must_owner()?.account.to_string();
+    let account = call.may_change_access()?;
     let link = call.params.must_text("affiliateLink", LONGEST_LINK)?;
     if !is_link(&link) {
         return Err(Fault::param("affiliateLink", "1 to 30 letters, digits, - and _"));
@@ -65,7 +65,8 @@ pub fn arrive(app: &App, link: &str, language: Option<&str>, query: &str) -> Res
     let language = language.filter(|word| word.len() == 2 && word.bytes().all(|byte| byte.is_ascii_lowercase()));
     let folder = language.map(|word| format!("{word}/")).unwrap_or_default();
     let home = format!("{}/{folder}?{}", app.settings.public_url, onward.finish());
-    let cookie = format!("{}={link}; Path=/; Max-Age=2592000; SameSite=Lax", cookies::PARTNER);
-    let head = [(header::LOCATION, home), (header::SET_COOKIE, cookie), (header::CACHE_CONTROL, "no-store".to_owned())];
-    (StatusCode::MOVED_PERMANENTLY, head).into_response()
+    let head = [(header::LOCATION, home), (header::CACHE_CONTROL, "no-store".to_owned())];
+    let mut response = (StatusCode::MOVED_PERMANENTLY, head).into_response();
+    response.headers_mut().insert(header::SET_COOKIE, cookies::came_by(app, link));
+    response
 }

@@ -4,7 +4,7 @@
 
 use super::affiliates::{dollars, standing};
 use super::fault::Fault;
-use super::gate::KEYS;
+use super::gate::{KEYS, LONG_READS};
 use super::routes::{json_number, number};
 use super::{Call, Received, caller, partner, receive};
 use crate::http::App;
@@ -62,6 +62,7 @@ async fn partner_of(call: &Call) -> Result<String, Fault> {
     call.count_try(&subject, KEYS)?;
     let account = caller::of_key(&call.app, key, call.address).await?;
     call.app.reads.gate.attempts.give_back(&subject);
+    call.count_try(&format!("partner api {account}"), LONG_READS)?;
     Ok(account)
 }
 
@@ -106,13 +107,17 @@ fn item(call: &Call, partner: &str, order: &Order) -> Option<Value> {
         "exchange_success": i64::from(is_done),
         "accrued": i64::from(is_earned),
         "partner_reward": dollars(trade.reward_usd().units),
-        "user_hash": call.app.vault.payer_name(partner, payer(order)),
+        "user_hash": call.app.vault.payer_name(partner, &payer(order)),
     }))
 }
 
-/// What one payer's orders have in common: his account, else the keyed hash of his network address, which every order has.
-fn payer(order: &Order) -> &str {
+/// What one payer's orders have in common: his account, else for a day the keyed hash of his network address. For longer it
+/// would tell a partner who had once ordered from the same place.
+fn payer(order: &Order) -> String {
     let visitor = order.counts.iter().find(|count| count.key.rule == UNPAID);
     let visitor = visitor.map(|count| count.key.subject.as_str()).unwrap_or_default();
-    order.origin.customer.as_deref().unwrap_or(visitor)
+    match &order.origin.customer {
+        Some(customer) => customer.clone(),
+        None => format!("{visitor} {}", order.placed_at.day()),
+    }
 }

@@ -3,12 +3,10 @@
 //! Whoever does not know a password learns of an account only what `register` must say. What is sent by mail is planned in
 //! the transaction that asks for it (`workers/letters.rs` sends it); its code is good once. Must never log an address.
 
-use super::account::new_key;
+use super::account::own_key;
 use super::fault::Fault;
 use super::gate::{CODES, MAILS_OF_ONE_VISITOR, MAILS_TO_ONE, OF_ALL_VISITORS, OF_ONE_ACCOUNT, OF_ONE_VISITOR};
 use super::{Answer, Call, affiliates, cookies, orders, two_factor};
-use crate::http::attempts::Limit;
-use crate::http::visitors::one_visitor;
 use crate::secret::Secret;
 use crate::store::accounts::{self, Account, Role};
 use crate::store::letters::{self, Letter, LetterKind};
@@ -24,31 +22,24 @@ const LONGEST_PASSWORD: usize = 200;
 const CONFIRM_WITHIN: Span = Span::hours(24);
 const RESET_WITHIN: Span = Span::hours(1);
 
-impl Call {
-    /// Counts a try of somebody at something.
-    pub fn count_try(&self, subject: &str, limit: Limit) -> Result<(), Fault> {
-        self.app.reads.gate.attempts.take(subject, limit, self.now).map_err(Fault::too_many)
-    }
-
-    /// Names the visitor in counts of tries.
-    pub fn visitor(&self) -> String {
-        self.address.map(|address| one_visitor(address).to_string()).unwrap_or_default()
-    }
-}
-
 /// `user/auth/register {email, password, lang?}`: makes an account that opens once its address is confirmed.
 pub async fn register(call: &Call) -> Result<Answer, Fault> {
     let (email, password) = (email(call)?, new_password(call)?);
     let vault = &call.app.vault;
     let email_hash = vault.login_key(&email);
-    count_mail(call, &email_hash)?;
-    let password = call.app.reads.gate.passwords.hash(password, vault.new_salt()).await?;
+    let wanted = email_hash.clone();
+    let known = call.app.engine.db.read(move |tx| logins::by_email(tx, &wanted)).await?;
+    if known.is_some_and(|known| known.confirmed_at.is_some()) {
+        return Err(Fault::email_used());
+    }
+    count_mail(call, LetterKind::Confirm, &email_hash)?;
+    let password = hashed(call, password).await?;
     let (id, now) = (vault.new_uuid().to_string(), call.now);
     let account = Account {
         id: id.clone(),
         role: Role::Customer,
         // Never the address: this column is not sealed.
-        name: "signed up".to_owned(),
+        name: String::new(),
         token_hash: None,
         trust_from: None,
         active: true,
@@ -58,43 +49,42 @@ pub async fn register(call: &Call) -> Result<Answer, Fault> {
         email_sealed: vault.seal_login(&id, &email),
         account: id,
         email_hash,
-        password,
+        password: password.clone(),
         confirmed_at: None,
         two_factor_at: None,
         generation: 0,
     };
-    let letter = letter(call, LetterKind::Confirm, CONFIRM_WITHIN)?;
+    let letter = Letter { password: Some(password), ..letter(call, LetterKind::Confirm, CONFIRM_WITHIN)? };
     let added = call.app.engine.write(move |tx| {
-        match logins::by_email(tx, &login.email_hash)? {
+        let account = match logins::by_email(tx, &login.email_hash)? {
             Some(known) if known.confirmed_at.is_some() => return Ok(false),
-            // Whoever asked before never showed that the address is his: what he chose must not open the account of the one
-            // who does.
-            Some(known) => {
-                letters::void(tx, &known.account)?;
-                logins::set_password(tx, &known.account, &login.password)?;
-                letters::plan(tx, &Letter { account: known.account, ..letter }, now)?;
-            }
+            // Each code opens the account with the password that was chosen with it: nobody's is replaced by a stranger's.
+            Some(known) => known.account,
             None => {
                 accounts::add(tx, &account)?;
                 logins::add(tx, &login)?;
-                letters::plan(tx, &Letter { account: login.account, ..letter }, now)?;
+                login.account
             }
-        }
+        };
+        letters::plan(tx, &Letter { account, ..letter }, now)?;
         Ok(true)
     });
-    if !added.await? {
-        return Err(Fault::email_used());
-    }
-    Ok(json!({ "ok": 1, "needConfirm": true }).into())
+    if added.await? { Ok(json!({ "ok": 1 }).into()) } else { Err(Fault::email_used()) }
 }
 
-/// `user/auth/register/confirm {code}`: the address is its owner's. Signs nobody in: a mail may be opened by anybody's
-/// browser.
+/// `user/auth/register/confirm {code, password?}`: the address is its owner's, and the account has the password that was
+/// chosen with this code, or that he names now. Signs nobody in: a mail may be opened by anybody's browser.
 pub async fn confirm(call: &Call) -> Result<Answer, Fault> {
-    let hash = code_hash(call)?;
-    let now = call.now;
+    let (hash, now) = (code_hash(call)?, call.now);
+    let named = match call.params.get("password") {
+        Some(_) => Some(hashed_for(call, &hash, LetterKind::Confirm).await?),
+        None => None,
+    };
     let confirmed = call.app.engine.write(move |tx| {
         let Some(letter) = good_letter(tx, &hash, LetterKind::Confirm, now)? else { return Ok(false) };
+        if let Some(password) = named.or(letter.password) {
+            logins::set_password(tx, &letter.account, &password)?;
+        }
         logins::confirm(tx, &letter.account, now)?;
         letters::void(tx, &letter.account)?;
         Ok(true)
@@ -102,10 +92,27 @@ pub async fn confirm(call: &Call) -> Result<Answer, Fault> {
     if confirmed.await? { Ok(json!({ "ok": 1 }).into()) } else { Err(Fault::wrong_code()) }
 }
 
+/// A new password, hashed, for whoever has a good code; a wrong code costs no hashing.
+async fn hashed_for(call: &Call, code_hash: &str, kind: LetterKind) -> Result<Secret<String>, Fault> {
+    let (password, wanted, now) = (new_password(call)?, code_hash.to_owned(), call.now);
+    if call.app.engine.db.read(move |tx| good_letter(tx, &wanted, kind, now)).await?.is_none() {
+        return Err(Fault::wrong_code());
+    }
+    hashed(call, password).await
+}
+
+async fn hashed(call: &Call, password: Secret<String>) -> Result<Secret<String>, Fault> {
+    let salt = call.app.vault.new_salt();
+    Ok(Secret::new(call.app.reads.gate.passwords.hash(&call.visitor(), password, salt).await?))
+}
+
 /// `user/auth/sign-in {email, password, code?, apiAuth?}`: a cookie, or with `apiAuth` an API key.
 pub async fn sign_in(call: &Call) -> Result<Answer, Fault> {
     if call.params.flag("tokenAuth")?.unwrap_or(false) {
-        return Err(Fault::conflict("tokenAuth is not offered here; ask for an API key with apiAuth=true"));
+        return Err(Fault::param(
+            "tokenAuth",
+            "left out: it is not offered here; ask for an API key with apiAuth=true",
+        ));
     }
     let with_key = call.params.flag("apiAuth")?.unwrap_or(false);
     if call.is_from_elsewhere && !with_key {
@@ -115,8 +122,9 @@ pub async fn sign_in(call: &Call) -> Result<Answer, Fault> {
     let password = password(call)?.ok_or_else(|| Fault::bad_password("the password is missing"))?;
     let hash = call.app.vault.login_key(&email);
     let here = format!("password {} {hash}", call.visitor());
-    call.count_try(&here, OF_ONE_ACCOUNT)?;
+    // The visitor first: whoever has none left must not fill the memory with addresses.
     call.count_try(&format!("passwords {}", call.visitor()), OF_ONE_VISITOR)?;
+    call.count_try(&here, OF_ONE_ACCOUNT)?;
     call.count_try(&format!("password {hash}"), OF_ALL_VISITORS)?;
     let found = call.app.engine.db.read(move |tx| {
         let Some(login) = logins::by_email(tx, &hash)? else { return Ok(None) };
@@ -125,7 +133,7 @@ pub async fn sign_in(call: &Call) -> Result<Answer, Fault> {
     });
     let found = found.await?;
     let kept = found.as_ref().map(|login| login.password.clone());
-    let fits = call.app.reads.gate.passwords.fits(password, kept).await?;
+    let fits = call.app.reads.gate.passwords.fits(&call.visitor(), password, kept).await?;
     let login = found.filter(|_| fits).ok_or_else(Fault::unknown_account)?;
     if login.confirmed_at.is_none() {
         return Err(Fault::not_confirmed());
@@ -159,7 +167,7 @@ async fn open_with_cookie(call: &Call, login: Login) -> Result<Answer, Fault> {
 
 async fn open_with_key(call: &Call, login: Login) -> Result<Answer, Fault> {
     let vault = &call.app.vault;
-    let key = new_key(vault.new_api_key(), login.account.clone(), "sign-in".to_owned(), String::new(), call.now);
+    let key = own_key(vault.new_api_key(), login.account.clone(), "sign-in".to_owned(), String::new(), call.now);
     let mut profile = profile(call, &login.account).await?;
     profile["apiKey"] = json!({ "key": key.key, "secret": vault.api_secret(&key.key) });
     let added = call.app.engine.write(move |tx| {
@@ -171,10 +179,11 @@ async fn open_with_key(call: &Call, login: Login) -> Result<Answer, Fault> {
     if added.await?.ok_or_else(Fault::unknown_account)? { Ok(profile.into()) } else { Err(Fault::too_many_keys()) }
 }
 
-/// Whether a login is as it was read: checking a password takes its time.
+/// Whether what was asked for is as it was read: checking a password takes its time.
 fn is_still(tx: &mut Tx<'_>, login: &Login) -> Result<bool, crate::store::DbError> {
     let current = logins::of_account(tx, &login.account)?;
-    Ok(current.is_some_and(|current| current.password == login.password))
+    let asked = |login: &Login| (login.password.clone(), login.two_factor_at, login.generation);
+    Ok(current.is_some_and(|current| asked(&current) == asked(login)))
 }
 
 /// `user/auth/session/get`: the caller's profile; a browser's cookies are given anew, so that they last as the session does.
@@ -187,17 +196,18 @@ pub async fn session(call: &Call) -> Result<Answer, Fault> {
 
 /// `user/auth/session/destroy`. A guest is signed out already.
 pub async fn sign_out(call: &Call) -> Result<Answer, Fault> {
-    if let Some(token) = call.owner.as_ref().and_then(super::caller::Owner::session) {
-        let hash = call.app.vault.hash_of_secret(token);
-        call.app.engine.write(move |tx| logins::end_session(tx, &hash)).await?;
-    }
+    let Some(token) = call.owner.as_ref().and_then(super::caller::Owner::session) else {
+        return Ok(Value::Null.into());
+    };
+    let hash = call.app.vault.hash_of_secret(token);
+    call.app.engine.write(move |tx| logins::end_session(tx, &hash)).await?;
     Ok(Answer { cookies: cookies::signed_out(&call.app), ..Answer::from(Value::Null) })
 }
 
 /// `user/auth/reset-password {email}`: the answer is the same whether there is such an account or not.
 pub async fn reset(call: &Call) -> Result<Answer, Fault> {
     let email_hash = call.app.vault.login_key(&email(call)?);
-    count_mail(call, &email_hash)?;
+    count_mail(call, LetterKind::Reset, &email_hash)?;
     let (letter, now) = (letter(call, LetterKind::Reset, RESET_WITHIN)?, call.now);
     let planned = call.app.engine.write(move |tx| match logins::by_email(tx, &email_hash)? {
         Some(login) => letters::plan(tx, &Letter { account: login.account, ..letter }, now),
@@ -207,15 +217,12 @@ pub async fn reset(call: &Call) -> Result<Answer, Fault> {
     Ok(json!({ "ok": 1 }).into())
 }
 
-/// `user/auth/reset-password/confirm {code, password}`: ends every session. API keys stay: merchants' programs go on.
+/// `user/auth/reset-password/confirm {code, password, keepKeys?}`: ends every session, and deletes the API keys that the
+/// account made itself: whoever knew the old password may have made them. Those that the operator made stay.
 pub async fn confirm_reset(call: &Call) -> Result<Answer, Fault> {
-    let (hash, password, now) = (code_hash(call)?, new_password(call)?, call.now);
-    let wanted = hash.clone();
-    // A wrong code costs no hashing.
-    if call.app.engine.db.read(move |tx| good_letter(tx, &wanted, LetterKind::Reset, now)).await?.is_none() {
-        return Err(Fault::wrong_code());
-    }
-    let password = call.app.reads.gate.passwords.hash(password, call.app.vault.new_salt()).await?;
+    let (hash, now) = (code_hash(call)?, call.now);
+    let keeps_keys = call.params.flag("keepKeys")?.unwrap_or(false);
+    let password = hashed_for(call, &hash, LetterKind::Reset).await?;
     let changed = call.app.engine.write(move |tx| {
         let Some(letter) = good_letter(tx, &hash, LetterKind::Reset, now)? else { return Ok(false) };
         logins::set_password(tx, &letter.account, &password)?;
@@ -223,6 +230,9 @@ pub async fn confirm_reset(call: &Call) -> Result<Answer, Fault> {
         logins::confirm(tx, &letter.account, now)?;
         logins::end_sessions(tx, &letter.account)?;
         letters::void(tx, &letter.account)?;
+        if !keeps_keys {
+            api_keys::remove_own(tx, &letter.account)?;
+        }
         Ok(true)
     });
     if changed.await? { Ok(json!({ "ok": 1 }).into()) } else { Err(Fault::wrong_code()) }
@@ -258,6 +268,7 @@ fn letter(call: &Call, kind: LetterKind, within: Span) -> Result<Letter, Fault> 
         language: orders::language(call)?,
         until: call.now + within,
         attempts: 0,
+        password: None,
     })
 }
 
@@ -277,10 +288,11 @@ fn code_hash(call: &Call) -> Result<String, Fault> {
     Ok(call.app.vault.hash_of_secret(code.trim()))
 }
 
-/// Counted by address whether or not it has an account: the answer tells nothing of that.
-fn count_mail(call: &Call, email_hash: &str) -> Result<(), Fault> {
+/// Counted by address whether or not it has an account: the answer tells nothing of that. Each kind by itself, so that
+/// nobody who registers an address takes its owner's resets away.
+fn count_mail(call: &Call, kind: LetterKind, email_hash: &str) -> Result<(), Fault> {
     call.count_try(&format!("mails {}", call.visitor()), MAILS_OF_ONE_VISITOR)?;
-    call.count_try(&format!("mail {email_hash}"), MAILS_TO_ONE)
+    call.count_try(&format!("mail {} {email_hash}", kind.word()), MAILS_TO_ONE)
 }
 
 fn email(call: &Call) -> Result<String, Fault> {
@@ -296,7 +308,7 @@ fn email(call: &Call) -> Result<String, Fault> {
 }
 
 /// As it is, blanks and all.
-fn password(call: &Call) -> Result<Option<Secret<String>>, Fault> {
+pub fn password(call: &Call) -> Result<Option<Secret<String>>, Fault> {
     let text = call.params.text("password", LONGEST_PASSWORD)?;
     Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
 }

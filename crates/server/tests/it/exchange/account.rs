@@ -42,7 +42,8 @@ impl Merchant {
         let id = account.id.clone();
         kiosk.engine.write(move |tx| accounts::add(tx, &account)).await.expect("added");
         let (key, secret) = add_key(kiosk, &id, KeyTerms { ipn_retries, ..KeyTerms::default() }).await.expect("a key");
-        Merchant { account: id, key, secret, time: std::cell::Cell::new(1_700_000_000_000) }
+        let time = u64::try_from(kiosk.engine.clock.now().0).expect("after 1970");
+        Merchant { account: id, key, secret, time: std::cell::Cell::new(time) }
     }
 
     /// The hash over a JSON text, as contract 2.1 says.
@@ -129,7 +130,7 @@ async fn trap_18_statuses_are_a_list_and_pages_are_cut() {
     let wrong = merchant.call(&office, "user/exchanger/order/history", &json!({ "statuses": ["Done"] }));
     assert_eq!(code(&wrong), 500_400_404);
     // A query's list, as the web client sends it.
-    let time = 1_700_000_500_000_u64;
+    let time = merchant.time.get() + 1;
     let hash = merchant.sign(&format!("{{\"statuses\":[\"waitPayment\"],\"time\":\"{time}\"}}"));
     let head = [("apikey", merchant.key.as_str()), ("hash", hash.as_str())];
     let path = format!("/service/api/v1/user/exchanger/order/history/?statuses[]=waitPayment&time={time}");

@@ -1,6 +1,6 @@
 //! Partners: the orders that they brought, what they earn by them, and what their monitors read (contract 9).
 //!
-//! The demo's office gives 0.5 %. 100 USDC are 98.5 USDT, of which that is 0.4925.
+//! The demo's office gives 0.2 %. 100 USDC are 98.5 USDT, of which that is 0.197.
 
 use super::account::{Merchant, code};
 use super::{Office, Placed};
@@ -40,7 +40,10 @@ fn basic(merchant: &Merchant, office: &Office) -> Value {
 /// (earned, waiting, orders, done).
 fn figures(merchant: &Merchant, office: &Office) -> [Value; 4] {
     let basic = basic(merchant, office);
-    ["totalReceived", "waitedPartnerRewardsUSD", "countAllOrders", "countSuccessOrders"].map(|name| basic[name].clone())
+    let earned = basic["totalReceived"]["usd"].clone();
+    let [waiting, orders, done] =
+        ["waitedPartnerRewardsUSD", "countAllOrders", "countSuccessOrders"].map(|name| basic[name].clone());
+    [earned, waiting, orders, done]
 }
 
 /// Calls the partners' API.
@@ -77,14 +80,14 @@ async fn a_partner_earns_by_what_his_visitors_are_paid_out() {
     assert_eq!(figures(&merchant, &office), [json!(0), json!(0), json!(3), json!(0)]);
     office.pay(&placed[0], "{}").await;
     assert_eq!(office.status(&placed[0]), "done");
-    assert_eq!(figures(&merchant, &office), [json!(0.4925), json!(0), json!(3), json!(1)]);
+    assert_eq!(figures(&merchant, &office), [json!(0.197), json!(0), json!(3), json!(1)]);
 
     // Contract 6 and 9: lists are of what is done, unless all is asked for.
     let listed = data(&merchant, &office, "user/affiliate/orders", &json!({ "limit": 10, "page": 1 }));
     assert_eq!(listed["count"], json!({ "total": 1, "pages": 1, "select_page": 1, "limit": 10, "offset": 0 }));
     let order = &listed["orders"][0];
     assert_eq!((&order["uid"], &order["status"], &order["outAmount"]), (&placed[0].uid, &json!("done"), &json!(98.5)));
-    let fee = json!({ "type": "byAmount", "percent": 0.5, "amountOut": 0.49, "amountInUSD": 0.4925 });
+    let fee = json!({ "type": "byAmount", "percent": 0.2, "amountOut": 0.19, "amountInUSD": 0.197 });
     assert_eq!(order["partnerFee"], fee);
     let utm = order["utm"].as_object().expect("an object");
     assert!(utm.len() == 10 && utm.values().all(Value::is_null), "{utm:?}");
@@ -120,9 +123,9 @@ async fn a_profile_shows_terms_link_and_balance() {
     assert_eq!(
         affiliate,
         json!({
-            "type": "byAmount", "rate": 0.5, "discount": 0, "link": "ann-shop", "rateKey": key,
-            "rateExportFormatType": "default", "minReward": 0, "totalReceived": { "usd": 0.4925 },
-            "balance": { "usd": 0.4925 },
+            "type": "byAmount", "rate": 0.2, "discount": 0, "link": "ann-shop", "rateKey": key,
+            "rateExportFormatType": "xml", "minReward": 0, "totalReceived": { "usd": 0.197 },
+            "balance": { "usd": 0.197 },
         })
     );
     assert!(key.len() == 24 && key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
@@ -146,19 +149,19 @@ async fn the_percentage_is_the_one_of_the_placing() {
     let mut office = Office::open().await;
     let merchant = partner(&office, "ann").await;
     let before = brought(&office, "ann-shop");
-    let other = boot::DEMO_EXCHANGE.replace("affiliate_percent = \"0.5\"", "affiliate_percent = \"2\"");
+    let other = boot::DEMO_EXCHANGE.replace("affiliate_percent = \"0.2\"", "affiliate_percent = \"0.3\"");
     office.shop.clock.advance(Span::seconds(1));
     boot::import_exchange(&office.shop.kiosk, other).await.expect("another percentage");
     let after = brought(&office, "ann-shop");
-    assert_eq!(basic(&merchant, &office)["rate"], 2);
+    assert_eq!(basic(&merchant, &office)["rate"], 0.3);
     for placed in [&before, &after] {
         office.pay(placed, "{}").await;
     }
     let listed = data(&merchant, &office, "user/affiliate/orders", &json!({}));
     let rewards: Vec<&Value> =
         listed["orders"].as_array().expect("a list").iter().map(|order| &order["partnerFee"]["amountInUSD"]).collect();
-    assert_eq!(rewards, [&json!(1.97), &json!(0.4925)]);
-    assert_eq!(figures(&merchant, &office)[0], json!(2.4625));
+    assert_eq!(rewards, [&json!(0.2955), &json!(0.197)]);
+    assert_eq!(figures(&merchant, &office)[0], json!(0.4925));
     office.shop.close().await;
 }
 
@@ -173,7 +176,7 @@ async fn an_order_that_is_given_back_earns_nothing() {
     let placed = office.create(&wanted);
     office.pay(&placed, "{}").await;
     assert_eq!(office.status(&placed), "errorPayout");
-    assert_eq!(figures(&merchant, &office), [json!(0), json!(0.4925), json!(1), json!(0)]);
+    assert_eq!(figures(&merchant, &office), [json!(0), json!(0.197), json!(1), json!(0)]);
     exchange::returned(&office.shop.kiosk, &placed.uid.to_string(), "0xback").await.expect("it went back");
     assert_eq!(figures(&merchant, &office), [json!(0), json!(0), json!(1), json!(0)]);
     office.shop.close().await;
@@ -190,7 +193,7 @@ async fn nobody_earns_by_his_own_orders_whenever_they_become_his() {
     assert_eq!(figures(&merchant, &office)[2], 0, "he placed it");
     let guest = brought(&office, "ann-shop");
     office.pay(&guest, "{}").await;
-    assert_eq!(figures(&merchant, &office), [json!(0.4925), json!(0), json!(1), json!(1)]);
+    assert_eq!(figures(&merchant, &office), [json!(0.197), json!(0), json!(1), json!(1)]);
     let taken = merchant.call(&office, "user/exchanger/order/update/owner", &guest.who());
     assert_eq!(taken["data"]["count"], 1, "{taken}");
     assert_eq!(figures(&merchant, &office), [0, 0, 0, 0].map(|zero| json!(zero)));
@@ -233,7 +236,7 @@ async fn a_monitor_reads_what_was_exchanged_by_the_key_alone() {
     let (second, others) = (brought(&office, "ann-shop"), brought(&office, "bob-shop"));
     let info = monitor(&office, &ann.key, "get_info")["data"].take();
     let link = "http://shop.test/ref/ann-shop/";
-    let known = json!({ "balance": 0.4925, "totalReceived": 0.4925, "link": link, "min_payout": 0, "items": {} });
+    let known = json!({ "balance": 0.197, "totalReceived": 0.197, "link": link, "min_payout": 0, "items": {} });
     assert_eq!(info, known);
 
     let exchanges = items(&office, &ann.key, "get_exchanges");
@@ -249,7 +252,7 @@ async fn a_monitor_reads_what_was_exchanged_by_the_key_alone() {
         json!({
             "id": first.uid, "time": 1_795_174_500, "date": "2026-11-20 11:35:00", "course_give": 1.005,
             "course_get": 1, "amount_give": 100, "amount_get": 98.5, "exchange_success": 1, "accrued": 1,
-            "partner_reward": 0.4925, "user_hash": hash,
+            "partner_reward": 0.197, "user_hash": hash,
         })
     );
     let open = &exchanges[&second_uid];
@@ -310,16 +313,24 @@ async fn an_operator_sees_what_he_owes_notes_what_he_paid_and_closes_a_link() {
     let (kiosk, id) = (&office.shop.kiosk, merchant.account.as_str());
     let line = |text: String| text.lines().nth(1).expect("a line").split_whitespace().collect::<Vec<_>>().join(" ");
     let listed = line(desk::listed(kiosk).await.expect("a list"));
-    assert_eq!(listed, "account-ann ann-shop 1 1 0.4925 0.00 0.4925");
-    for (amount, reference) in [("0.4926", "too much"), ("0", "none"), ("x", "none"), ("0.1", "to ann@example.org")] {
+    assert_eq!(listed, "account-ann ann-shop 1 1 0.197 0.00 0.197");
+    for (amount, reference) in [("0.1971", "too much"), ("0", "none"), ("x", "none"), ("0.1", "to ann@example.org")] {
         assert!(desk::paid(kiosk, id, amount, reference).await.is_err(), "{amount} {reference}");
     }
     let noted = desk::paid(kiosk, id, "0.1", "SEPA 7").await.expect("noted");
-    assert_eq!(noted, "noted; account account-ann is now owed 0.3925 USD");
+    assert_eq!(noted, "noted; account account-ann is now owed 0.097 USD");
     assert!(desk::paid(kiosk, id, "0.1", "SEPA 7").await.is_err(), "each reference once");
-    assert_eq!(line(desk::listed(kiosk).await.expect("a list")), "account-ann ann-shop 1 1 0.4925 0.10 0.3925");
+    // A mistake is taken back, once, and noted anew.
+    let wrong = desk::paid(kiosk, id, "0.05", "SEPA 8").await.expect("noted");
+    assert_eq!(wrong, "noted; account account-ann is now owed 0.047 USD");
+    let back = desk::unpaid(kiosk, id, "SEPA 8").await.expect("taken back");
+    assert_eq!(back, "0.05 USD are taken back; account account-ann is now owed 0.097 USD");
+    for nothing in ["SEPA 8", "SEPA 9"] {
+        assert!(desk::unpaid(kiosk, id, nothing).await.is_err(), "{nothing}");
+    }
+    assert_eq!(line(desk::listed(kiosk).await.expect("a list")), "account-ann ann-shop 1 1 0.197 0.10 0.097");
     let figures = basic(&merchant, &office);
-    assert_eq!((&figures["totalReceived"], &figures["balance"]), (&json!(0.4925), &json!(0.3925)));
+    assert_eq!((&figures["totalReceived"]["usd"], &figures["balance"]["usd"]), (&json!(0.197), &json!(0.097)));
 
     desk::set_active(kiosk, id, false).await.expect("it has a link");
     assert!(desk::set_active(kiosk, "nobody", false).await.is_err());

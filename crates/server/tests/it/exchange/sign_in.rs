@@ -128,9 +128,52 @@ async fn the_button_in_the_mail_s_page_confirms_too() {
     office.shop.pump().await;
     let code = mailed(&office, "Confirm your e-mail");
     let head = [("content-type", "application/x-www-form-urlencoded")];
-    let done = office.send("POST", &format!("/account/confirm/{code}"), &head, &format!("code={code}"));
+    let path = format!("/account/confirm/{code}");
+    let without = office.send("POST", &path, &head, &format!("code={code}&password="));
+    assert!(without.text().contains("role=\"alert\""), "it asks for a password: {}", without.text());
+    let done = office.send("POST", &path, &head, &format!("code={code}&password=staple%20of%20horses"));
     assert!(done.text().contains("Your address is confirmed"), "{}", done.text());
+    assert_eq!(office.error("user/auth/sign-in", &who())["errorCode"], 241_351, "what a stranger chose opens nothing");
+    Browser::sign_in(&office, &json!({ "email": EMAIL, "password": "staple of horses" }));
+    office.shop.close().await;
+}
+
+/// Each code stands for the password that was chosen with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_registers_an_address_again_replaces_nobody_s_password() {
+    let mut office = Office::open().await;
+    office.data("user/auth/register", &who());
+    office.shop.pump().await;
+    let code = mailed(&office, "Confirm your e-mail");
+    office.data("user/auth/register", &json!({ "email": EMAIL, "password": "a stranger's" }));
+    office.data("user/auth/register/confirm", &json!({ "code": code }));
     Browser::sign_in(&office, &who());
+    assert_eq!(
+        office.error("user/auth/sign-in", &json!({ "email": EMAIL, "password": "a stranger's" }))["errorCode"],
+        241_351
+    );
+    office.shop.close().await;
+}
+
+/// Whoever knew the old password may have made keys; those that the operator made stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_password_takes_away_the_keys_that_the_account_made() {
+    let mut office = Office::open().await;
+    join(&mut office).await;
+    let browser = Browser::sign_in(&office, &who());
+    browser.call(&office, "user/auth/api/create", &json!({ "name": "a thief's" }));
+    let kiosk = &office.shop.kiosk;
+    let account = server::cli::accounts::find(kiosk, EMAIL).await.expect("an account");
+    let terms = server::cli::accounts::KeyTerms { name: "the shop's".to_owned(), ..Default::default() };
+    server::cli::accounts::add_key(kiosk, &account, terms).await.expect("a key");
+    office.data("user/auth/reset-password", &json!({ "email": EMAIL }));
+    office.shop.pump().await;
+    let reset = json!({ "code": mailed(&office, "asked for another password"), "password": PASSWORD });
+    office.data("user/auth/reset-password/confirm", &reset);
+    let browser = Browser::sign_in(&office, &who());
+    let keys = browser.call(&office, "user/auth/api/get/list", &json!({}))["data"]["keys"].take();
+    let names: Vec<&str> = keys.as_array().expect("a list").iter().filter_map(|key| key["name"].as_str()).collect();
+    assert_eq!(names, ["the shop's"]);
     office.shop.close().await;
 }
 
@@ -207,7 +250,7 @@ async fn a_session_slides_runs_out_and_ends() {
     let is_open = |office: &Office| browser.call(office, "user/auth/session/get", &json!({}))["success"] == true;
     for _ in 0..3 {
         office.shop.clock.advance(Span::hours(20 * 24));
-        assert!(is_open(&office), "each call prolongs it");
+        assert!(is_open(&office), "asking who it is prolongs it");
     }
     office.shop.clock.advance(Span::hours(30 * 24));
     assert!(!is_open(&office));
@@ -276,16 +319,23 @@ async fn a_second_factor_is_asked_for_and_each_code_taken_once() {
     let mut office = Office::open().await;
     join(&mut office).await;
     let browser = Browser::sign_in(&office, &who());
-    let begun = browser.call(&office, "user/auth/2fa/init", &json!({}));
+    let init = "user/auth/2fa/init";
+    assert_eq!(browser.call(&office, init, &json!({}))["success"], false, "it asks for the password");
+    assert_eq!(code(&browser.call(&office, init, &json!({ "password": "wrong horse" }))), 241_351);
+    let begun = browser.call(&office, init, &json!({ "password": PASSWORD }));
     assert!(begun["data"]["url"].as_str().expect("a URL").starts_with("otpauth://totp/shop.test:"), "{begun}");
     let secret = second_factor(&office).await;
     assert_eq!(begun["data"]["secret"], one_time::base32(&secret));
     let now = |office: &Office| code_now(office, &secret);
-    let wrong = browser.call(&office, "user/auth/2fa/enable", &json!({ "code": "000000x" }));
-    assert_eq!(code(&wrong), 3_421_537_955_653_247);
+    let six = now(&office);
+    let other = format!("{}{}", (six.as_bytes()[0] - b'0' + 1) % 10, &six[1..]);
+    for wrong in ["000000x", &other] {
+        let wrong = browser.call(&office, "user/auth/2fa/enable", &json!({ "code": wrong }));
+        assert_eq!(code(&wrong), 3_421_537_955_653_247);
+    }
     let first = now(&office);
     assert_eq!(browser.call(&office, "user/auth/2fa/enable", &json!({ "code": first }))["success"], true);
-    assert_eq!(code(&browser.call(&office, "user/auth/2fa/init", &json!({}))), 2_801_537_954_040_709);
+    assert_eq!(code(&browser.call(&office, init, &json!({ "password": PASSWORD }))), 2_801_537_954_040_709);
     let with = |code: &str| json!({ "email": EMAIL, "password": PASSWORD, "code": code });
     assert_eq!(office.error("user/auth/sign-in", &who())["errorCode"], 6_231_533_598_118_172_u64);
     assert_eq!(office.error("user/auth/sign-in", &with(&first))["errorCode"], 6_231_533_598_118_172_u64, "used");
@@ -296,6 +346,17 @@ async fn a_second_factor_is_asked_for_and_each_code_taken_once() {
     office.shop.clock.advance(Span::seconds(30));
     let off = browser.call(&office, "user/auth/2fa/disable", &json!({ "code": now(&office) }));
     assert_eq!(off["success"], true, "{off}");
+    Browser::sign_in(&office, &who());
+    // Who has lost it goes to the operator.
+    let account = server::cli::accounts::find(&office.shop.kiosk, EMAIL).await.expect("an account");
+    let forget = server::cli::accounts::forget_second_factor;
+    assert!(forget(&office.shop.kiosk, &account).await.is_err(), "none is asked for");
+    browser.call(&office, init, &json!({ "password": PASSWORD }));
+    let secret = second_factor(&office).await;
+    let params = json!({ "code": code_now(&office, &secret) });
+    assert_eq!(browser.call(&office, "user/auth/2fa/enable", &params)["success"], true);
+    assert_eq!(office.error("user/auth/sign-in", &who())["errorCode"], 6_231_533_598_118_172_u64);
+    forget(&office.shop.kiosk, &account).await.expect("forgotten");
     Browser::sign_in(&office, &who());
     office.shop.close().await;
 }

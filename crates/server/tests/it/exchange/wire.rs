@@ -17,10 +17,11 @@ fn keep(name: &str, answer: &Answer, hidden: &[(&str, &str)]) {
 }
 
 fn keep_json(name: &str, answer: &Answer, body: &Value, hidden: &[(&str, &str)]) {
-    let head: Vec<String> = ["content-type", "cache-control", "access-control-allow-origin"]
+    let mut head: Vec<String> = ["content-type", "cache-control", "access-control-allow-origin"]
         .iter()
         .filter_map(|name| answer.header(name).map(|value| format!("{name}: {value}\n")))
         .collect();
+    head.extend(answer.headers.iter().filter(|(name, _)| name == "set-cookie").map(|(_, line)| hidden_cookie(line)));
     let body = serde_json::to_string_pretty(body).expect("JSON can be written");
     let mut text = format!("HTTP {}\n{}\n{body}\n", answer.status, head.concat());
     for (random, name) in hidden {
@@ -33,6 +34,14 @@ fn keep_json(name: &str, answer: &Answer, body: &Value, hidden: &[(&str, &str)])
     }, {
         insta::assert_snapshot!(format!("exchange_{name}"), text);
     });
+}
+
+/// A cookie without its value, but whether it has one.
+fn hidden_cookie(line: &str) -> String {
+    let (pair, more) = line.split_once(';').expect("a pair and what is said of it");
+    let (name, value) = pair.split_once('=').expect("a pair");
+    let value = if value.is_empty() { "" } else { "[value]" };
+    format!("set-cookie: {name}={value};{more}\n")
 }
 
 /// A list as its first entry: the others are of the same form.
@@ -110,6 +119,26 @@ async fn orders() {
 #[tokio::test(flavor = "multi_thread")]
 async fn site() {
     let office = Office::open().await;
+    let rule = json!({ "link": "agreement", "lang": "en" });
+    keep("rule_get", &office.answer("public/rule/get", &rule), &[]);
+    for method in [
+        "public/contacts/list",
+        "public/social-networks/list",
+        "public/site/page/static/list",
+        "public/site/page/static/content",
+        "public/news/get/one",
+        "public/reviews/get",
+        "public/partners-block/list",
+        "public/rule/list",
+        "public/faq/get/list",
+        "public/faq/get/group",
+        "public/faq/get/one",
+        "public/server/lang/all",
+        "public/web-alerts/get/list",
+    ] {
+        let name = method.trim_start_matches("public/").replace(['/', '-'], "_");
+        keep(&format!("empty_{name}"), &office.answer(method, &json!({})), &[]);
+    }
     for (name, method) in [
         ("site_status", "public/site/status/get"),
         ("visits_register", "public/visits/register"),
@@ -172,14 +201,14 @@ async fn the_second_factor() {
     join(&mut office).await;
     let browser = Browser::sign_in(&office, &who());
     let call = |method: &str, params: &Value| browser.call_with(&office, method, params, Some(&browser.csrf));
-    let begun = call("user/auth/2fa/init", &json!({}));
+    let begun = call("user/auth/2fa/init", &json!({ "password": who()["password"] }));
     let secret = text_of(&begun, "/data/secret");
     keep("two_factor_init", &begun, &[(secret.as_str(), "[secret]")]);
     let key = second_factor(&office).await;
     let code = |office: &Office| json!({ "code": code_now(office, &key) });
     keep("two_factor_enable_wrong_code", &call("user/auth/2fa/enable", &json!({ "code": "000000x" })), &[]);
     keep("two_factor_enable", &call("user/auth/2fa/enable", &code(&office)), &[]);
-    keep("two_factor_init_again", &call("user/auth/2fa/init", &json!({})), &[]);
+    keep("two_factor_init_again", &call("user/auth/2fa/init", &json!({ "password": who()["password"] })), &[]);
     keep("sign_in_without_code", &office.answer("user/auth/sign-in", &who()), &[]);
     // Each code is good once.
     office.shop.clock.advance(Span::seconds(30));
@@ -226,5 +255,37 @@ async fn partners() {
         let answer = ask(method, key);
         keep_json(name, &answer, &answer.json(), &[]);
     }
+    office.shop.close().await;
+}
+
+/// What an account sees of its orders and keys, and the events of both kinds of orders.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account() {
+    let mut office = Office::open().await;
+    join(&mut office).await;
+    let browser = Browser::sign_in(&office, &who());
+    let call =
+        |office: &Office, method: &str, params: &Value| browser.call_with(office, method, params, Some(&browser.csrf));
+    let guest = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    let names = hidden(&guest);
+    keep("order_update_owner", &call(&office, "user/exchanger/order/update/owner", &guest.who()), &names);
+    office.pay(&guest, "{}").await;
+    let page = json!({ "page": 1, "limit": 10 });
+    keep("order_history", &call(&office, "user/exchanger/order/history", &page), &names);
+    keep("order_chart", &call(&office, "user/exchanger/order/chart", &json!({})), &names);
+    let access = call(&office, "user/auth/api/create", &json!({ "name": "shop" }));
+    let (key, secret) = (text_of(&access, "/data/access/key"), text_of(&access, "/data/access/secret"));
+    let keys = [(key.as_str(), "[key]"), (secret.as_str(), "[key's secret]")];
+    keep("api_create", &access, &keys);
+    keep("api_get_list", &call(&office, "user/auth/api/get/list", &json!({})), &keys);
+    let bearer = format!("Bearer {key}.{secret}");
+    let events = office.send("GET", "/kiosk/v1/events?limit=2", &[("authorization", &bearer)], "");
+    keep_json("events", &events, &events.json(), &names);
+    keep("api_delete", &call(&office, "user/auth/api/delete", &json!({ "apiKey": key })), &keys);
+    let refused = office.send("GET", "/kiosk/v1/events", &[("authorization", &bearer)], "");
+    keep_json("events_refused", &refused, &refused.json(), &[]);
+    let elsewhere = [("content-type", "application/json"), ("sec-fetch-site", "cross-site")];
+    let answer = office.send("POST", "/api/v1/user/auth/sign-in", &elsewhere, &who().to_string());
+    keep("sign_in_from_elsewhere", &answer, &[]);
     office.shop.close().await;
 }

@@ -185,6 +185,10 @@ fn a_payment_is_noted_once_and_who_is_owed_something_is_listed() {
         assert!(!write(conn, |tx| affiliates::pay(tx, &payment("one", "a", 60))), "once");
         assert!(write(conn, |tx| affiliates::pay(tx, &payment("three", "a", 100))), "another's books");
         assert!(write(conn, |tx| affiliates::pay(tx, &payment("one", "b", 15))));
+        assert!(write(conn, |tx| affiliates::pay(tx, &payment("one", "c", 7))));
+        assert_eq!(write(conn, |tx| affiliates::take_back(tx, "one", "c", START)), Some(7));
+        assert_eq!(write(conn, |tx| affiliates::take_back(tx, "one", "c", START)), None, "once");
+        assert_eq!(write(conn, |tx| affiliates::take_back(tx, "two", "a", START)), None, "another's");
         let standing = read(conn, |tx| affiliates::standing(tx, "one"));
         assert_eq!((standing.paid_usd_units, standing.owed_usd_units()), (75, 25));
     });

@@ -4,6 +4,7 @@ use super::databases::{for_each_store, read, write};
 use crate::harness::START;
 use domain::time::{Span, Time};
 use server::store::accounts::{self, Account, Role};
+use server::store::api_keys;
 use server::store::letters::{self, Letter, LetterKind};
 use server::store::logins::{self, Login, Session};
 
@@ -24,7 +25,7 @@ fn login(account: &str, email: &str) -> Login {
         account: account.to_owned(),
         email_hash: format!("hash of {email}"),
         email_sealed: format!("0000aaaa.{email}"),
-        password: "argon2id$".to_owned(),
+        password: "argon2id$".to_owned().into(),
         confirmed_at: None,
         two_factor_at: None,
         generation: 0,
@@ -40,10 +41,10 @@ fn an_address_has_one_login_that_is_found_by_it_and_by_its_account() {
         assert!(!write(conn, |tx| logins::add(tx, &login("one", "b"))), "the account has one");
         assert_eq!(read(conn, |tx| logins::by_email(tx, "hash of a")), Some(one.clone()));
         assert_eq!(read(conn, |tx| logins::by_email(tx, "hash of b")), None);
-        write(conn, |tx| logins::set_password(tx, "one", "other"));
+        write(conn, |tx| logins::set_password(tx, "one", &"other".to_owned().into()));
         write(conn, |tx| logins::confirm(tx, "one", START));
         write(conn, |tx| logins::confirm(tx, "one", START + Span(1)));
-        let confirmed = Login { password: "other".to_owned(), confirmed_at: Some(START), ..one };
+        let confirmed = Login { password: "other".to_owned().into(), confirmed_at: Some(START), ..one };
         assert_eq!(read(conn, |tx| logins::of_account(tx, "one")), Some(confirmed));
         assert_eq!(read(conn, |tx| logins::of_account(tx, "two")), None);
     });
@@ -57,11 +58,14 @@ fn a_step_is_taken_once_and_a_secret_changes_only_while_it_is_not_asked_for() {
         for (step, taken) in [(7, true), (7, false), (6, false), (8, true)] {
             assert_eq!(write(conn, |tx| logins::claim_step(tx, "one", step)), taken, "{step}");
         }
-        write(conn, |tx| logins::set_two_factor(tx, "one", Some(START)));
+        assert!(!write(conn, |tx| logins::turn_on_two_factor(tx, "one", 9, START)), "another secret");
+        assert!(write(conn, |tx| logins::turn_on_two_factor(tx, "one", 1, START)));
+        assert!(!write(conn, |tx| logins::turn_on_two_factor(tx, "one", 1, START)), "it is on");
         assert_eq!(write(conn, |tx| logins::next_generation(tx, "one")), None);
         let known = read(conn, |tx| logins::of_account(tx, "one")).expect("a login");
         assert_eq!((known.two_factor_at, known.generation), (Some(START), 1));
-        write(conn, |tx| logins::set_two_factor(tx, "one", None));
+        assert!(write(conn, |tx| logins::turn_off_two_factor(tx, "one")));
+        assert!(!write(conn, |tx| logins::turn_off_two_factor(tx, "one")), "it is off");
         assert_eq!(write(conn, |tx| logins::next_generation(tx, "one")), Some(2));
         assert!(write(conn, |tx| logins::claim_step(tx, "one", 7)), "steps of another secret");
     });
@@ -123,6 +127,7 @@ fn a_letter_is_due_until_it_is_sent_and_its_code_good_until_it_is_old() {
             language: "en".to_owned(),
             until: Time(until),
             attempts: 0,
+            password: (kind == LetterKind::Confirm).then(|| format!("hash chosen with {id}").into()),
         };
         let (a, b) = (letter("a", "one", LetterKind::Confirm, 100), letter("b", "two", LetterKind::Reset, 50));
         write(conn, |tx| letters::plan(tx, &a, Time(5)));
@@ -142,5 +147,34 @@ fn a_letter_is_due_until_it_is_sent_and_its_code_good_until_it_is_old() {
         write(conn, |tx| letters::void(tx, "one"));
         assert_eq!(read(conn, |tx| letters::opened_by(tx, "hash of a", Time(0))), None);
         assert_eq!((LetterKind::Confirm.word(), LetterKind::Reset.word()), ("confirm", "reset"));
+    });
+}
+
+#[test]
+fn an_account_that_nobody_confirmed_is_forgotten_and_one_with_a_key_is_not() {
+    for_each_store(|conn| {
+        for name in ["new", "confirmed", "keyed"] {
+            write(conn, |tx| accounts::add(tx, &account(name)));
+            write(conn, |tx| logins::add(tx, &login(name, name)));
+        }
+        write(conn, |tx| logins::confirm(tx, "confirmed", START));
+        let key = api_keys::ApiKey {
+            key: "EX_1".to_owned(),
+            account: "keyed".to_owned(),
+            name: String::new(),
+            permissions: "base".to_owned(),
+            allowed_from: String::new(),
+            ipn_retries: false,
+            own: false,
+            created_at: START,
+        };
+        assert!(write(conn, |tx| api_keys::add(tx, &key)));
+        assert_eq!(write(conn, |tx| logins::forget_unconfirmed(tx, START)), 0, "it is new");
+        assert_eq!(write(conn, |tx| logins::forget_unconfirmed(tx, START + Span(1))), 1);
+        assert_eq!(read(conn, |tx| accounts::by_id(tx, "new")), None);
+        assert_eq!(read(conn, |tx| logins::of_account(tx, "new")), None);
+        for name in ["confirmed", "keyed"] {
+            assert!(read(conn, |tx| logins::of_account(tx, name)).is_some(), "{name}");
+        }
     });
 }

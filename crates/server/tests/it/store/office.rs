@@ -260,6 +260,7 @@ fn an_account_has_five_keys_at_most_and_a_closed_one_none() {
             permissions: "base".to_owned(),
             allowed_from: String::new(),
             ipn_retries: number == 1,
+            own: number == 2,
             created_at: START + Span(number as i64),
         };
         assert!(write(conn, |tx| api_keys::claim_signature(tx, "k:1:h", START)));
@@ -277,6 +278,11 @@ fn an_account_has_five_keys_at_most_and_a_closed_one_none() {
         assert!(write(conn, |tx| api_keys::add(tx, &key(9, "one"))));
         assert_eq!(read(conn, |tx| api_keys::active(tx, "EX_9")), Some(key(9, "one")));
         assert_eq!(read(conn, |tx| api_keys::active(tx, "EX_1")), None);
+        let bound = ApiKey { allowed_from: "192.0.2.0/24".to_owned(), ..key(9, "one") };
+        assert!(key(9, "one").may_be_used_from(None) && !bound.may_be_used_from(None));
+        assert!(read(conn, |tx| api_keys::of_account(tx, "one")).iter().any(|key| key.own));
+        assert_eq!(write(conn, |tx| api_keys::remove_own(tx, "one")), 1);
+        assert!(read(conn, |tx| api_keys::of_account(tx, "one")).iter().all(|key| !key.own));
         write(conn, |tx| accounts::set_active(tx, Role::Customer, "one", false));
         assert_eq!(read(conn, |tx| api_keys::active(tx, "EX_9")), None);
     });

@@ -225,9 +225,12 @@ fn a_message_is_taken_once_and_comes_due_again() {
         assert_eq!(states, [(2, DeliveryState::Due, START + Span(99)), (1, DeliveryState::Sent, START + Span(2))]);
         assert_eq!((log[0].answer.as_str(), log[0].attempts, log[0].at), ("500", 1, START + Span(2)));
         write(conn, |tx| webhooks::note(tx, &outcome(2, Attempt::GivenUp)));
-        assert_eq!(write(conn, |tx| webhooks::resend(tx, "we_01", None, START + Span(3))), 1, "what was given up");
-        assert_eq!(write(conn, |tx| webhooks::resend(tx, "we_01", Some(1), START + Span(3))), 1);
-        assert_eq!(write(conn, |tx| webhooks::resend(tx, "we_01", Some(7), START)), 0);
+        assert!(!read(conn, |tx| webhooks::has_due(tx, "we_01", START + Span(3))));
+        assert_eq!(write(conn, |tx| webhooks::resend_given_up(tx, "we_01", START + Span(3))), 1);
+        assert!(read(conn, |tx| webhooks::has_due(tx, "we_01", START + Span(3))));
+        assert!(!read(conn, |tx| webhooks::has_due(tx, "we_01", START + Span(2))));
+        assert!(write(conn, |tx| webhooks::resend(tx, "we_01", 1, START + Span(3))));
+        assert!(!write(conn, |tx| webhooks::resend(tx, "we_01", 7, START)));
         assert_eq!(names(&due(conn, START + Span(3))), [("we_01".to_owned(), 1), ("we_01".to_owned(), 2)]);
         write(conn, |tx| webhooks::note(tx, &outcome(1, Attempt::GivenUp)));
         assert_eq!(write(conn, |tx| webhooks::forget_before(tx, START)), 0);
