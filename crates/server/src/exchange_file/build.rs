@@ -124,7 +124,7 @@ fn too_dear(exchange: &Exchange) -> Option<String> {
     let earns = |route: &Route| match &route.deal.pricing {
         Pricing::Formula { margin_bps } => {
             let discount = route.discounts.iter().map(|discount| i64::from(discount.bps)).max().unwrap_or(0);
-            Some(i64::from(*margin_bps) - discount)
+            Some(margin_bps - discount)
         }
         Pricing::Named(_) => None,
     };

@@ -171,6 +171,22 @@ fn what_partners_earn_is_a_share_of_less_than_all() {
     }
 }
 
+/// Whoever brings himself would exchange at a profit.
+#[test]
+fn partners_get_no_more_than_a_route_earns() {
+    let config = Config::parse("[sandbox]\nenabled = true", std::iter::empty()).expect("settings");
+    let market = crate::boot::market(&config).expect("the demo's market");
+    let with = |percent: &str| {
+        let share = format!("affiliate_percent = \"{percent}\"");
+        let text = crate::boot::DEMO_EXCHANGE.replace("affiliate_percent = \"0.2\"", &share);
+        read(&text, "id".to_owned(), &market.rails, &BTreeMap::new()).map(|exchange| exchange.affiliate_bps)
+    };
+    // Between dollars the demo earns 0.5 %, of which 0.2 % are the largest discount.
+    assert_eq!(with("0.3").ok(), Some(30));
+    let faults = with("0.31").expect_err("too much");
+    assert!(faults[0].to_string().contains("is more than USDC"), "{faults:?}");
+}
+
 #[test]
 fn faults_are_counted_to_twenty() {
     let many = "[[currency]]\ncode = \"x\"\nname = \"n\"\nsymbol = \"s\"\ndecimals = 2\n".repeat(30);
