@@ -102,7 +102,7 @@ impl Run {
             wanted,
             origin: Origin {
                 language: "en".to_owned(),
-                partner: (number % 3 == 0).then(|| format!("partner-{}", number % 2)),
+                partner: number.is_multiple_of(3).then(|| format!("partner-{}", number % 2)),
                 ..Origin::default()
             },
             market,
