@@ -70,7 +70,10 @@ create table affiliate_payments (
     at_ms bigint not null,
     primary key (account, reference)
 );
-create index orders_partner on orders (partner, placed_at_ms, no) where partner is not null and status is not null;
+-- The account whose link brought the payer.
+alter table orders add column referrer text;
+create index orders_referrer on orders (referrer, placed_at_ms, no) where referrer is not null;
 
 -- 1: its account made it itself, so that another password takes it away.
 alter table api_keys add column own bigint not null default 0;
+create index signed_calls_at on signed_calls (at_ms);

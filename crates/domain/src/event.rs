@@ -14,8 +14,12 @@ use serde::{Deserialize, Serialize};
 /// Where an order came from. No personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {
+    /// The partner whose program placed an order of goods: his id, which is no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner: Option<String>,
+    /// The account whose link brought the payer of an exchange order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

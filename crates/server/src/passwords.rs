@@ -90,7 +90,8 @@ impl Passwords {
     fn place_of(&self, visitor: &str) -> Result<Place, Crowded> {
         let mut visitors = self.visitors.lock().expect("nobody panics while counting");
         let count = visitors.entry(visitor.to_owned()).or_default();
-        if *count >= MOST_OF_ONE {
+        // Behind a proxy that nobody named, all visitors look alike.
+        if *count >= MOST_OF_ONE && !visitor.is_empty() {
             return Err(Crowded);
         }
         *count += 1;
@@ -193,6 +194,7 @@ mod tests {
         let places: Vec<Place> = (0..MOST_OF_ONE).map(|_| passwords.place_of("a").expect("a place")).collect();
         assert_eq!(passwords.hash("a", secret("x"), [0; 16]).await, Err(Crowded), "one visitor has only so many");
         assert!(passwords.hash("b", secret("x"), [0; 16]).await.is_ok());
+        let _unknown: Vec<Place> = (0..9).map(|_| passwords.place_of("").expect("a place")).collect();
         drop(places);
         assert!(passwords.hash("a", secret("x"), [0; 16]).await.is_ok());
     }

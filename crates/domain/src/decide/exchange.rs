@@ -38,7 +38,7 @@ pub fn place_trade(facts: &Facts<'_>, command: &PlaceTrade, now: Time) -> Result
         return Err(Refusal::TooManyUnpaid);
     }
     let trade = quote.trade.as_deref_mut().expect("an exchange order has a trade");
-    let is_brought = command.origin.partner.is_some();
+    let is_brought = command.origin.referrer.is_some();
     trade.commission = is_brought.then(|| Commission::agreed(&trade.to.xml, market, now));
     let counts = counts_of(facts, command, trade, visitor)?;
 

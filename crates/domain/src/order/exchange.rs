@@ -31,7 +31,8 @@ impl Order {
     /// order is paid out and its payer's money is there, and by one that is given back never.
     pub fn referred(&self) -> Option<(PartnerDay, Referred)> {
         let (trade, payout) = (self.trade()?, self.payout.as_ref()?);
-        let partner = self.origin.partner.as_ref().filter(|partner| self.origin.customer.as_ref() != Some(*partner))?;
+        let partner =
+            self.origin.referrer.as_ref().filter(|account| self.origin.customer.as_ref() != Some(*account))?;
         let mut referred = Referred { placed: 1, ..Referred::default() };
         let reward = trade.reward_usd().units;
         if self.payment.settled_at.is_some() && !self.is_short_again() {

@@ -106,7 +106,10 @@ pub async fn paid(kiosk: &Kiosk, account: &str, amount: &str, reference: &str) -
     match noted.await? {
         (owed, true) => Ok(format!("noted; account {account} is now owed {} USD", dollars(owed - usd_units))),
         (owed, false) if usd_units > owed => bail!("account {account} is owed {} USD and no more", dollars(owed)),
-        (_, false) => bail!("a payment under this reference is noted for this account already"),
+        (_, false) => bail!(
+            "a payment under this reference is noted for this account already; one that was taken back is noted anew under \
+             another reference"
+        ),
     }
 }
 

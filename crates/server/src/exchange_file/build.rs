@@ -121,18 +121,19 @@ pub(super) fn build(
 /// only the operator knows.
 fn too_dear(exchange: &Exchange) -> Option<String> {
     let share = i64::from(exchange.affiliate_bps);
-    let earns = |route: &Route| match &route.deal.pricing {
+    // What is given is worth (1 + margin) (1 - discount) of what is received, and of that the partner gets his share.
+    let loses = |route: &&Route| match &route.deal.pricing {
         Pricing::Formula { margin_bps } => {
             let discount = route.discounts.iter().map(|discount| i64::from(discount.bps)).max().unwrap_or(0);
-            Some(margin_bps - discount)
+            (10_000 + margin_bps) * (10_000 - discount) < 10_000 * (10_000 + share)
         }
-        Pricing::Named(_) => None,
+        Pricing::Named(_) => false,
     };
-    let route = exchange.routes.iter().find(|route| share > 0 && earns(route).is_some_and(|earns| earns < share))?;
+    let route = exchange.routes.iter().filter(|_| share > 0).find(loses)?;
     let (from, to) = (&exchange.from_of(route).xml, &exchange.to_of(route).xml);
     Some(format!(
-        "affiliate_percent is more than {from} to {to} earns, which is margin_percent less the largest discount: \
-         lower it, or raise the margin"
+        "affiliate_percent is more than {from} to {to} earns by margin_percent after the largest discount: lower it, or \
+         raise the margin"
     ))
 }
 

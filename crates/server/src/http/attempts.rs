@@ -15,7 +15,7 @@ pub struct Limit {
     pub within: Span,
 }
 
-/// Subjects that are remembered; beyond it the half whose windows end first is forgotten.
+/// Subjects that are remembered; beyond it the half with the fewest tries is forgotten, of those the ones that end first.
 const REMEMBERED: usize = 100_000;
 
 /// Tries by subject.
@@ -35,11 +35,11 @@ impl Attempts {
             windows.retain(|_, window| window.ends > now);
         }
         if windows.len() >= REMEMBERED {
-            let mut ends: Vec<Time> = windows.values().map(|window| window.ends).collect();
-            let middle = ends.len() / 2;
-            let (_, middle, _) = ends.select_nth_unstable(middle);
+            let mut ranks: Vec<(u32, Time)> = windows.values().map(|window| (window.tries, window.ends)).collect();
+            let middle = ranks.len() / 2;
+            let (_, middle, _) = ranks.select_nth_unstable(middle);
             let middle = *middle;
-            windows.retain(|_, window| window.ends > middle);
+            windows.retain(|_, window| (window.tries, window.ends) > middle);
         }
         let fresh = || Window { ends: now + limit.within, tries: 0 };
         let window = windows.entry(subject.to_owned()).or_insert_with(fresh);
@@ -76,5 +76,19 @@ mod tests {
         assert_eq!(attempts.take("a", limit, Time(10_000)), Ok(()));
         attempts.give_back("a");
         assert_eq!(attempts.take("a", limit, Time(10_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_flood_of_subjects_makes_nobody_forget_a_guesser() {
+        let attempts = Attempts::default();
+        let limit = Limit { most: 2, within: Span::seconds(10) };
+        for _ in 0..2 {
+            assert_eq!(attempts.take("guesser", limit, Time(0)), Ok(()));
+        }
+        for number in 0..REMEMBERED + 10 {
+            assert_eq!(attempts.take(&format!("{number}"), limit, Time(1)), Ok(()));
+        }
+        assert!(attempts.0.lock().expect("nobody panics").len() <= REMEMBERED);
+        assert_eq!(attempts.take("guesser", limit, Time(2)), Err(10));
     }
 }

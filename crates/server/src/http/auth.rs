@@ -17,6 +17,7 @@ use domain::time::Time;
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, RwLock};
 
 /// Texts of identifying headers are cut off here; longer ones are refused.
@@ -93,6 +94,8 @@ pub struct Limiter {
     pub visitors: Visitors,
     /// Whose word on a visitor's address is taken beside that of partners' servers.
     proxies: Vec<IpNet>,
+    /// It was said that a proxy is not believed.
+    warned: AtomicBool,
     of_partner: RateLimit,
     /// Partners in use: only they are counted, so that nobody fills this with names of his own.
     partners: RwLock<HashMap<String, Calls>>,
@@ -109,7 +112,7 @@ impl Limiter {
     pub fn new(of_address: RateLimit, of_partner: RateLimit, proxies: Vec<IpNet>) -> Limiter {
         let visitors = Visitors::new(of_address);
         visitors.trust(proxies.clone());
-        Limiter { visitors, proxies, of_partner, partners: RwLock::default() }
+        Limiter { visitors, proxies, warned: AtomicBool::new(false), of_partner, partners: RwLock::default() }
     }
 
     /// Takes over the partners as they are in the database now; one that is disabled is none.
@@ -124,6 +127,18 @@ impl Limiter {
             let new = || Calls { servers: Vec::new(), of_servers: full(), of_others: full() };
             let calls = known.entry(partner.id.clone()).or_insert_with(new);
             calls.servers = networks(partner.trust_from.as_deref());
+        }
+    }
+
+    /// Says once that a call comes through a proxy that nobody named.
+    fn warn_of_proxy(&self, headers: &HeaderMap, peer: IpAddr) {
+        let names_others = headers.contains_key("x-forwarded-for") && !self.visitors.trusts(peer.to_canonical());
+        if names_others && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a call names another visitor in X-Forwarded-For and is not believed; if that peer is your proxy, add it to \
+                 server.trust_proxies: without it all its visitors count as one"
+            );
         }
     }
 
@@ -154,6 +169,9 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     let for_operators = matches!(path, "/livez" | "/readyz");
     if !for_operators {
         let (limiter, now) = (&app.reads.limiter, app.engine.clock.now());
+        if let Some(peer) = peer {
+            limiter.warn_of_proxy(request.headers(), peer);
+        }
         let address = limiter.visitors.address(request.headers(), peer);
         let counted = address.map_or(Ok(()), |address| limiter.visitors.count(address, now));
         let partner = request.headers().get("x-cr-application").and_then(|value| value.to_str().ok()).map(str::trim);

@@ -47,6 +47,13 @@ pub fn claim_signature(tx: &mut Tx<'_>, signature: &str, now: Time) -> Result<bo
     Ok(tx.execute(sql, &[signature.into(), now.0.into()])? == 1)
 }
 
+/// Forgets some signed calls that were remembered before that moment; answers how many.
+pub fn forget_signatures(tx: &mut Tx<'_>, before: Time) -> Result<u64, DbError> {
+    let sql = "delete from signed_calls where signature in \
+        (select signature from signed_calls where at_ms < $1 order by at_ms limit 1000)";
+    tx.execute(sql, &[before.0.into()])
+}
+
 /// Adds a key; false if the account has as many as it may.
 pub fn add(tx: &mut Tx<'_>, key: &ApiKey) -> Result<bool, DbError> {
     if of_account(tx, &key.account)?.len() >= MOST_KEYS {

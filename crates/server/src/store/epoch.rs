@@ -92,7 +92,7 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     tx.execute("delete from sessions", &[])?;
     tx.execute("delete from letters", &[])?;
     // A secret that was shown since must not be shown again as a new one.
-    let sql = "update logins set generation = generation + $1 where two_factor_at_ms is null";
+    let sql = "update logins set generation = generation + $1 where two_factor_at_ms is null and generation > 0";
     tx.execute(sql, &[JUMP.into()])?;
     let mut skipped = 0;
     for kind in [ChainKind::Evm, ChainKind::Svm] {

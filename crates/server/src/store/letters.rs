@@ -94,6 +94,12 @@ pub fn opened_by(tx: &mut Tx<'_>, hash: &str, now: Time) -> Result<Option<Letter
     tx.query_one(&sql, &[hash.into(), now.0.into()])?.as_ref().map(read).transpose()
 }
 
+/// How many codes of a kind are good for an account.
+pub fn open(tx: &mut Tx<'_>, account: &str, kind: LetterKind, now: Time) -> Result<i64, DbError> {
+    let sql = "select count(*) from letters where account = $1 and kind = $2 and until_ms > $3";
+    Ok(tx.query_one(sql, &[account.into(), kind.word().into(), now.0.into()])?.map_or(0, |row| row.int(0)))
+}
+
 /// Makes every code of an account worthless.
 pub fn void(tx: &mut Tx<'_>, account: &str) -> Result<(), DbError> {
     tx.execute("delete from letters where account = $1", &[account.into()])?;

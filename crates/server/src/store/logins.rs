@@ -3,6 +3,7 @@
 //! An e-mail address stands here as a keyed hash and sealed, never plain; of a session's token there is a keyed hash alone.
 
 use super::db::{Bulk, Column, DbError, Row, Tx};
+use super::epoch;
 use crate::secret::Secret;
 use domain::time::Time;
 
@@ -86,8 +87,10 @@ pub fn turn_on_two_factor(tx: &mut Tx<'_>, account: &str, generation: i64, now: 
 
 /// Asks for a second factor no longer; false if none is asked for.
 pub fn turn_off_two_factor(tx: &mut Tx<'_>, account: &str) -> Result<bool, DbError> {
-    let sql = "update logins set two_factor_at_ms = null where account = $1 and two_factor_at_ms is not null";
-    Ok(tx.execute(sql, &[account.into()])? == 1)
+    // Of a copy that was put back, later secrets may have been shown: the next one is none of them.
+    let sql = "update logins set two_factor_at_ms = null, generation = generation + $2 \
+        where account = $1 and two_factor_at_ms is not null";
+    Ok(tx.execute(sql, &[account.into(), epoch::JUMP.into()])? == 1)
 }
 
 /// Takes a step's code; false if it, or a later one, was taken before.
@@ -163,13 +166,18 @@ pub fn end_sessions(tx: &mut Tx<'_>, account: &str) -> Result<(), DbError> {
 
 /// Forgets accounts that were made before that moment and whose address nobody confirmed; answers how many.
 pub fn forget_unconfirmed(tx: &mut Tx<'_>, before: Time) -> Result<u64, DbError> {
-    let unconfirmed = "select logins.account from logins join accounts on accounts.id = logins.account \
-        where logins.confirmed_at_ms is null and accounts.created_at_ms < $1 \
-        and not exists (select 1 from api_keys where api_keys.account = logins.account) limit 1000";
-    let accounts: Vec<String> =
-        tx.query(unconfirmed, &[before.0.into()])?.iter().map(|row| row.text(0).to_owned()).collect();
-    tx.execute("delete from letters where account = any($1)", &[accounts.clone().into()])?;
-    tx.execute("delete from logins where account = any($1)", &[accounts.clone().into()])?;
+    // One whose mail is still good is waited for, and one that anything belongs to stays.
+    let unconfirmed = "delete from logins where confirmed_at_ms is null and account in \
+        (select id from accounts where active = 1 and created_at_ms < $1 \
+        and not exists (select 1 from letters where letters.account = accounts.id) \
+        and not exists (select 1 from api_keys where api_keys.account = accounts.id) \
+        and not exists (select 1 from partner_links where partner_links.account = accounts.id) \
+        and not exists (select 1 from webhook_endpoints where webhook_endpoints.account = accounts.id) \
+        and not exists (select 1 from orders where orders.customer = accounts.id) \
+        and exists (select 1 from logins where logins.account = accounts.id and confirmed_at_ms is null) \
+        order by created_at_ms limit 1000) returning account";
+    let rows = tx.query(unconfirmed, &[before.0.into()])?;
+    let accounts: Vec<String> = rows.iter().map(|row| row.text(0).to_owned()).collect();
     tx.execute("delete from accounts where id = any($1)", &[accounts.into()])
 }
 

@@ -8,7 +8,7 @@ use domain::order::{Order, Slot, Step, What};
 use domain::project::{self, ExchangeStatus, OrderState};
 use domain::time::Time;
 
-const ORDER_COLUMNS: &str = "orders (id, no, version, prior_version, state, hold, partner, placed_at_ms, updated_at_ms, body, status, customer)";
+const ORDER_COLUMNS: &str = "orders (id, no, version, prior_version, state, hold, partner, placed_at_ms, updated_at_ms, body, status, customer, referrer)";
 
 /// An order to be written, and the version it had when it was loaded (0: it is new).
 #[derive(Debug)]
@@ -99,8 +99,7 @@ pub fn newest_trades(tx: &mut Tx<'_>, status: Option<ExchangeStatus>, limit: i64
 /// Exchange orders of the account `$1`: its own, and those that it brought and did not place itself. Each with the order of
 /// the index that finds them.
 const OWN: (&str, &str) = ("customer = $1", "no desc");
-const BROUGHT: (&str, &str) =
-    ("partner = $1 and status is not null and (customer is null or customer <> $1)", "placed_at_ms desc, no desc");
+const BROUGHT: (&str, &str) = ("referrer = $1 and (customer is null or customer <> $1)", "placed_at_ms desc, no desc");
 
 /// A page of an account's exchange orders, newest first, and how many there are; all, or those in these statuses.
 pub fn trades_of(
@@ -112,7 +111,7 @@ pub fn trades_of(
     page_of(tx, OWN, customer, statuses, page)
 }
 
-/// The same of the exchange orders that an account brought as a partner.
+/// The same of the exchange orders whose payers an account brought.
 pub fn trades_brought_by(
     tx: &mut Tx<'_>,
     partner: &str,
@@ -187,13 +186,14 @@ pub fn write(tx: &mut Tx<'_>, changed: &[Changed<'_>]) -> Result<(), DbError> {
             json(order).into(),
             status_column(order).into(),
             order.origin.customer.clone().into(),
+            order.origin.referrer.clone().into(),
         ]
     };
     let tail = "on conflict (id) do update set version = excluded.version, prior_version = excluded.prior_version, \
         state = excluded.state, hold = excluded.hold, updated_at_ms = excluded.updated_at_ms, body = excluded.body, \
         status = excluded.status, customer = excluded.customer \
         where orders.version = excluded.prior_version returning id";
-    let columns = &[Text, Int, Int, Int, Text, Text, Text, Int, Int, Text, Text, Text];
+    let columns = &[Text, Int, Int, Int, Text, Text, Text, Int, Int, Text, Text, Text, Text];
     let rows = changed.iter().map(row).collect();
     let written = tx.insert_all(ORDER_COLUMNS, tail, Bulk { columns, rows })?;
     if written.len() != changed.len() {

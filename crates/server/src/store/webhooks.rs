@@ -167,8 +167,7 @@ pub enum What {
 }
 
 /// What happened to the orders of those accounts, and to their endpoints, among the numbers `after + 1` to `through`; oldest
-/// first. An order is its customer's; one of goods that has none is its partner's. Who refers others to the exchange owns
-/// nothing.
+/// first. An order is its customer's; one that has none is its partner's. Who brought its payer owns nothing.
 pub fn happened(
     tx: &mut Tx<'_>,
     accounts: &[String],
@@ -182,7 +181,7 @@ pub fn happened(
     let orders = "select events.seq, events.at_ms, p.id, orders.customer from events \
         join orders on orders.id = events.order_id \
         left join accounts p on p.id = orders.partner and p.role = 'partner' \
-        and orders.status is null and orders.customer is null \
+        and orders.customer is null \
         where events.seq > $1 and events.seq <= $2 and events.told = 1 \
         and (p.id = any($3) or orders.customer = any($3)) order by events.seq limit $4";
     let closed = "select seq, at_ms, endpoint, account from closed_endpoints \
@@ -247,7 +246,9 @@ pub struct Outcome {
     /// With this one.
     pub attempts: i64,
     pub attempt: Attempt,
-    /// Its receiver wants nothing more.
+    /// Its receiver was called: what failed without him is not his fault.
+    pub asked: bool,
+    /// He wants nothing more.
     pub gone: bool,
     /// A status, or why there is none.
     pub answer: String,
@@ -258,12 +259,8 @@ pub struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     Arrived,
-    Again {
-        due_at: Time,
-    },
+    Again { due_at: Time },
     GivenUp,
-    /// There is nothing to be sent; its receiver has no part in that.
-    Void,
 }
 
 /// What was looked at for messages, in `settings`.
@@ -333,7 +330,7 @@ pub fn note(tx: &mut Tx<'_>, outcome: &Outcome) -> Result<(), DbError> {
     let (state, due_at) = match outcome.attempt {
         Attempt::Arrived => (DeliveryState::Sent, outcome.at),
         Attempt::Again { due_at } => (DeliveryState::Due, due_at),
-        Attempt::GivenUp | Attempt::Void => (DeliveryState::GivenUp, outcome.at),
+        Attempt::GivenUp => (DeliveryState::GivenUp, outcome.at),
     };
     let sql = "update webhook_deliveries set due_at_ms = $3, attempts = $4, state = $5, answer = $6, at_ms = $7 \
         where endpoint = $1 and seq = $2";

@@ -107,8 +107,8 @@ async fn forget(engine: Engine, mut stop: signal::Receiver<bool>) {
 
 async fn forget_once(engine: &Engine) -> Result<Ran, WorkerError> {
     ipn::forget_once(engine).await?;
-    letters::forget_once(engine).await?;
-    webhooks::forget_once(engine).await
+    let ran = [letters::forget_once(engine).await?, webhooks::forget_once(engine).await?];
+    Ok(Ran::if_any(ran.contains(&Ran::Worked)))
 }
 
 async fn mail(engine: &Engine, vault: &Arc<Vault>, outside: &Outside) -> Result<Ran, WorkerError> {

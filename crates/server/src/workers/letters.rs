@@ -9,13 +9,15 @@ use crate::engine::Engine;
 use crate::mail_text::account::{self, CodeMail};
 use crate::ports::{Mail, Mailer, Sent};
 use crate::store::letters::{self, Letter, LetterKind};
-use crate::store::logins;
+use crate::store::{api_keys, logins};
 use crate::vault::Vault;
 use domain::time::{Span, Time};
 
 const PAGE: i64 = 32;
-/// An account whose address nobody confirms for so long is forgotten; its mail was good for half of that.
+/// An account whose address nobody confirms for so long is forgotten; its newest mail must be too old besides.
 const CONFIRMED_WITHIN: Span = Span::hours(48);
+/// Signed calls are remembered for so long: what they were about is over then.
+const SIGNATURES_KEPT: Span = Span::hours(90 * 24);
 
 /// Sends what is due.
 pub async fn send_once(
@@ -43,16 +45,16 @@ pub async fn send_once(
     Ok(Ran::if_any(!due.is_empty()))
 }
 
-/// Forgets codes and sessions that are too old, and accounts that were never confirmed.
-pub async fn forget_once(engine: &Engine) -> Result<(), WorkerError> {
+/// Forgets codes, sessions and signatures that are too old, and accounts that were never confirmed.
+pub async fn forget_once(engine: &Engine) -> Result<Ran, WorkerError> {
     let now = engine.clock.now();
     let forgotten = engine.write(move |tx| {
         letters::forget(tx, now)?;
-        logins::forget_unconfirmed(tx, now - CONFIRMED_WITHIN)?;
-        logins::forget_sessions(tx, now)
+        logins::forget_sessions(tx, now)?;
+        let signatures = api_keys::forget_signatures(tx, now - SIGNATURES_KEPT)?;
+        Ok(signatures + logins::forget_unconfirmed(tx, now - CONFIRMED_WITHIN)?)
     });
-    forgotten.await?;
-    Ok(())
+    Ok(Ran::if_any(forgotten.await? > 0))
 }
 
 fn render(vault: &Vault, letter: &Letter, to: String, settings: &MailSettings) -> Mail {

@@ -109,9 +109,11 @@ impl Outbox for Sender {
 
     async fn send(self, delivery: Delivery) -> Ended<Outcome> {
         let (receiver, seq) = (delivery.endpoint.clone(), delivery.seq);
+        let attempts = delivery.attempts + 1;
+        let (at, wait) = (self.engine.clock.now(), wait_after(attempts, &format!("{receiver}:{seq}")));
         let posted = match self.render(&delivery).await {
             Ok(Some(message)) => self.poster.post(&message).await,
-            Ok(None) => return void(delivery, "the endpoint or the order is gone", self.engine.clock.now()),
+            Ok(None) => return unasked(delivery, Attempt::GivenUp, "the endpoint or the order is gone", at),
             Err(error) if error.is_passing() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a webhook could not be written; tried again");
                 return Ended { receiver, answered: None, outcomes: Vec::new() };
@@ -119,7 +121,8 @@ impl Outbox for Sender {
             Err(error) => {
                 let event = happenings::id_of(seq);
                 tracing::error!(event, error = &error as &dyn std::error::Error, "a webhook cannot be written");
-                return void(delivery, "the event cannot be read", self.engine.clock.now());
+                let attempt = wait.map_or(Attempt::GivenUp, |wait| Attempt::Again { due_at: at + wait });
+                return unasked(delivery, attempt, "the event cannot be read", at);
             }
         };
         let answered = Some(matches!(posted, Posted::Answered { .. }));
@@ -127,15 +130,13 @@ impl Outbox for Sender {
             Posted::Answered { status } => ((200..300).contains(&status), status == GONE, status.to_string()),
             Posted::Failed { reason } => (false, false, reason),
         };
-        let attempts = delivery.attempts + 1;
         let at = self.engine.clock.now();
-        let wait = wait_after(attempts, &format!("{receiver}:{seq}"));
         let attempt = match wait {
             _ if arrived => Attempt::Arrived,
             Some(wait) if !gone => Attempt::Again { due_at: at + wait },
             Some(_) | None => Attempt::GivenUp,
         };
-        let outcome = Outcome { endpoint: receiver.clone(), seq, attempts, attempt, gone, answer, at };
+        let outcome = Outcome { endpoint: receiver.clone(), seq, attempts, attempt, asked: true, gone, answer, at };
         Ended { receiver, answered, outcomes: vec![outcome] }
     }
 
@@ -171,13 +172,12 @@ impl Sender {
     }
 }
 
-/// The end of a message that there is nothing to be sent for.
-fn void(delivery: Delivery, why: &str, at: Time) -> Ended<Outcome> {
+/// The end of an attempt for which nobody was called.
+fn unasked(delivery: Delivery, attempt: Attempt, why: &str, at: Time) -> Ended<Outcome> {
     let Delivery { endpoint, seq, attempts, .. } = delivery;
-    let answer = why.to_owned();
-    let outcome =
-        Outcome { endpoint: endpoint.clone(), seq, attempts, attempt: Attempt::Void, gone: false, answer, at };
-    Ended { receiver: endpoint, answered: None, outcomes: vec![outcome] }
+    let (receiver, answer, attempts) = (endpoint.clone(), why.to_owned(), attempts + 1);
+    let outcome = Outcome { endpoint, seq, attempts, attempt, asked: false, gone: false, answer, at };
+    Ended { receiver, answered: None, outcomes: vec![outcome] }
 }
 
 /// What the log has for those endpoints after both the cursor and what this process has looked at.
@@ -212,11 +212,13 @@ fn look(
 /// Writes down an attempt, and closes an endpoint that wants nothing more or took nothing for long; whether it did.
 fn settle(tx: &mut Tx<'_>, outcome: &Outcome, now: Time) -> Result<bool, DbError> {
     webhooks::note(tx, outcome)?;
+    if !outcome.asked {
+        return Ok(false);
+    }
     let Some(endpoint) = webhooks::in_use(tx, &outcome.endpoint)? else { return Ok(false) };
     let failing_since = match outcome.attempt {
         Attempt::Arrived => None,
         Attempt::Again { .. } | Attempt::GivenUp => Some(endpoint.failing_since.unwrap_or(outcome.at)),
-        Attempt::Void => return Ok(false),
     };
     if failing_since != endpoint.failing_since {
         webhooks::note_health(tx, &endpoint.id, failing_since)?;

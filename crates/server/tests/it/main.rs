@@ -13,6 +13,7 @@ mod exchange;
 mod gateway;
 mod mail;
 mod market;
+mod operators;
 mod orders;
 mod payments;
 mod problems;

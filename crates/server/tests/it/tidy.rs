@@ -11,6 +11,8 @@ mod repository;
 
 mod source;
 
+use std::collections::BTreeMap;
+
 use repository::{documents, repository_root, rust_sources};
 use rules::{
     Finding, Oversize, arrow_findings, ban_findings, machine_findings, oversizes, path_findings, size_findings,
@@ -221,6 +223,37 @@ fn documents_name_files_that_exist() {
 #[test]
 fn no_machine_paths_or_registry_addresses() {
     assert_none(documents().iter().flat_map(machine_findings));
+}
+
+/// A file that no other names is compiled by nobody, and its tests never run.
+#[test]
+fn every_file_is_a_module_of_another() {
+    let sources: BTreeMap<String, String> =
+        rust_sources().into_iter().map(|source| (source.path, source.text)).collect();
+    let lost: Vec<&String> = sources.keys().filter(|path| !is_mounted(path, &sources)).collect();
+    assert_eq!(lost, Vec::<&String>::new(), "name each in its parent: `mod NAME;`");
+    let alone = BTreeMap::from([("a/src/lib.rs", "mod b;"), ("a/src/b.rs", "mod c;"), ("a/src/b/d.rs", "")]);
+    let alone = alone.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+    assert!(is_mounted("a/src/b.rs", &alone) && is_mounted("a/src/b/c.rs", &alone));
+    assert!(!is_mounted("a/src/b/d.rs", &alone), "the rule sees a lost file");
+}
+
+/// Whether the file that a file lies under names it. Cargo itself finds the roots of crates.
+fn is_mounted(path: &str, sources: &BTreeMap<String, String>) -> bool {
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let name = file.trim_end_matches(".rs");
+    let holds_roots = ["/targets", "/bin", "/examples", "/tests"].iter().any(|end| folder.ends_with(end));
+    if holds_roots || ["main", "lib", "build"].contains(&name) {
+        return true;
+    }
+    let (parent, name) = match (name, folder.rsplit_once('/')) {
+        ("mod", Some((parent, name))) => (parent, name),
+        _ => (folder, name),
+    };
+    let candidates = ["{}.rs", "{}/mod.rs", "{}/lib.rs", "{}/main.rs"].map(|form| form.replace("{}", parent));
+    let wanted = format!("mod {name};");
+    let names = |text: &String| text.lines().any(|line| line == wanted || line.ends_with(&format!(" {wanted}")));
+    candidates.iter().filter_map(|candidate| sources.get(candidate)).any(names)
 }
 
 /// A walk that finds nothing would pass every rule above.

@@ -102,7 +102,7 @@ impl Run {
             wanted,
             origin: Origin {
                 language: "en".to_owned(),
-                partner: number.is_multiple_of(3).then(|| format!("partner-{}", number % 2)),
+                referrer: number.is_multiple_of(3).then(|| format!("partner-{}", number % 2)),
                 ..Origin::default()
             },
             market,

@@ -89,6 +89,7 @@ fn came_from(order: &Order) -> Option<String> {
     };
     let mut parts: Vec<String> = [
         part("partner", &origin.partner),
+        part("brought by", &origin.referrer),
         part("client", &origin.client_version),
         part("customer", &origin.customer),
         part("campaign", &origin.utm_source),

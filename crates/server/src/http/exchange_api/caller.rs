@@ -64,6 +64,14 @@ impl Owner {
         }
     }
 
+    /// The name of the key; none for a browser.
+    pub fn key(&self) -> Option<&str> {
+        match &self.by {
+            Proof::Signed { key, .. } => Some(&key.key),
+            Proof::Session(_) => None,
+        }
+    }
+
     /// Whether notifications of orders that are placed so are sent until they arrive.
     pub fn wants_ipn_again(&self) -> bool {
         matches!(&self.by, Proof::Signed { key, .. } if key.ipn_retries)

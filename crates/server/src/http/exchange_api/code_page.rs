@@ -2,10 +2,10 @@
 //! programs read the links of mails; its button does, through the same method as any client.
 
 use crate::http::App;
-use crate::http::pages::delivery::escape;
+use crate::http::pages::{escape, page};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
 
 /// What a link is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub fn is_code(text: &str) -> bool {
 /// Shows the page, or does what its button says.
 pub async fn show(app: App, wanted: Wanted, code: &str, request: Request) -> Response {
     if request.method() != Method::POST {
-        return page(StatusCode::OK, &form(wanted, code, ""));
+        return shown(&form(wanted, code, ""));
     }
     let now = app.engine.clock.now();
     let result = match super::read(app, wanted.method(), now, request).await {
@@ -47,10 +47,10 @@ pub async fn show(app: App, wanted: Wanted, code: &str, request: Request) -> Res
         Err(fault) => Err(fault),
     };
     match (result, wanted) {
-        (Ok(()), Wanted::Confirm) => page(StatusCode::OK, "<h1>Your address is confirmed</h1><p>Sign in now.</p>"),
-        (Ok(()), Wanted::Reset) => page(StatusCode::OK, "<h1>Your password is changed</h1><p>Sign in with it now.</p>"),
+        (Ok(()), Wanted::Confirm) => shown("<h1>Your address is confirmed</h1><p>Sign in now.</p>"),
+        (Ok(()), Wanted::Reset) => shown("<h1>Your password is changed</h1><p>Sign in with it now.</p>"),
         // A fault may repeat what was sent.
-        (Err(fault), wanted) => page(StatusCode::OK, &form(wanted, code, &escape(fault.message()))),
+        (Err(fault), wanted) => shown(&form(wanted, code, &escape(fault.message()))),
     }
 }
 
@@ -68,21 +68,6 @@ fn form(wanted: Wanted, code: &str, wrong: &str) -> String {
     )
 }
 
-fn page(status: StatusCode, body: &str) -> Response {
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <meta name=\"robots\" content=\"noindex\"><title>Your account</title><style>\
-         body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}}\
-         input,button{{font:inherit}}</style><main>{body}</main></html>"
-    );
-    let head = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-        ),
-    ];
-    (status, head, html).into_response()
+fn shown(body: &str) -> Response {
+    page("Your account", StatusCode::OK, body)
 }

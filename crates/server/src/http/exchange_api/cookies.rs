@@ -4,6 +4,7 @@
 //! The second follows from the first, so that nobody who can set cookies for this host can make a pair of his own.
 
 use super::fault::Fault;
+use super::methods::{self, Kind};
 use crate::http::App;
 use axum::http::{HeaderMap, HeaderValue, header};
 use domain::time::Span;
@@ -19,50 +20,6 @@ const PARTNER: &str = "partner";
 pub const LASTS: Span = Span::hours(30 * 24);
 /// How long the partner of a browser is remembered.
 const REMEMBERED: Span = Span::hours(30 * 24);
-
-/// The methods that change nothing. Every other method asks a browser's page for the header: a method that somebody adds
-/// and forgets here asks for it, too.
-const READING: [&str; 20] = [
-    "public/exchanger/route/get",
-    "public/exchanger/route-v2/get",
-    "public/exchanger/route/get/one",
-    "public/exchanger/route/get/one/by-xml",
-    "public/exchanger/route/get/one/by-friendlyURL",
-    "public/exchanger/favorite/get",
-    "public/exchanger/order/get",
-    "public/exchanger/order/get-lasts",
-    "user/exchanger/order/history",
-    "user/exchanger/order/chart",
-    "user/auth/api/get/list",
-    "user/auth/session/get",
-    "user/auth/socket/get/token",
-    "user/affiliate/basic/get",
-    "user/affiliate/today/get",
-    "user/affiliate/chart",
-    "user/affiliate/orders",
-    "public/site/status/get",
-    "public/rule/get",
-    "public/visits/register",
-];
-
-/// The methods by which somebody becomes a signed-in caller: they do nothing in the name of whoever the browser belongs to.
-const BEFORE_SIGN_IN: [&str; 5] = [
-    "user/auth/sign-in",
-    "user/auth/register",
-    "user/auth/register/confirm",
-    "user/auth/reset-password",
-    "user/auth/reset-password/confirm",
-];
-
-/// Whether a method changes nothing.
-pub fn is_reading(method: &str) -> bool {
-    READING.contains(&method) || super::site::empty_list(method).is_some()
-}
-
-/// Whether a method sees every caller as a guest.
-pub fn is_before_sign_in(method: &str) -> bool {
-    BEFORE_SIGN_IN.contains(&method)
-}
 
 /// The token of the session that a browser sent along; none if it sent several, of which somebody else may have set one.
 pub fn session_token(app: &App, headers: &HeaderMap) -> Option<String> {
@@ -93,7 +50,7 @@ fn only(headers: &HeaderMap, wanted: &str) -> Option<String> {
 
 /// Lets a browser's page change something only if it can read our cookies, which a page of another origin cannot.
 pub fn check(app: &App, method: &str, token: &str, headers: &HeaderMap) -> Result<(), Fault> {
-    if is_reading(method) {
+    if methods::kind_of(method) == Some(Kind::Reads) {
         return Ok(());
     }
     let told = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -103,9 +60,13 @@ pub fn check(app: &App, method: &str, token: &str, headers: &HeaderMap) -> Resul
 
 /// Whether the browser says that no page of ours makes this call. A link in a mail or a page of another site must not sign a
 /// visitor in, as somebody else than he thinks.
-pub fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+pub fn is_from_elsewhere(public_url: &str, headers: &HeaderMap) -> bool {
     let says = |name: &str, word: &[u8]| headers.get(name).is_some_and(|value| value.as_bytes() == word);
-    let is_elsewhere = headers.contains_key("sec-fetch-site") && !says("sec-fetch-site", b"same-origin");
+    // Older browsers, and all of them without TLS, send `Origin` alone; programs send neither.
+    let is_elsewhere = match headers.contains_key("sec-fetch-site") {
+        true => !says("sec-fetch-site", b"same-origin"),
+        false => headers.contains_key(header::ORIGIN) && !says("origin", public_url.trim_end_matches('/').as_bytes()),
+    };
     is_elsewhere || says("sec-fetch-mode", b"navigate")
 }
 
@@ -157,26 +118,23 @@ mod tests {
 
     #[test]
     fn only_a_page_of_ours_signs_a_browser_in() {
-        let from = |site: Option<&'static str>, mode: Option<&'static str>| {
+        let with_origin = |site: Option<&'static str>, mode: Option<&'static str>, origin: Option<&'static str>| {
             let mut headers = HeaderMap::new();
-            for (name, value) in [("sec-fetch-site", site), ("sec-fetch-mode", mode)] {
+            for (name, value) in [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("origin", origin)] {
                 headers.extend(
                     value.map(|value| (axum::http::HeaderName::from_static(name), HeaderValue::from_static(value))),
                 );
             }
-            is_from_elsewhere(&headers)
+            is_from_elsewhere("https://shop.test", &headers)
         };
+        let from = |site: Option<&'static str>, mode: Option<&'static str>| with_origin(site, mode, None);
+        assert!(
+            !with_origin(None, None, Some("https://shop.test")) && with_origin(None, None, Some("https://evil.test"))
+        );
         assert!(!from(None, None) && !from(Some("same-origin"), Some("cors")));
         for site in ["none", "same-site", "cross-site"] {
             assert!(from(Some(site), None), "{site}");
         }
         assert!(from(Some("same-origin"), Some("navigate")));
-    }
-
-    #[test]
-    fn what_changes_something_is_in_no_list_of_readers() {
-        for method in ["user/auth/api/create", "user/auth/session/destroy", "public/exchanger/order/create", "x"] {
-            assert!(!READING.contains(&method) && !is_before_sign_in(method), "{method}");
-        }
     }
 }

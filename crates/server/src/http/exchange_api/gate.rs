@@ -21,7 +21,7 @@ pub const CODES: Limit = Limit { most: 30, within: Span::minutes(15) };
 pub const KEYS: Limit = Limit { most: 30, within: Span::minutes(15) };
 /// Accounts that one visitor may ask for, and mails that he may have sent.
 pub const MAILS_OF_ONE_VISITOR: Limit = Limit { most: 20, within: Span::hours(1) };
-/// Changes that one account may make of its keys, its second factor and its link.
+/// Changes that one key or browser may make of keys, second factor and link.
 pub const CHANGES: Limit = Limit { most: 60, within: Span::hours(1) };
 /// Reads of one key that look through many orders or events.
 pub const LONG_READS: Limit = Limit { most: 120, within: Span::minutes(1) };
@@ -48,12 +48,23 @@ impl Call {
         self.address.map(|address| one_visitor(address).to_string()).unwrap_or_default()
     }
 
-    /// The account that called, which is about to change what opens it or what is known of it.
+    /// The account that called, which is about to change what opens it or what is known of it. Counted by key and by browser:
+    /// whoever stole one must not use up the tries by which the owner takes it away.
     pub fn may_change_access(&self) -> Result<String, Fault> {
         let owner = self.must_owner()?;
         owner.must_be_fresh(self.now)?;
-        let account = owner.account.to_string();
-        self.count_try(&format!("changes {account}"), CHANGES)?;
-        Ok(account)
+        let by = owner
+            .key()
+            .map_or_else(|| self.app.vault.hash_of_secret(owner.session().unwrap_or_default()), str::to_owned);
+        self.count_try(&format!("changes {by}"), CHANGES)?;
+        Ok(owner.account.to_string())
+    }
+
+    /// Who waits for a password, by visitor; an empty text for those who cannot be told apart.
+    pub fn place(&self) -> String {
+        match self.address {
+            Some(address) if !address.is_loopback() => self.visitor(),
+            Some(_) | None => String::new(),
+        }
     }
 }

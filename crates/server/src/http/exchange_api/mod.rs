@@ -12,6 +12,7 @@ mod cookies;
 mod export;
 mod fault;
 pub mod gate;
+pub mod methods;
 mod orders;
 pub mod params;
 mod partner;
@@ -37,6 +38,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use domain::time::Time;
 use fault::Fault;
+use methods::Kind;
 use params::Params;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -237,19 +239,20 @@ async fn receive(app: &App, request: Request) -> Result<Received, Fault> {
 async fn read(app: App, method: &str, now: Time, request: Request) -> Result<Call, Fault> {
     let Received { params, headers, address } = receive(&app, request).await?;
     let mut owner = caller::of(&app, &headers, &params, address, now).await?;
-    if cookies::is_before_sign_in(method) {
+    let kind = methods::kind_of(method).ok_or_else(|| Fault::unknown_method(method))?;
+    if kind == Kind::BeforeSignIn {
         owner = None;
     }
     if let Some(token) = owner.as_ref().and_then(caller::Owner::session) {
         cookies::check(&app, method, token, &headers)?;
     }
-    if let Some(signed) = owner.as_ref().and_then(caller::Owner::signed).filter(|_| claims(method)) {
+    if let Some(signed) = owner.as_ref().and_then(caller::Owner::signed).filter(|_| claims(method, kind)) {
         let signed = signed.to_owned();
         if !app.engine.write(move |tx| api_keys::claim_signature(tx, &signed, now)).await? {
             return Err(Fault::replayed());
         }
     }
-    let is_from_elsewhere = cookies::is_from_elsewhere(&headers);
+    let is_from_elsewhere = cookies::is_from_elsewhere(&app.settings.public_url, &headers);
     let lang = headers.get("lang").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let partner = cookies::partner(&headers);
     Ok(Call { app, params, now, address, owner, lang, is_from_elsewhere, partner })
@@ -257,8 +260,8 @@ async fn read(app: App, method: &str, now: Time, request: Request) -> Result<Cal
 
 /// Whether a signed call is remembered in the database before it is carried out, so that no process carries it out again: all
 /// that change something, but the one that remembers it with what it changes.
-fn claims(method: &str) -> bool {
-    !cookies::is_reading(method) && method != "public/exchanger/order/create"
+fn claims(method: &str, kind: Kind) -> bool {
+    kind == Kind::Changes && method != "public/exchanger/order/create"
 }
 
 /// An answer of the rate limit, which is counted before any method is looked at.

@@ -44,7 +44,7 @@ pub async fn create(call: &Call) -> Result<Answer, Fault> {
         origin: Origin {
             language: language(call)?,
             customer: owner.map(|owner| owner.account.to_string()),
-            partner: partner::of_order(call).await?,
+            referrer: partner::of_order(call).await?,
             ..Origin::default()
         },
         market,
@@ -245,7 +245,7 @@ fn shown(call: &Call, opened: &OpenOrder, names: &TradeNames, kind: &str) -> Opt
         "_id": names.object_id,
         "rid": names.rid,
         "uid": order.no,
-        "partner": order.origin.partner.as_deref().map(|account| call.app.vault.account_object_id(account)),
+        "partner": order.origin.referrer.as_deref().map(|account| call.app.vault.account_object_id(account)),
         "inAmount": json_number(&trade.from.amount()),
         "outAmount": json_number(&trade.to.amount()),
         "fromValues": list(|told| &told.from_values),

@@ -28,11 +28,13 @@ pub async fn register(call: &Call) -> Result<Answer, Fault> {
     let vault = &call.app.vault;
     let email_hash = vault.login_key(&email);
     let wanted = email_hash.clone();
+    // First, so that nobody asks about more addresses than he may have mails sent to.
+    call.count_try(&format!("mails {}", call.visitor()), MAILS_OF_ONE_VISITOR)?;
     let known = call.app.engine.db.read(move |tx| logins::by_email(tx, &wanted)).await?;
     if known.is_some_and(|known| known.confirmed_at.is_some()) {
         return Err(Fault::email_used());
     }
-    count_mail(call, LetterKind::Confirm, &email_hash)?;
+    count_mail_to(call, LetterKind::Confirm, &email_hash)?;
     let password = hashed(call, password).await?;
     let (id, now) = (vault.new_uuid().to_string(), call.now);
     let account = Account {
@@ -73,7 +75,7 @@ pub async fn register(call: &Call) -> Result<Answer, Fault> {
 }
 
 /// `user/auth/register/confirm {code, password?}`: the address is its owner's, and the account has the password that was
-/// chosen with this code, or that he names now. Signs nobody in: a mail may be opened by anybody's browser.
+/// chosen with this code, if only one was asked for, or that he names now. Signs nobody in: a mail may be opened by anybody's browser.
 pub async fn confirm(call: &Call) -> Result<Answer, Fault> {
     let (hash, now) = (code_hash(call)?, call.now);
     let named = match call.params.get("password") {
@@ -81,15 +83,23 @@ pub async fn confirm(call: &Call) -> Result<Answer, Fault> {
         None => None,
     };
     let confirmed = call.app.engine.write(move |tx| {
-        let Some(letter) = good_letter(tx, &hash, LetterKind::Confirm, now)? else { return Ok(false) };
+        let Some(letter) = good_letter(tx, &hash, LetterKind::Confirm, now)? else {
+            return Ok(Err(Fault::wrong_code()));
+        };
+        // Two people asked, or one twice: who reads the mails cannot know which code is whose.
+        if named.is_none() && letters::open(tx, &letter.account, LetterKind::Confirm, now)? > 1 {
+            let why = "more than one mail was asked for with this address: send the password that you want, too";
+            return Ok(Err(Fault::bad_password(why)));
+        }
         if let Some(password) = named.or(letter.password) {
             logins::set_password(tx, &letter.account, &password)?;
         }
         logins::confirm(tx, &letter.account, now)?;
         letters::void(tx, &letter.account)?;
-        Ok(true)
+        Ok(Ok(()))
     });
-    if confirmed.await? { Ok(json!({ "ok": 1 }).into()) } else { Err(Fault::wrong_code()) }
+    confirmed.await??;
+    Ok(json!({ "ok": 1 }).into())
 }
 
 /// A new password, hashed, for whoever has a good code; a wrong code costs no hashing.
@@ -103,7 +113,7 @@ async fn hashed_for(call: &Call, code_hash: &str, kind: LetterKind) -> Result<Se
 
 async fn hashed(call: &Call, password: Secret<String>) -> Result<Secret<String>, Fault> {
     let salt = call.app.vault.new_salt();
-    Ok(Secret::new(call.app.reads.gate.passwords.hash(&call.visitor(), password, salt).await?))
+    Ok(Secret::new(call.app.reads.gate.passwords.hash(&call.place(), password, salt).await?))
 }
 
 /// `user/auth/sign-in {email, password, code?, apiAuth?}`: a cookie, or with `apiAuth` an API key.
@@ -133,7 +143,7 @@ pub async fn sign_in(call: &Call) -> Result<Answer, Fault> {
     });
     let found = found.await?;
     let kept = found.as_ref().map(|login| login.password.clone());
-    let fits = call.app.reads.gate.passwords.fits(&call.visitor(), password, kept).await?;
+    let fits = call.app.reads.gate.passwords.fits(&call.place(), password, kept).await?;
     let login = found.filter(|_| fits).ok_or_else(Fault::unknown_account)?;
     if login.confirmed_at.is_none() {
         return Err(Fault::not_confirmed());
@@ -207,7 +217,8 @@ pub async fn sign_out(call: &Call) -> Result<Answer, Fault> {
 /// `user/auth/reset-password {email}`: the answer is the same whether there is such an account or not.
 pub async fn reset(call: &Call) -> Result<Answer, Fault> {
     let email_hash = call.app.vault.login_key(&email(call)?);
-    count_mail(call, LetterKind::Reset, &email_hash)?;
+    call.count_try(&format!("mails {}", call.visitor()), MAILS_OF_ONE_VISITOR)?;
+    count_mail_to(call, LetterKind::Reset, &email_hash)?;
     let (letter, now) = (letter(call, LetterKind::Reset, RESET_WITHIN)?, call.now);
     let planned = call.app.engine.write(move |tx| match logins::by_email(tx, &email_hash)? {
         Some(login) => letters::plan(tx, &Letter { account: login.account, ..letter }, now),
@@ -290,8 +301,7 @@ fn code_hash(call: &Call) -> Result<String, Fault> {
 
 /// Counted by address whether or not it has an account: the answer tells nothing of that. Each kind by itself, so that
 /// nobody who registers an address takes its owner's resets away.
-fn count_mail(call: &Call, kind: LetterKind, email_hash: &str) -> Result<(), Fault> {
-    call.count_try(&format!("mails {}", call.visitor()), MAILS_OF_ONE_VISITOR)?;
+fn count_mail_to(call: &Call, kind: LetterKind, email_hash: &str) -> Result<(), Fault> {
     call.count_try(&format!("mail {} {email_hash}", kind.word()), MAILS_TO_ONE)
 }
 

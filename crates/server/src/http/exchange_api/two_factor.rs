@@ -27,7 +27,7 @@ pub async fn begin(call: &Call) -> Result<Answer, Fault> {
     call.count_try(&format!("password {} {}", call.visitor(), login.email_hash), OF_ONE_ACCOUNT)?;
     let password = sign_in::password(call)?.ok_or_else(|| Fault::missing("password"))?;
     let passwords = &call.app.reads.gate.passwords;
-    if !passwords.fits(&call.visitor(), password, Some(login.password.clone())).await? {
+    if !passwords.fits(&call.place(), password, Some(login.password.clone())).await? {
         return Err(Fault::unknown_account());
     }
     let account = login.account.clone();

@@ -3,12 +3,15 @@
 use super::super::App;
 use super::super::body::Segment;
 use super::super::error::ApiError;
+use super::{escape, page};
 use crate::ports::Goods;
 use crate::store::{DbError, mails};
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use domain::validate::QuotedLine;
+
+const TITLE: &str = "Your delivery";
 
 /// Shows the code of that line and of no other.
 pub async fn show(State(app): State<App>, Segment(secret): Segment) -> Result<Response, ApiError> {
@@ -41,10 +44,10 @@ pub async fn show(State(app): State<App>, Segment(secret): Segment) -> Result<Re
         .map(|brand| brand.text(&opened.order.origin.language).1.how_to_redeem)
         .unwrap_or_default();
     if !opened.order.shows_goods() {
-        return Ok(page(StatusCode::OK, ON_HOLD));
+        return Ok(page(TITLE, StatusCode::OK, ON_HOLD));
     }
     let goods = opened.goods.get(line).cloned().flatten();
-    Ok(page(StatusCode::OK, &body(quoted, goods.as_ref(), &how_to)))
+    Ok(page(TITLE, StatusCode::OK, &body(quoted, goods.as_ref(), &how_to)))
 }
 
 const ON_HOLD: &str = "<h1>This order is being looked at</h1><p>The shop has stopped it for the moment. Open this link \
@@ -53,7 +56,7 @@ const ON_HOLD: &str = "<h1>This order is being looked at</h1><p>The shop has sto
 fn no_such_link() -> Response {
     let text = "<h1>This link opens nothing</h1><p>It may have been cut short on its way. Open the one in your mail, \
         or ask the shop where you bought.</p>";
-    page(StatusCode::NOT_FOUND, text)
+    page(TITLE, StatusCode::NOT_FOUND, text)
 }
 
 fn body(quoted: &QuotedLine, goods: Option<&Goods>, how_to: &str) -> String {
@@ -77,46 +80,4 @@ fn body(quoted: &QuotedLine, goods: Option<&Goods>, how_to: &str) -> String {
         "<h1>{title}</h1><dl>{}</dl><p>Whoever knows this code can use it: keep this page to yourself.</p>{how_to}",
         rows.concat()
     )
-}
-
-fn page(status: StatusCode, body: &str) -> Response {
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <meta name=\"robots\" content=\"noindex\"><title>Your delivery</title><style>\
-         body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}}\
-         dt{{opacity:.7}}dd{{margin:0 0 1rem}}code{{font-size:1.5rem;user-select:all;overflow-wrap:anywhere}}</style>\
-         <main>{body}</main></html>"
-    );
-    let head = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; img-src https:"),
-    ];
-    (status, head, html).into_response()
-}
-
-/// Text as it may stand in HTML.
-pub fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, letter| {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-        escaped
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_cannot_become_markup() {
-        assert_eq!(escape("<b>\"A&B'"), "&lt;b&gt;&quot;A&amp;B&#39;");
-    }
 }

@@ -194,6 +194,7 @@ fn beneficiaries(basket: &Basket) -> Vec<String> {
 fn origin(caller: &Caller, body: &OrderBody) -> Origin {
     Origin {
         partner: caller.partner.as_ref().map(ToString::to_string),
+        referrer: None,
         client_version: caller.client_version.clone(),
         customer: caller.customer.as_ref().map(ToString::to_string),
         utm_source: body.utm_source.clone(),

@@ -149,19 +149,19 @@ async fn the_percentage_is_the_one_of_the_placing() {
     let mut office = Office::open().await;
     let merchant = partner(&office, "ann").await;
     let before = brought(&office, "ann-shop");
-    let other = boot::DEMO_EXCHANGE.replace("affiliate_percent = \"0.2\"", "affiliate_percent = \"0.3\"");
+    let other = boot::DEMO_EXCHANGE.replace("affiliate_percent = \"0.2\"", "affiliate_percent = \"0.29\"");
     office.shop.clock.advance(Span::seconds(1));
     boot::import_exchange(&office.shop.kiosk, other).await.expect("another percentage");
     let after = brought(&office, "ann-shop");
-    assert_eq!(basic(&merchant, &office)["rate"], 0.3);
+    assert_eq!(basic(&merchant, &office)["rate"], 0.29);
     for placed in [&before, &after] {
         office.pay(placed, "{}").await;
     }
     let listed = data(&merchant, &office, "user/affiliate/orders", &json!({}));
     let rewards: Vec<&Value> =
         listed["orders"].as_array().expect("a list").iter().map(|order| &order["partnerFee"]["amountInUSD"]).collect();
-    assert_eq!(rewards, [&json!(0.2955), &json!(0.197)]);
-    assert_eq!(figures(&merchant, &office)[0], json!(0.4925));
+    assert_eq!(rewards, [&json!(0.2856), &json!(0.197)]);
+    assert_eq!(figures(&merchant, &office)[0], json!(0.4826));
     office.shop.close().await;
 }
 

@@ -138,7 +138,7 @@ async fn the_button_in_the_mail_s_page_confirms_too() {
     office.shop.close().await;
 }
 
-/// Each code stands for the password that was chosen with it.
+/// Which code is whose nobody can see who reads both mails: he names the password that he wants.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_registers_an_address_again_replaces_nobody_s_password() {
     let mut office = Office::open().await;
@@ -146,7 +146,9 @@ async fn whoever_registers_an_address_again_replaces_nobody_s_password() {
     office.shop.pump().await;
     let code = mailed(&office, "Confirm your e-mail");
     office.data("user/auth/register", &json!({ "email": EMAIL, "password": "a stranger's" }));
-    office.data("user/auth/register/confirm", &json!({ "code": code }));
+    let alone = json!({ "code": code });
+    assert_eq!(office.error("user/auth/register/confirm", &alone)["errorCode"], 5_341_529_529_941_981_u64);
+    office.data("user/auth/register/confirm", &json!({ "code": code, "password": PASSWORD }));
     Browser::sign_in(&office, &who());
     assert_eq!(
         office.error("user/auth/sign-in", &json!({ "email": EMAIL, "password": "a stranger's" }))["errorCode"],

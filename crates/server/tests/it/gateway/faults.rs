@@ -92,8 +92,10 @@ async fn ten_megabytes_without_a_line_end_are_not_kept() {
     let mut live = Live::open(&front.url, &stream_path(ID), "").await;
     assert_eq!(live.next().await.and_then(|message| message.id), Some(1));
     let megabyte = vec![b'x'; 1_048_576];
-    for _ in 0..10 {
-        shop.send(&megabyte);
+    shop.send(&megabyte);
+    // It may hang up before all of it is there.
+    for _ in 0..9 {
+        shop.drip(&megabyte);
     }
     assert_eq!(live.rest().await, []);
     // The gateway hung up on the shop instead of reading on.

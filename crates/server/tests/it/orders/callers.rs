@@ -67,6 +67,7 @@ async fn an_order_keeps_who_sent_it() {
     let attributed = raw::place(&shop, &headers, &body).await;
     let expected = Origin {
         partner: Some("demo-partner".to_owned()),
+        referrer: None,
         client_version: Some("2.1.0".to_owned()),
         customer: Some("customer-ann".to_owned()),
         utm_source: Some("your_platform".to_owned()),

@@ -1,6 +1,6 @@
 //! Partners: their codes, the orders that they brought, what these add up to, and what they were paid.
 
-use super::databases::{for_each_store, read, write};
+use super::databases::{account, for_each_store, read, write};
 use super::office::{keep, trade};
 use crate::harness::START;
 use domain::order::Order;
@@ -13,18 +13,6 @@ use server::store::affiliates::{self, Payment, Standing};
 use server::store::partner_links::{self, Link, Wish};
 use server::store::{Conn, orders};
 
-fn account(id: &str) -> Account {
-    Account {
-        id: id.to_owned(),
-        role: Role::Customer,
-        name: "n".to_owned(),
-        token_hash: None,
-        trust_from: None,
-        active: true,
-        created_at: START,
-    }
-}
-
 fn link(code: &str, active: bool) -> Link {
     Link { code: code.to_owned(), active }
 }
@@ -33,7 +21,7 @@ fn link(code: &str, active: bool) -> Link {
 /// is earned.
 fn brought(number: u64, customer: Option<&str>) -> Order {
     let mut order = trade(number, customer);
-    order.origin.partner = Some("one".to_owned());
+    order.origin.referrer = Some("one".to_owned());
     order.placed_at = START + Span::seconds(i64::try_from(number).expect("a small number"));
     let agreed = Commission { bps: 5_000, usd_rate: 2.into() };
     order.quote.trade.as_deref_mut().expect("a trade").commission = Some(agreed);
@@ -131,7 +119,7 @@ fn an_order_adds_to_its_partner_what_it_comes_to_as_it_stands() {
     own.origin.customer = Some("one".to_owned());
     assert_eq!(figures(&own), None, "his own");
     let mut nobodys = order;
-    nobodys.origin.partner = None;
+    nobodys.origin.referrer = None;
     assert_eq!(figures(&nobodys), None);
 }
 

@@ -7,6 +7,7 @@
 
 use crate::harness::{Folder, START};
 use domain::time::Time;
+use server::store::accounts::{Account, Role};
 use server::store::{Access, Conn, DbError, Place, Row, Tx};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -189,4 +190,17 @@ pub fn everything(conn: &mut Conn) -> Vec<(&'static str, Vec<Row>)> {
 fn rows_of(tx: &mut Tx<'_>, name: &'static str) -> Result<(&'static str, Vec<Row>), DbError> {
     let rows = tx.query(&format!("select * from {name} order by 1, 2"), &[])?;
     Ok((name, rows))
+}
+
+/// A customer's account of that id; in no database.
+pub fn account(id: &str) -> Account {
+    Account {
+        id: id.to_owned(),
+        role: Role::Customer,
+        name: "n".to_owned(),
+        token_hash: None,
+        trust_from: None,
+        active: true,
+        created_at: START,
+    }
 }

@@ -1,24 +1,12 @@
 //! What accounts sign in with, sessions, and mail about accounts.
 
-use super::databases::{for_each_store, read, write};
+use super::databases::{account, for_each_store, read, write};
 use crate::harness::START;
 use domain::time::{Span, Time};
-use server::store::accounts::{self, Account, Role};
-use server::store::api_keys;
+use server::store::accounts::{self, Role};
 use server::store::letters::{self, Letter, LetterKind};
 use server::store::logins::{self, Login, Session};
-
-fn account(id: &str) -> Account {
-    Account {
-        id: id.to_owned(),
-        role: Role::Customer,
-        name: "n".to_owned(),
-        token_hash: None,
-        trust_from: None,
-        active: true,
-        created_at: START,
-    }
-}
+use server::store::{api_keys, epoch};
 
 fn login(account: &str, email: &str) -> Login {
     Login {
@@ -66,7 +54,7 @@ fn a_step_is_taken_once_and_a_secret_changes_only_while_it_is_not_asked_for() {
         assert_eq!((known.two_factor_at, known.generation), (Some(START), 1));
         assert!(write(conn, |tx| logins::turn_off_two_factor(tx, "one")));
         assert!(!write(conn, |tx| logins::turn_off_two_factor(tx, "one")), "it is off");
-        assert_eq!(write(conn, |tx| logins::next_generation(tx, "one")), Some(2));
+        assert_eq!(write(conn, |tx| logins::next_generation(tx, "one")), Some(2 + epoch::JUMP));
         assert!(write(conn, |tx| logins::claim_step(tx, "one", 7)), "steps of another secret");
     });
 }
@@ -170,6 +158,21 @@ fn an_account_that_nobody_confirmed_is_forgotten_and_one_with_a_key_is_not() {
         };
         assert!(write(conn, |tx| api_keys::add(tx, &key)));
         assert_eq!(write(conn, |tx| logins::forget_unconfirmed(tx, START)), 0, "it is new");
+        let waits = Letter {
+            id: "l".to_owned(),
+            hash: "h".to_owned(),
+            account: "new".to_owned(),
+            kind: LetterKind::Confirm,
+            language: "en".to_owned(),
+            until: START + Span(9),
+            attempts: 0,
+            password: None,
+        };
+        write(conn, |tx| letters::plan(tx, &waits, START));
+        assert_eq!(read(conn, |tx| letters::open(tx, "new", LetterKind::Confirm, START)), 1);
+        assert_eq!(read(conn, |tx| letters::open(tx, "new", LetterKind::Reset, START)), 0);
+        assert_eq!(write(conn, |tx| logins::forget_unconfirmed(tx, START + Span(1))), 0, "its mail is good");
+        assert_eq!(write(conn, |tx| letters::forget(tx, START + Span(9))), 1);
         assert_eq!(write(conn, |tx| logins::forget_unconfirmed(tx, START + Span(1))), 1);
         assert_eq!(read(conn, |tx| accounts::by_id(tx, "new")), None);
         assert_eq!(read(conn, |tx| logins::of_account(tx, "new")), None);

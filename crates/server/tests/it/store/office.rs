@@ -1,6 +1,6 @@
 //! The exchange office: files in force, reserves, orders by status and account, notifications, and keys of accounts.
 
-use super::databases::{for_each_store, read, write};
+use super::databases::{account, for_each_store, read, write};
 use crate::harness::START;
 use crate::market::placed;
 use domain::ids::{AssetId, NetworkId, ObjectId};
@@ -10,7 +10,7 @@ use domain::payout::Payout;
 use domain::project::ExchangeStatus;
 use domain::route::{DealRate, Side, StatedReserve, Trade, reserve_key};
 use domain::time::{Span, Time};
-use server::store::accounts::{self, Account, Role};
+use server::store::accounts::{self, Role};
 use server::store::api_keys::{self, ApiKey, MOST_KEYS};
 use server::store::deliveries::{self, Outcome, Planned};
 use server::store::orders::{self, Changed, LoggedEvent, TradeChange};
@@ -244,15 +244,6 @@ fn a_notification_that_is_told_again_keeps_the_next_ones_of_its_order_waiting() 
 #[test]
 fn an_account_has_five_keys_at_most_and_a_closed_one_none() {
     for_each_store(|conn| {
-        let account = |id: &str| Account {
-            id: id.to_owned(),
-            role: Role::Customer,
-            name: "n".to_owned(),
-            token_hash: None,
-            trust_from: None,
-            active: true,
-            created_at: START,
-        };
         let key = |number: usize, account: &str| ApiKey {
             key: format!("EX_{number}"),
             account: account.to_owned(),
@@ -265,6 +256,8 @@ fn an_account_has_five_keys_at_most_and_a_closed_one_none() {
         };
         assert!(write(conn, |tx| api_keys::claim_signature(tx, "k:1:h", START)));
         assert!(!write(conn, |tx| api_keys::claim_signature(tx, "k:1:h", START)), "the same call again");
+        assert_eq!(write(conn, |tx| api_keys::forget_signatures(tx, START)), 0);
+        assert_eq!(write(conn, |tx| api_keys::forget_signatures(tx, START + Span(1))), 1);
         assert!(write(conn, |tx| accounts::add(tx, &account("one"))));
         assert_eq!(read(conn, |tx| accounts::by_id(tx, "one")), Some(account("one")));
         assert_eq!(read(conn, |tx| accounts::by_id(tx, "two")), None);

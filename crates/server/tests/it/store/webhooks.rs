@@ -1,6 +1,6 @@
 //! Webhooks: endpoints, what happened to an account's orders, and the messages about it.
 
-use super::databases::{for_each_store, read, write};
+use super::databases::{account, for_each_store, now, read, write};
 use crate::harness::START;
 use crate::market::placed;
 use domain::event::Event;
@@ -12,18 +12,6 @@ use server::store::webhooks::{
     self, Attempt, Delivery, DeliveryState, EndpointRow, Happened, MOST_ENDPOINTS, Outcome, What,
 };
 use server::store::{Conn, epoch, head};
-
-fn account(id: &str) -> Account {
-    Account {
-        id: id.to_owned(),
-        role: Role::Customer,
-        name: "n".to_owned(),
-        token_hash: None,
-        trust_from: None,
-        active: true,
-        created_at: START,
-    }
-}
 
 fn endpoint(number: usize, account: &str) -> EndpointRow {
     EndpointRow {
@@ -69,8 +57,9 @@ fn keep(conn: &mut Conn, number: u64, customer: &str, first: i64, more: &[Event]
 }
 
 fn advance(conn: &mut Conn, next_seq: i64) {
+    let now = now(conn);
     write(conn, |tx| {
-        let mut head = head::lock(tx, START)?;
+        let mut head = head::lock(tx, now)?;
         head.next_seq = next_seq;
         head::advance(tx, &head)
     });
@@ -98,8 +87,9 @@ fn what_happened_to_an_account_is_its_orders_and_its_endpoints() {
         write(conn, |tx| accounts::add(tx, &account("one")));
         write(conn, |tx| webhooks::add(tx, &endpoint(1, "one")));
         let row = read(conn, |tx| webhooks::by_id(tx, "we_01")).expect("added");
-        assert!(write(conn, |tx| webhooks::disable(tx, &row, START + Span(9))));
-        assert!(!write(conn, |tx| webhooks::disable(tx, &row, START + Span(10))), "it is closed");
+        let now = now(conn);
+        assert!(write(conn, |tx| webhooks::disable(tx, &row, now)));
+        assert!(!write(conn, |tx| webhooks::disable(tx, &row, now)), "it is closed");
         let of = |conn: &mut Conn, account: &str, after: i64, through: i64, limit: i64| -> Vec<(i64, What)> {
             let accounts = [account.to_owned()];
             let found = read(conn, |tx| webhooks::happened(tx, &accounts, after, through, limit));
@@ -119,15 +109,17 @@ fn what_happened_to_an_account_is_its_orders_and_its_endpoints() {
 
 /// A partner's id is no secret: whoever names a customer instead tells him nothing.
 #[test]
-fn an_order_of_goods_is_its_partners_too_and_an_exchange_order_is_not() {
+fn an_order_of_goods_is_its_partners_and_an_exchange_order_not_that_of_who_brought_its_payer() {
     for_each_store(|conn| {
         let partner = Account { role: Role::Partner, ..account("shop") };
         write(conn, |tx| accounts::add(tx, &partner));
         write(conn, |tx| accounts::add(tx, &account("one")));
         let keep = |conn: &mut Conn, number: u64, partner: &str, status: bool| {
             let (mut order, event) = placed(number);
-            order.origin.partner = Some(partner.to_owned());
-            if status {
+            if !status {
+                order.origin.partner = Some(partner.to_owned());
+            } else {
+                order.origin.referrer = Some(partner.to_owned());
                 order.quote.trade = Some(Box::new(super::office::terms()));
                 order.payout = Some(domain::payout::Payout::Planned { attempt: 0 });
             }
@@ -167,7 +159,8 @@ fn endpoints_of_an_account() {
         write(conn, |tx| webhooks::note_health(tx, "we_01", Some(START)));
         let row = read(conn, |tx| webhooks::in_use(tx, "we_01")).expect("in use");
         assert_eq!((row.generation, row.rotated_at, row.failing_since), (2, START + Span(5), Some(START)));
-        write(conn, |tx| webhooks::disable(tx, &row, START));
+        let now = now(conn);
+        assert!(write(conn, |tx| webhooks::disable(tx, &row, now)));
         assert_eq!(read(conn, |tx| webhooks::in_use(tx, "we_01")), None);
         assert!(write(conn, |tx| webhooks::enable(tx, "we_01")));
         assert!(!write(conn, |tx| webhooks::enable(tx, "we_01")), "it is open");
@@ -214,6 +207,7 @@ fn a_message_is_taken_once_and_comes_due_again() {
             seq,
             attempts: 1,
             attempt,
+            asked: true,
             gone: false,
             answer: "500".to_owned(),
             at: START + Span(2),
