@@ -3,6 +3,7 @@
 
 mod demo;
 mod office;
+mod pools;
 mod rails;
 
 use crate::adapters::mail::{FolderSender, SmtpSender};
@@ -35,7 +36,8 @@ use tokio::task::JoinSet;
 
 pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, open_demo_office, stock_demo};
 pub use office::{DEMO_EXCHANGE, import_exchange};
-pub use rails::{add_to_pool, first_rates, market, rate_sources};
+pub use pools::Pools;
+pub use rails::{first_rates, market, rate_sources};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
 const CALL_TIMEOUT: Span = Span::seconds(10);
@@ -48,6 +50,8 @@ pub struct Kiosk {
     pub engine: Engine,
     pub vault: Arc<Vault>,
     pub ids: Arc<dyn Ids>,
+    /// Deposit addresses.
+    pub pools: Pools,
     /// The simulated chains and suppliers, where they are enabled.
     pub books: Option<Arc<Books>>,
 }
@@ -71,6 +75,7 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
         let mut conn = Conn::open(&place).context("cannot open the database")?;
         conn.migrate().context("cannot bring the database up to date")?;
         check_key(&mut conn, &ring)?;
+        pools::check_origin(&mut conn, config)?;
         drop(conn);
         Engine::start(&place, shared, clock).context("cannot start the engine")
     };
@@ -81,7 +86,8 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
         true => Some(Arc::new(Books::open(&data_dir.join("sandbox.db")).context("cannot open the sandbox's books")?)),
         false => None,
     };
-    let kiosk = Kiosk { engine, vault, ids, books };
+    let pools = Pools::new(engine.clone(), ids.clone(), config)?;
+    let kiosk = Kiosk { engine, vault, ids, pools, books };
     workers::catalogue::run_once(&kiosk.engine).await.context("cannot load the catalogue")?;
     // A file that fits no more (a network is gone from the configuration) closes the office and nothing else: it must be
     // possible to import another.
@@ -170,12 +176,7 @@ pub async fn start(config: &Config, kiosk: Kiosk, stop: watch::Receiver<bool>) -
     let outside = outside(config, &kiosk)?;
     let (sources, looks) = rails::first_rates(config, &kiosk.engine).await?;
     let mut workers = driver::start(&kiosk.engine, &kiosk.vault, &outside, stop.clone());
-    workers.spawn(rails::keep_pools_filled(
-        kiosk.engine.clone(),
-        kiosk.ids.clone(),
-        config.sandbox.enabled,
-        stop.clone(),
-    ));
+    workers.spawn(kiosk.pools.clone().keep_filled(stop.clone()));
     workers.spawn(rails::keep_rates(kiosk.engine.clone(), sources, looks, stop.clone()));
     open_doors(config, &kiosk, &outside, workers, stop).await
 }

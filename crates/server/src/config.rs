@@ -5,6 +5,8 @@
 use crate::adapters::mail::{SmtpSettings, Tls};
 use crate::http::visitors::RateLimit;
 use crate::secret::Secret;
+use crate::wallet::evm::EvmAccount;
+use crate::wallet::leak;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ pub struct Config {
     pub margins: Vec<MarginConfig>,
     pub mail: MailConfig,
     pub callbacks: CallbacksConfig,
+    pub wallet: WalletConfig,
     pub sandbox: SandboxConfig,
     pub log: LogConfig,
 }
@@ -189,6 +192,13 @@ pub struct CallbacksConfig {
     pub allow: Vec<ipnet::IpNet>,
 }
 
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct WalletConfig {
+    /// The extended public key below which the deposit addresses of all EVM chains stand; see docs/wallet.md.
+    pub evm_xpub: Option<String>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SandboxConfig {
@@ -230,8 +240,11 @@ impl Config {
         Config::parse(&text, std::env::vars()).with_context(|| format!("{name} is not a configuration of kiosk"))
     }
 
-    /// The configuration of a text and of variables `KIOSK__SECTION__KEY`.
+    /// The configuration of a text and of variables `KIOSK__SECTION__KEY`. One that holds a private key is refused.
     pub fn parse(text: &str, variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<Config> {
+        let variables: Vec<(String, String)> = variables.filter(|(name, _)| name.starts_with("KIOSK__")).collect();
+        // First of all: other errors quote the line they are about.
+        refuse_private_keys(text, &variables)?;
         // Read once as it stands, so that an error names the line in the file.
         let mut config: Config = toml::from_str(text)?;
         let mut table: toml::Table = toml::from_str(text)?;
@@ -288,6 +301,12 @@ impl Config {
         if !windows.all(|minutes| (1..=10_080).contains(minutes)) {
             bail!("limits.payment_window_minutes and limits.payment_windows must lie between 1 and 10080");
         }
+        if self.sandbox.enabled && self.wallet.evm_xpub.is_some() {
+            bail!(
+                "sandbox.enabled and wallet.evm_xpub exclude each other: simulated money must not reach a real wallet"
+            );
+        }
+        self.evm_account()?;
         if self.database.url.is_some() && self.database.url_file.is_some() {
             bail!("database.url and database.url_file say the same thing: keep one");
         }
@@ -305,6 +324,12 @@ impl Config {
             Some(url) => crate::store::Place::Postgres(url),
             None => crate::store::Place::SqliteFile(self.server.data_dir.join("kiosk.db")),
         })
+    }
+
+    /// The key of the deposit addresses of EVM chains, if there is one.
+    pub fn evm_account(&self) -> anyhow::Result<Option<EvmAccount>> {
+        let account = self.wallet.evm_xpub.as_deref().map(EvmAccount::parse).transpose();
+        account.context("wallet.evm_xpub cannot be used")
     }
 
     /// Where the sealing keys are.
@@ -342,6 +367,19 @@ impl Config {
         let (port, user, from) = (self.mail.port, self.mail.user.clone(), self.mail.from.clone());
         Ok(Some(SmtpSettings { host, port, tls, user, password, from }))
     }
+}
+
+/// A private key for incoming money must not come near a server, not even in a comment.
+fn refuse_private_keys(text: &str, variables: &[(String, String)]) -> anyhow::Result<()> {
+    if let Some((line, found)) = leak::find(text) {
+        bail!("line {line} holds {found}: {}", leak::ADVICE);
+    }
+    for (name, value) in variables {
+        if let Some(found) = leak::of(value) {
+            bail!("the variable {name} holds {found}: {}", leak::ADVICE);
+        }
+    }
+    Ok(())
 }
 
 fn read_secret(path: &Path) -> anyhow::Result<String> {
@@ -391,5 +429,46 @@ mod tests {
     fn words_are_checked() {
         let error = parse("[server]\ndelivery_word = \"Finished\"\n", &[]).expect_err("a wrong word");
         assert!(error.to_string().contains("Succeeded, Completed, Done"), "{error}");
+    }
+
+    /// Of the mnemonic "test .. junk", which is published.
+    const XPUB: &str = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP";
+    const XPRV: &str = "xprv9yeny6n2dNUokQFykGoZU6BDLeKbEBUoBeCFe2VF6MXdrHrprMYRc4tddncDRxrJCy7GtPDk68zRcgWtGFveqdCV5NyhZwVgMoZVbTm78vx";
+
+    #[test]
+    fn a_private_key_is_refused_wherever_it_stands_and_never_repeated() {
+        let words = format!("{}junk", "test ".repeat(11));
+        let hex = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+        for key in [XPRV, &words, hex] {
+            let file = [
+                format!("[wallet]\nevm_xpub = \"{key}\"\n"),
+                // An unknown key, no TOML at all, and a comment.
+                format!("[wallet]\nprivate_key = \"{key}\"\n"),
+                format!("[wallet]\nevm_xpub = {key}\n"),
+                format!("[wallet]\n# before: {key}\n"),
+            ];
+            let in_file = file.iter().map(|text| (text.as_str(), "TZ", "line 2 holds"));
+            let name = "KIOSK__WALLET__EVM_XPUB";
+            for (text, name, told) in in_file.chain([("", name, "the variable KIOSK__WALLET__EVM_XPUB holds")]) {
+                let error = format!("{:#}", parse(text, &[(name, key)]).expect_err("a private key"));
+                assert!(error.contains(told) && error.contains("needs no private key"), "{error}");
+                assert!(!error.contains(&key[..10]), "it is repeated: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wallet_is_named_by_its_public_key_and_never_beside_a_sandbox() {
+        let named = format!("[wallet]\nevm_xpub = \"{XPUB}\"\n");
+        let config = parse(&named, &[]).expect("a configuration");
+        let account = config.evm_account().expect("a key").expect("it is configured");
+        assert_eq!(account.address(0).expect("an address"), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+        assert!(parse("", &[]).expect("a configuration").evm_account().expect("no key").is_none());
+        assert!(parse("", &[("KIOSK__WALLET__EVM_XPUB", XPUB)]).is_ok());
+
+        let error = parse(&format!("{named}[sandbox]\nenabled = true\n"), &[]).expect_err("a sandbox");
+        assert!(error.to_string().contains("exclude each other"), "{error}");
+        let error = parse("[wallet]\nevm_xpub = \"xpub\"\n", &[]).expect_err("no key");
+        assert!(format!("{error:#}").starts_with("wallet.evm_xpub cannot be used: it is no extended"), "{error:#}");
     }
 }

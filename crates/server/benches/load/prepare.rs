@@ -25,11 +25,11 @@ pub fn run(arguments: &PrepareArgs) -> anyhow::Result<Value> {
     let config = Config::load(Some(&arguments.config))?;
     runtime()?.block_on(async {
         let kiosk = boot::open(&config).await?;
-        boot::add_to_pool(&kiosk.engine, &kiosk.ids, ChainKind::Evm, EVM_ADDRESSES).await?;
+        kiosk.pools.add(ChainKind::Evm, EVM_ADDRESSES).await?;
         let mut left = arguments.addresses;
         while left > 0 {
             let count = left.min(CHUNK);
-            boot::add_to_pool(&kiosk.engine, &kiosk.ids, ChainKind::Svm, count).await?;
+            kiosk.pools.add(ChainKind::Svm, count).await?;
             left -= count;
         }
         kiosk.engine.close();

@@ -1,6 +1,6 @@
 //! What `kiosk demo` puts on the shelves at its first start: catalogue, codes, a partner.
 
-use super::{Kiosk, rails};
+use super::Kiosk;
 use crate::catalogue_file;
 use crate::logos::{self, Source, Variant};
 use crate::ports::Goods;
@@ -100,7 +100,7 @@ pub async fn stock_demo(kiosk: &Kiosk) -> anyhow::Result<()> {
             settings::set(tx, "demo_stocked", "yes")
         })
         .await?;
-    rails::fill_pools_for_start(&kiosk.engine, &kiosk.ids).await?;
+    kiosk.pools.fill_for_start().await?;
     workers::catalogue::run_once(&kiosk.engine).await?;
     Ok(())
 }

@@ -1,12 +1,9 @@
-//! The market by configuration: coins and networks, rates, margins, limits; and the pools of deposit addresses.
+//! The market by configuration: coins and networks, rates, margins, limits.
 
 use crate::adapters::rates::source_at;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::ports::Ids;
 use crate::rates_file;
-use crate::store::{claims, settings};
-use crate::wallet;
 use crate::workers;
 use crate::workers::rates::{Looks, RateSources};
 use anyhow::{Context, bail};
@@ -26,11 +23,6 @@ use tokio::sync::watch;
 
 /// The rates of the demo; marked there as demo values.
 const DEMO_RATES: &str = include_str!("../../../../demo/rates.xml");
-
-/// Free addresses that a pool is kept at.
-const POOL_TARGET: i64 = 3_000;
-/// Derived in one go, so that the start does not wait for the whole pool.
-const POOL_STEP: usize = 250;
 
 /// Rules and rates, with nothing on the shelves yet.
 pub fn market(config: &Config) -> anyhow::Result<Market> {
@@ -221,64 +213,4 @@ fn sandbox_token(network: &str, kind: ChainKind, coin: &str, short: &str) -> Ass
         decimals: 6,
         payment_method: format!("{coin}-{short}"),
     }
-}
-
-/// Adds up to `count` addresses to each pool that has fewer than its target; answers whether more are wanted.
-pub async fn fill_pools(engine: &Engine, ids: &Arc<dyn Ids>, count: usize, target: i64) -> anyhow::Result<bool> {
-    let mut more = false;
-    for kind in [ChainKind::Svm, ChainKind::Evm] {
-        let (free, _) = engine.db.read(move |tx| claims::pool_size(tx, kind)).await?;
-        if free >= target {
-            continue;
-        }
-        add_to_pool(engine, ids, kind, count).await?;
-        more |= free + (count as i64) < target;
-    }
-    Ok(more)
-}
-
-/// Appends `count` addresses of the sandbox to a pool. Of two processes that derive the same children at once one fails,
-/// and keeps nothing of this call.
-pub async fn add_to_pool(engine: &Engine, ids: &Arc<dyn Ids>, kind: ChainKind, count: usize) -> anyhow::Result<()> {
-    let addresses = match kind {
-        ChainKind::Evm => {
-            let (_, next) = engine.db.read(move |tx| claims::pool_size(tx, kind)).await?;
-            wallet::evm_addresses(&xpub(engine, ids).await?, next, count)?
-        }
-        ChainKind::Svm => (0..count).map(|_| wallet::throwaway_solana_address(ids.key())).collect(),
-    };
-    engine.write(move |tx| claims::add_addresses(tx, kind, &addresses)).await?;
-    Ok(())
-}
-
-/// The extended public key of the EVM pool; the demo makes one whose private half nobody has.
-async fn xpub(engine: &Engine, ids: &Arc<dyn Ids>) -> anyhow::Result<String> {
-    const NAME: &str = "evm_xpub";
-    if let Some(known) = engine.db.read(|tx| settings::get(tx, NAME)).await? {
-        return Ok(known);
-    }
-    let made = wallet::throwaway_xpub(ids.key())?;
-    let kept = made.clone();
-    engine.write(move |tx| settings::set(tx, NAME, &kept)).await?;
-    Ok(made)
-}
-
-/// Keeps the pools of a demo filled while it runs.
-pub async fn keep_pools_filled(engine: Engine, ids: Arc<dyn Ids>, is_sandbox: bool, mut stop: watch::Receiver<bool>) {
-    while is_sandbox && !*stop.borrow() {
-        match fill_pools(&engine, &ids, POOL_STEP, POOL_TARGET).await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(error = %format!("{error:#}"), "address pools not filled"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            _ = stop.changed() => {}
-        }
-    }
-}
-
-/// Enough addresses for the first orders.
-pub async fn fill_pools_for_start(engine: &Engine, ids: &Arc<dyn Ids>) -> anyhow::Result<()> {
-    fill_pools(engine, ids, POOL_STEP, POOL_STEP as i64).await.map(|_| ())
 }

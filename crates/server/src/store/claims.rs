@@ -10,7 +10,7 @@ use domain::limits::{Counter, CounterKey};
 use domain::planted::{self, Bug};
 use domain::time::Time;
 use domain::validate::StockCount;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What stands under those (scope, key) pairs.
 pub fn replays(tx: &mut Tx<'_>, keys: &[(String, String)]) -> Result<BTreeMap<(String, String), Replay>, DbError> {
@@ -61,8 +61,7 @@ pub fn own_addresses(tx: &mut Tx<'_>, rows: Vec<(String, OrderId)>) -> Result<()
 
 /// Appends addresses to a pool, after those it has.
 pub fn add_addresses(tx: &mut Tx<'_>, kind: ChainKind, addresses: &[String]) -> Result<(), DbError> {
-    let sql = "select coalesce(max(idx), -1) from addresses where family = $1";
-    let next = tx.query_one(sql, &[family(kind).into()])?.map_or(0, |row| row.int(0) + 1);
+    let next = next_index(tx, kind)?;
     let row =
         |(at, address): (usize, &String)| vec![family(kind).into(), (next + at as i64).into(), address.as_str().into()];
     let rows = addresses.iter().enumerate().map(row).collect();
@@ -75,9 +74,94 @@ pub fn add_addresses(tx: &mut Tx<'_>, kind: ChainKind, addresses: &[String]) -> 
 pub fn pool_size(tx: &mut Tx<'_>, kind: ChainKind) -> Result<(i64, i64), DbError> {
     let sql = "select count(*) from addresses where family = $1 and owner is null";
     let free = tx.query_one(sql, &[family(kind).into()])?.map_or(0, |row| row.int(0));
-    let next =
-        tx.query_one("select coalesce(max(idx), -1) + 1 from addresses where family = $1", &[family(kind).into()])?;
-    Ok((free, next.map_or(0, |row| row.int(0))))
+    Ok((free, next_index(tx, kind)?))
+}
+
+/// The index that the next address of a pool gets.
+pub fn next_index(tx: &mut Tx<'_>, kind: ChainKind) -> Result<i64, DbError> {
+    let sql = "select coalesce(max(idx), -1) + 1 from addresses where family = $1";
+    Ok(tx.query_one(sql, &[family(kind).into()])?.map_or(0, |row| row.int(0)))
+}
+
+/// How many addresses of a pool are free, but no more than `limit`: a large pool is not counted each second.
+pub fn free_up_to(tx: &mut Tx<'_>, kind: ChainKind, limit: i64) -> Result<i64, DbError> {
+    let sql = "select count(*) from (select idx from addresses where family = $1 and owner is null limit $2) as free";
+    Ok(tx.query_one(sql, &[family(kind).into(), limit.into()])?.map_or(0, |row| row.int(0)))
+}
+
+/// What a pool holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolCounts {
+    pub free: i64,
+    /// Owned by orders.
+    pub given: i64,
+    /// Never to be given: skipped by a restore, or retired.
+    pub set_aside: i64,
+    /// The index that the next address gets.
+    pub next: i64,
+}
+
+/// What a pool holds; counts the whole table.
+pub fn pool_counts(tx: &mut Tx<'_>, kind: ChainKind) -> Result<PoolCounts, DbError> {
+    let (free, next) = pool_size(tx, kind)?;
+    let sql = "select count(*) from addresses where family = $1 and owner is not null \
+        and substr(owner, 1, 8) <> 'skipped:'";
+    let given = tx.query_one(sql, &[family(kind).into()])?.map_or(0, |row| row.int(0));
+    let sql = "select count(*) from addresses where family = $1 and substr(owner, 1, 8) = 'skipped:' \
+        and substr(address, 1, 8) <> 'skipped:'";
+    let set_aside = tx.query_one(sql, &[family(kind).into()])?.map_or(0, |row| row.int(0));
+    Ok(PoolCounts { free, given, set_aside, next })
+}
+
+/// An address of a pool, for comparison with the wallet that it is said to belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolRow {
+    pub index: i64,
+    pub address: String,
+    /// Given to an order, or free to be given; one that was set aside is neither.
+    pub in_use: bool,
+}
+
+/// Addresses of a pool from an index on, in order. A place that a restore left out (epoch.rs) is none.
+pub fn pool_rows(tx: &mut Tx<'_>, kind: ChainKind, from: i64, limit: i64) -> Result<Vec<PoolRow>, DbError> {
+    let sql = "select idx, address, owner from addresses where family = $1 and idx >= $2 \
+        and substr(address, 1, 8) <> 'skipped:' order by idx limit $3";
+    let rows = tx.query(sql, &[family(kind).into(), from.into(), limit.into()])?;
+    let read = |row: &super::Row| PoolRow {
+        index: row.int(0),
+        address: row.text(1).to_owned(),
+        in_use: row.opt_text(2).is_none_or(|owner| !owner.starts_with("skipped:")),
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// The free address that is given next, and the one that is given last.
+pub fn ends_of_pool(tx: &mut Tx<'_>, kind: ChainKind) -> Result<Vec<(i64, String)>, DbError> {
+    let mut ends = Vec::new();
+    for order in ["idx", "idx desc"] {
+        let sql =
+            format!("select idx, address from addresses where family = $1 and owner is null order by {order} limit 1");
+        let row = tx.query_one(&sql, &[family(kind).into()])?;
+        ends.extend(row.map(|row| (row.int(0), row.text(1).to_owned())));
+    }
+    Ok(ends)
+}
+
+/// Appends those of the addresses that no pool holds yet, in their order; answers how many.
+pub fn add_unknown_addresses(tx: &mut Tx<'_>, kind: ChainKind, addresses: Vec<String>) -> Result<usize, DbError> {
+    let sql = "select address from addresses where address = any($1)";
+    let known = tx.query(sql, &[addresses.clone().into()])?;
+    let known: BTreeSet<&str> = known.iter().map(|row| row.text(0)).collect();
+    let unknown: Vec<String> = addresses.into_iter().filter(|address| !known.contains(address.as_str())).collect();
+    add_addresses(tx, kind, &unknown)?;
+    Ok(unknown.len())
+}
+
+/// Gives all free addresses of a pool an owner that is no order, so that none is given out; answers how many.
+pub fn set_aside(tx: &mut Tx<'_>, kind: ChainKind, reason: &str) -> Result<u64, DbError> {
+    let owner = format!("skipped:{reason}");
+    let sql = "update addresses set owner = $1 where family = $2 and owner is null";
+    tx.execute(sql, &[owner.into(), family(kind).into()])
 }
 
 /// Which order owns each of those addresses. One that a new epoch skipped (epoch.rs) belongs to no order: money that comes

@@ -106,8 +106,7 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
 fn skip_addresses(tx: &mut Tx<'_>, kind: ChainKind, epoch: i64) -> Result<u64, DbError> {
     let family = claims::family(kind);
     let owner = format!("skipped:{epoch}");
-    let sql = "update addresses set owner = $1 where family = $2 and owner is null";
-    let skipped = tx.execute(sql, &[owner.as_str().into(), family.into()])?;
+    let skipped = claims::set_aside(tx, kind, &epoch.to_string())?;
     let (_, next) = claims::pool_size(tx, kind)?;
     if next > 0 {
         // No address, only a place in the row: the next one to be derived follows the highest index.

@@ -69,7 +69,7 @@ fn install(folder: &Folder) {
     runtime.block_on(async {
         let kiosk = boot::open(&config).await.expect("an installation");
         boot::stock_demo(&kiosk).await.expect("the demo's stock");
-        let added = boot::add_to_pool(&kiosk.engine, &kiosk.ids, ChainKind::Svm, ADDRESSES).await;
+        let added = kiosk.pools.add(ChainKind::Svm, ADDRESSES).await;
         added.expect("addresses in the pool");
         kiosk.engine.close();
     });

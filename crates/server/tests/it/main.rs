@@ -24,4 +24,5 @@ mod snapshots;
 mod store;
 mod tidy;
 mod tracking;
+mod wallet;
 mod webhooks;

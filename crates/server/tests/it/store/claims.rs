@@ -9,7 +9,8 @@ use domain::fulfil::SealedGoods;
 use domain::ids::{CodeId, Sku};
 use domain::limits::{Counter, CounterKey};
 use domain::validate::StockCount;
-use server::store::{Conn, DbError, claims, stock};
+use server::store::claims::{PoolCounts, PoolRow};
+use server::store::{Conn, DbError, claims, epoch, stock};
 use std::collections::BTreeMap;
 
 #[test]
@@ -84,6 +85,57 @@ fn an_address_has_one_owner_for_ever() {
         let asked = [evm.clone(), vec!["nobody's".to_owned()]].concat();
         let owners = read(conn, |tx| claims::address_owners(tx, asked));
         assert_eq!(owners, BTreeMap::from([own(0, 1), own(2, 2)]));
+    });
+}
+
+#[test]
+fn a_pool_is_counted_and_read_as_it_is_used() {
+    for_each_store(|conn| {
+        assert!(read(conn, |tx| claims::ends_of_pool(tx, ChainKind::Evm)).is_empty());
+        let evm = fill(conn, ChainKind::Evm, 3);
+        fill(conn, ChainKind::Svm, 1);
+        write(conn, |tx| claims::own_addresses(tx, vec![(evm[0].clone(), order_id(1))]));
+        let counts = |free, given, set_aside, next| PoolCounts { free, given, set_aside, next };
+        assert_eq!(read(conn, |tx| claims::pool_counts(tx, ChainKind::Evm)), counts(2, 1, 0, 3));
+        for (limit, free) in [(0, 0), (1, 1), (2, 2), (9, 2)] {
+            assert_eq!(read(conn, |tx| claims::free_up_to(tx, ChainKind::Evm, limit)), free);
+        }
+        assert_eq!(read(conn, |tx| claims::next_index(tx, ChainKind::Evm)), 3);
+        let ends = vec![(1, evm[1].clone()), (2, evm[2].clone())];
+        assert_eq!(read(conn, |tx| claims::ends_of_pool(tx, ChainKind::Evm)), ends);
+
+        assert_eq!(write(conn, |tx| claims::set_aside(tx, ChainKind::Evm, "retired")), 2);
+        assert_eq!(read(conn, |tx| claims::pool_counts(tx, ChainKind::Evm)), counts(0, 1, 2, 3));
+        assert_eq!(read(conn, |tx| claims::pool_counts(tx, ChainKind::Svm)), counts(1, 0, 0, 1));
+        assert!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Evm, 9)).is_empty());
+        let owners = read(conn, |tx| claims::address_owners(tx, evm.clone()));
+        assert_eq!(owners, BTreeMap::from([(evm[0].clone(), order_id(1))]), "money that comes there is nobody's");
+
+        // A restore leaves places out: they are no addresses, and the next one gets an index behind them.
+        write(conn, epoch::begin);
+        write(conn, |tx| claims::add_addresses(tx, ChainKind::Evm, &["evm-more".to_owned()]));
+        let next = 3 + epoch::JUMP;
+        assert_eq!(read(conn, |tx| claims::pool_counts(tx, ChainKind::Evm)), counts(1, 1, 2, next + 1));
+        let row = |index, address: &str, in_use| PoolRow { index, address: address.to_owned(), in_use };
+        let last = row(next, "evm-more", true);
+        let all = vec![row(0, &evm[0], true), row(1, &evm[1], false), row(2, &evm[2], false), last.clone()];
+        assert_eq!(read(conn, |tx| claims::pool_rows(tx, ChainKind::Evm, 0, 9)), all);
+        assert_eq!(read(conn, |tx| claims::pool_rows(tx, ChainKind::Evm, 1, 2)), all[1..3]);
+        assert_eq!(read(conn, |tx| claims::pool_rows(tx, ChainKind::Evm, 3, 9)), [last]);
+    });
+}
+
+#[test]
+fn addresses_that_a_pool_holds_are_passed_over() {
+    for_each_store(|conn| {
+        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let (first, more) = (texts(&["b", "a"]), texts(&["c", "a", "d", "b"]));
+        assert_eq!(write(conn, |tx| claims::add_unknown_addresses(tx, ChainKind::Svm, first)), 2);
+        write(conn, |tx| claims::own_addresses(tx, vec![("a".to_owned(), order_id(1))]));
+        assert_eq!(write(conn, |tx| claims::add_unknown_addresses(tx, ChainKind::Svm, more.clone())), 2);
+        assert_eq!(write(conn, |tx| claims::add_unknown_addresses(tx, ChainKind::Svm, more)), 0);
+        assert_eq!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Svm, 9)), ["b", "c", "d"]);
+        assert_eq!(read(conn, |tx| claims::pool_size(tx, ChainKind::Svm)), (3, 4));
     });
 }
 
