@@ -10,7 +10,7 @@ use crate::wallet;
 use crate::workers;
 use crate::workers::rates::{Looks, RateSources};
 use anyhow::{Context, bail};
-use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
+use domain::asset::{Asset, ChainKind, Coin, Confirmation, Network, Rails};
 use domain::catalog::Catalogue;
 use domain::ids::{AssetId, NetworkId};
 use domain::limits::{Limits, Tier};
@@ -200,7 +200,7 @@ fn sandbox_network(name: &str, kind: ChainKind, chain_id: Option<u64>, base: &st
         base_token: base.to_owned(),
         transfer_cost: "€0".to_owned(),
         window: Span::minutes(30),
-        confirmations: 2,
+        confirmation: Confirmation::Blocks(2),
         suspended: false,
         assets,
     }
