@@ -10,7 +10,7 @@ use domain::limits::{Counter, CounterKey};
 use domain::planted::{self, Bug};
 use domain::time::Time;
 use domain::validate::StockCount;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What stands under those (scope, key) pairs.
 pub fn replays(tx: &mut Tx<'_>, keys: &[(String, String)]) -> Result<BTreeMap<(String, String), Replay>, DbError> {
@@ -78,6 +78,12 @@ pub fn pool_size(tx: &mut Tx<'_>, kind: ChainKind) -> Result<(i64, i64), DbError
     let next =
         tx.query_one("select coalesce(max(idx), -1) + 1 from addresses where family = $1", &[family(kind).into()])?;
     Ok((free, next.map_or(0, |row| row.int(0))))
+}
+
+/// Those of `addresses` that are in a pool, whoever owns them.
+pub fn pool_addresses(tx: &mut Tx<'_>, addresses: Vec<String>) -> Result<BTreeSet<String>, DbError> {
+    let rows = tx.query("select address from addresses where address = any($1)", &[addresses.into()])?;
+    Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
 }
 
 /// Which order owns each of those addresses. One that a new epoch skipped (epoch.rs) belongs to no order: money that comes
