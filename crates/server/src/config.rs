@@ -1,6 +1,9 @@
 //! Settings: one typed TOML file, every key of which can be overridden by `KIOSK__SECTION__KEY`; secrets from files.
 //!
-//! Unknown keys are refused, and errors name key and line. The only place that reads the environment.
+//! Unknown keys are refused, and errors name key and line; they never quote the line, which may hold a secret. The only
+//! place that reads the environment.
+
+mod networks;
 
 use crate::adapters::mail::{SmtpSettings, Tls};
 use crate::http::visitors::RateLimit;
@@ -8,6 +11,8 @@ use crate::secret::Secret;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+
+pub use networks::{LookAlikeConfig, NetworkConfig, TokenConfig};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -21,6 +26,7 @@ pub struct Config {
     pub mail: MailConfig,
     pub callbacks: CallbacksConfig,
     pub sandbox: SandboxConfig,
+    pub networks: Vec<NetworkConfig>,
     pub log: LogConfig,
 }
 
@@ -226,9 +232,10 @@ impl Config {
 
     /// The configuration of a text and of variables `KIOSK__SECTION__KEY`.
     pub fn parse(text: &str, variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<Config> {
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
+        networks::refuse_spending_keys(&table)?;
         // Read once as it stands, so that an error names the line in the file.
-        let mut config: Config = toml::from_str(text)?;
-        let mut table: toml::Table = toml::from_str(text)?;
+        let mut config: Config = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         let mut overridden = false;
         for (name, value) in variables {
             let Some(path) = name.strip_prefix("KIOSK__") else {
@@ -281,6 +288,13 @@ impl Config {
         let mut windows = self.limits.payment_windows.values().chain([&self.limits.payment_window_minutes]);
         if !windows.all(|minutes| (1..=10_080).contains(minutes)) {
             bail!("limits.payment_window_minutes and limits.payment_windows must lie between 1 and 10080");
+        }
+        networks::check(&self.networks)?;
+        if self.sandbox.enabled && !self.networks.is_empty() {
+            bail!(
+                "[sandbox] enabled is refused beside [[networks]]: simulated money must never buy what real money buys. \
+                 Take one of the two out"
+            );
         }
         if self.database.url.is_some() && self.database.url_file.is_some() {
             bail!("database.url and database.url_file say the same thing: keep one");
@@ -336,6 +350,13 @@ impl Config {
         let (port, user, from) = (self.mail.port, self.mail.user.clone(), self.mail.from.clone());
         Ok(Some(SmtpSettings { host, port, tls, user, password, from }))
     }
+}
+
+/// What is wrong, and in which line; the line itself may hold a secret.
+fn unreadable(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let lines_before = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    let line = error.span().map_or(0, |span| lines_before(span.start) + 1);
+    anyhow::anyhow!("line {line}: {}", error.message())
 }
 
 fn read_secret(path: &Path) -> anyhow::Result<String> {
