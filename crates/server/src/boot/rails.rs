@@ -34,7 +34,7 @@ const POOL_STEP: usize = 250;
 
 /// Rules and rates, with nothing on the shelves yet.
 pub fn market(config: &Config) -> anyhow::Result<Market> {
-    let mut rails = if config.sandbox.enabled { sandbox_rails() } else { Rails::default() };
+    let mut rails = if config.sandbox.enabled { sandbox_rails() } else { super::networks::rails(config)? };
     let windows = &config.limits.payment_windows;
     for network in &mut rails.networks {
         let minutes = windows.get(&network.name).unwrap_or(&config.limits.payment_window_minutes);

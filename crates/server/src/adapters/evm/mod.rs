@@ -189,7 +189,7 @@ struct Range {
 
 impl Range {
     /// Ranges that must go well before a larger one is tried.
-    const PATIENCE: u32 = 16;
+    const PATIENCE: u32 = 8;
 
     fn new(most: i64) -> Range {
         Range { most: most.max(1), now: most.max(1), went_well: 0 }

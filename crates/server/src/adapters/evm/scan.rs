@@ -199,6 +199,10 @@ impl Reading<'_> {
             let unsettled = mined.iter().rev().zip(&shown).position(|(ours, theirs)| ours == theirs);
             let unsettled = unsettled.ok_or_else(|| self.council.differ(witness.node, height))?;
             mined.truncate(mined.len() - unsettled);
+            // Handed over like this, the known blocks above would seem to be gone.
+            if mined.last().is_none_or(|last| last.height < self.tip_height()) {
+                return Err(self.council.differ(witness.node, height));
+            }
         }
         Ok(())
     }
@@ -261,10 +265,11 @@ impl Reading<'_> {
         if blocks.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let seats = self.council.seats.iter().map(|seat| seat.node);
+        let mut nodes: Vec<&Endpoint> = self.council.seats.iter().map(|seat| seat.node).collect();
         let accuser = accuser.filter(|node| !self.council.seats.iter().any(|seat| seat.node.number == node.number));
+        nodes.extend(accuser);
         let mut agreed: Option<BTreeMap<i64, Vec<Log>>> = None;
-        for node in seats.chain(accuser) {
+        for node in nodes {
             let logs = node.logs_of(&self.network.filter, blocks).await.map_err(|error| Fault::of(node, error))?;
             let mut shown: BTreeMap<i64, Vec<Log>> = blocks.iter().map(|block| (block.height, Vec::new())).collect();
             for log in self.ours(logs.into_iter().flatten().collect()).await? {
