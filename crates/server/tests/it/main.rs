@@ -9,6 +9,7 @@ mod bad_input;
 mod crash;
 mod delivery;
 mod engine;
+mod evm;
 mod exchange;
 mod gateway;
 mod mail;
