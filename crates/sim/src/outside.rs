@@ -15,7 +15,9 @@ use domain::chain::{Block, ChainTransfer, Header, Scan};
 use domain::fulfil::{Line, Patience};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::{Span, Time};
-use server::ports::{AddressBook, Answer, Clock, Delivery, Goods, Ids, Mail, Mailer, Network, Outcome, Purchase, Sent, Supplier};
+use server::ports::{
+    AddressBook, Answer, Clock, Delivery, Goods, Ids, Mail, Mailer, Network, Outcome, Purchase, Sent, Supplier,
+};
 use server::store::{Access, Conn, orders};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;

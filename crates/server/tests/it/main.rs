@@ -11,6 +11,7 @@ mod delivery;
 mod engine;
 mod evm;
 mod exchange;
+mod far_networks;
 mod gateway;
 mod mail;
 mod market;
