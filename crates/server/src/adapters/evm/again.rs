@@ -8,15 +8,20 @@
 
 use super::council::Fault;
 use super::endpoint::Endpoint;
+use super::rpc::RpcError;
 use super::scan::Reading;
 use domain::chain::{Block, Header, WINDOW};
 use domain::time::{Span, Time};
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// A block is looked at again after so long.
 const AFTER: Span = Span::seconds(30);
 /// Between second looks.
 const EVERY: Span = Span::seconds(15);
+/// The longest that a second look may keep the first one waiting.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Blocks of one second look.
 const AT_ONCE: usize = 64;
 
@@ -100,7 +105,8 @@ impl<'a> Reading<'a> {
         });
         let Some(last) = due.last() else { return Suspicion::default() };
         let node = self.another_node();
-        match self.missed(node, &due).await {
+        let slow = |_| Err(Fault::of(node, RpcError::Slow));
+        match timeout(PATIENCE, self.missed(node, &due)).await.unwrap_or_else(slow) {
             Ok(heights) if heights.is_empty() => {
                 self.with_again(|again| again.looked_through(last.height));
                 Suspicion::default()
@@ -110,6 +116,8 @@ impl<'a> Reading<'a> {
                 Suspicion { heights, accuser: Some(node) }
             }
             Err(fault) => {
+                // Whoever cannot be asked is not asked each time.
+                node.failed(self.now);
                 tracing::debug!(network = %self.network.id, error = %fault, "no second look");
                 Suspicion::default()
             }
@@ -137,7 +145,8 @@ impl<'a> Reading<'a> {
     fn another_node(&self) -> &'a Endpoint {
         let leader = self.council.leader().node;
         let witness = self.council.witnesses().first().map(|seat| seat.node);
-        let other = || self.network.endpoints.iter().find(|node| node.number != leader.number);
+        let is_rested = |node: &&Endpoint| node.number != leader.number && node.rests_until() <= self.now;
+        let other = || self.network.endpoints.iter().find(is_rested);
         witness.or_else(other).unwrap_or(leader)
     }
 
