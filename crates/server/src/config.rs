@@ -1,6 +1,9 @@
 //! Settings: one typed TOML file, every key of which can be overridden by `KIOSK__SECTION__KEY`; secrets from files.
 //!
-//! Unknown keys are refused, and errors name key and line. The only place that reads the environment.
+//! Unknown keys are refused, and errors name key and line; they never quote the line, which may hold a secret. The only
+//! place that reads the environment.
+
+mod networks;
 
 use crate::adapters::mail::{SmtpSettings, Tls};
 use crate::http::visitors::RateLimit;
@@ -10,6 +13,8 @@ use crate::wallet::leak;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+
+pub use networks::{LookAlikeConfig, NetworkConfig, TokenConfig};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -24,6 +29,7 @@ pub struct Config {
     pub callbacks: CallbacksConfig,
     pub wallet: WalletConfig,
     pub sandbox: SandboxConfig,
+    pub networks: Vec<NetworkConfig>,
     pub log: LogConfig,
 }
 
@@ -245,14 +251,13 @@ impl Config {
         let variables: Vec<(String, String)> = variables.filter(|(name, _)| name.starts_with("KIOSK__")).collect();
         // First of all: other errors quote the line they are about.
         refuse_private_keys(text, &variables)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
+        networks::refuse_spending_keys(&table)?;
         // Read once as it stands, so that an error names the line in the file.
-        let mut config: Config = toml::from_str(text)?;
-        let mut table: toml::Table = toml::from_str(text)?;
+        let mut config: Config = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         let mut overridden = false;
         for (name, value) in variables {
-            let Some(path) = name.strip_prefix("KIOSK__") else {
-                continue;
-            };
+            let path = name.trim_start_matches("KIOSK__");
             let (section, key) = path.split_once("__").with_context(|| format!("{name}: write KIOSK__SECTION__KEY"))?;
             let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             let section = section
@@ -301,14 +306,30 @@ impl Config {
         if !windows.all(|minutes| (1..=10_080).contains(minutes)) {
             bail!("limits.payment_window_minutes and limits.payment_windows must lie between 1 and 10080");
         }
-        if self.sandbox.enabled && self.wallet.evm_xpub.is_some() {
-            bail!(
-                "sandbox.enabled and wallet.evm_xpub exclude each other: simulated money must not reach a real wallet"
-            );
-        }
+        networks::check(&self.networks)?;
+        self.check_sandbox()?;
         self.evm_account()?;
         if self.database.url.is_some() && self.database.url_file.is_some() {
             bail!("database.url and database.url_file say the same thing: keep one");
+        }
+        Ok(())
+    }
+
+    /// Simulated money must never buy what real money buys, and never reach a real wallet.
+    fn check_sandbox(&self) -> anyhow::Result<()> {
+        if !self.sandbox.enabled {
+            return Ok(());
+        }
+        if !self.networks.is_empty() {
+            bail!(
+                "[sandbox] enabled is refused beside [[networks]]: simulated money must never buy what real money buys. \
+                 Take one of the two out"
+            );
+        }
+        if self.wallet.evm_xpub.is_some() {
+            bail!(
+                "sandbox.enabled and wallet.evm_xpub exclude each other: simulated money must not reach a real wallet"
+            );
         }
         Ok(())
     }
@@ -380,6 +401,13 @@ fn refuse_private_keys(text: &str, variables: &[(String, String)]) -> anyhow::Re
         }
     }
     Ok(())
+}
+
+/// What is wrong, and in which line; the line itself may hold a secret.
+fn unreadable(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let lines_before = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    let line = error.span().map_or(0, |span| lines_before(span.start) + 1);
+    anyhow::anyhow!("line {line}: {}", error.message())
 }
 
 fn read_secret(path: &Path) -> anyhow::Result<String> {

@@ -5,15 +5,17 @@
 //! door or worker may write an order around it.
 
 mod batch;
+pub mod board;
 mod lanes;
 
 use crate::ports::Clock;
 use crate::store::{Access, Conn, Db, DbError, Place, Tx, head, orders, signal, transfers};
 use batch::Batch;
+use board::Board;
 use domain::catalog::Catalogue;
 use domain::decide::{Command, Refusal};
 use domain::event::HoldReason;
-use domain::ids::{OrderId, Sku};
+use domain::ids::{NetworkId, OrderId, Sku};
 use domain::order::Order;
 use domain::pricing::Rates;
 use domain::route::Exchange;
@@ -60,6 +62,10 @@ pub struct Shared {
     /// Names this process's batches.
     pub process: String,
     snapshot: RwLock<Arc<Snapshot>>,
+    /// Networks that the configuration suspends: they stay so, however well they are.
+    suspended: BTreeSet<NetworkId>,
+    /// How the chains on other machines are.
+    pub board: Board,
     /// Number of the newest event that this process knows to be committed.
     newest: watch::Sender<i64>,
     /// The same of the newest commit that left a step due at once.
@@ -70,9 +76,12 @@ pub struct Shared {
 impl Shared {
     pub fn new(process: String, market: Market) -> Shared {
         let (newest, due) = (watch::Sender::new(0), watch::Sender::new(0));
+        let suspended = market.rails.networks.iter().filter(|network| network.suspended);
+        let suspended = suspended.map(|network| network.id.clone()).collect();
         let snapshot =
             Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new(), low: BTreeSet::new() };
-        Shared { process, snapshot: RwLock::new(Arc::new(snapshot)), newest, due, batches: Mutex::new(0) }
+        let (snapshot, board) = (RwLock::new(Arc::new(snapshot)), Board::default());
+        Shared { process, snapshot, suspended, board, newest, due, batches: Mutex::new(0) }
     }
 
     /// What is on sale now; immutable.
@@ -100,6 +109,21 @@ impl Shared {
     /// Puts rates in force.
     pub fn put_rates(&self, rates: Arc<Rates>) {
         self.change(|snapshot| snapshot.market = Arc::new(Market { rates, ..(*snapshot.market).clone() }));
+    }
+
+    /// Takes over which networks can take no new orders now. They read as suspended, as those do that the configuration
+    /// suspends.
+    pub fn put_closed(&self, closed: &BTreeSet<NetworkId>) {
+        let is_suspended = |id: &NetworkId| self.suspended.contains(id) || closed.contains(id);
+        let market = self.market();
+        if market.rails.networks.iter().all(|network| network.suspended == is_suspended(&network.id)) {
+            return;
+        }
+        self.change(|snapshot| {
+            let mut market = (*snapshot.market).clone();
+            market.rails.networks.iter_mut().for_each(|network| network.suspended = is_suspended(&network.id));
+            snapshot.market = Arc::new(market);
+        });
     }
 
     /// Takes over what the shelves hold; answers the SKUs that are low since this call.

@@ -7,9 +7,13 @@ use domain::chain::{Header, Scan};
 use domain::fulfil::Patience;
 use domain::ids::{AssetId, NetworkId};
 use domain::money::Fiat;
-use domain::time::Time;
+use domain::time::{Span, Time};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// An async answer of a port.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -39,8 +43,35 @@ pub enum Outcome<T> {
 /// binds its token, its receiver and its amount: what is mined again with another of them is another transfer.
 pub trait Network: Send + Sync {
     fn id(&self) -> &NetworkId;
-    /// What came after the newest of `known` (oldest first); `Err` is a text for the log.
-    fn scan<'a>(&'a self, known: &'a [Header], now: Time) -> Answer<'a, Result<Scan, String>>;
+    /// What came after the newest of `known` (oldest first); `Err` is a text for the log. A chain that shows everybody's
+    /// transfers asks `book` which of them are to us.
+    fn scan<'a>(
+        &'a self,
+        known: &'a [Header],
+        book: &'a dyn AddressBook,
+        now: Time,
+    ) -> Answer<'a, Result<Scan, String>>;
+    /// How it is to be watched, if others must not wait for it. `None`: it answers at once.
+    fn rhythm(&self) -> Option<&Rhythm> {
+        None
+    }
+}
+
+/// How a chain on somebody else's machine is watched: by a task of its own.
+#[derive(Debug, Clone)]
+pub struct Rhythm {
+    /// Between looks.
+    pub pace: Duration,
+    /// Rung when there may be something new; looks happen without it, too.
+    pub bell: Arc<Notify>,
+    /// It takes no new orders while it is not scanned through to a time so long ago.
+    pub patience: Span,
+}
+
+/// Which addresses are ours. Asked anew each time: an address may be paid a moment after it was made.
+pub trait AddressBook: Send + Sync {
+    /// Those of `addresses` (spelled as the pool spells them) that are in the pool; `Err` is a text for the log.
+    fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>>;
 }
 
 /// A chain that does as it is told; only the sandbox has one.

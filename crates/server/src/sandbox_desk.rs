@@ -6,7 +6,7 @@
 use crate::engine::{Engine, Lane, SubmitError, read_order};
 use crate::ports::{SimulatedChain, SimulatedPayment};
 use crate::store::{DbError, transfers};
-use domain::asset::Asset;
+use domain::asset::{Asset, Confirmation};
 use domain::decide::{Command, Refusal};
 use domain::ids::{AssetId, OrderId};
 use domain::money::{parse_units, raw_units};
@@ -101,7 +101,10 @@ pub async fn pay(
         units,
         raw: raw_units(units, asset.scale(), asset.decimals),
         block_at,
-        confirmations: network.confirmations,
+        confirmations: match network.confirmation {
+            Confirmation::Blocks(count) => count,
+            Confirmation::Safe | Confirmation::Finalized => 1,
+        },
         reorg: payment.reorg,
     };
     let mut transfers = Vec::new();

@@ -5,7 +5,7 @@
 
 use crate::office;
 use crate::outside::START;
-use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
+use domain::asset::{Asset, ChainKind, Coin, Confirmation, Network, Rails};
 use domain::catalog::{Brand, Catalogue, DeliveryMethod, Denomination, OWN_STOCK, Product, SupplierSku};
 use domain::coupon::{Coupon, Discount};
 use domain::ids::{AssetId, BrandId, NetworkId, ProductId, Sku, Uuid};
@@ -149,7 +149,7 @@ fn network(name: &str, kind: ChainKind) -> Network {
         base_token: "GAS".to_owned(),
         transfer_cost: "€0".to_owned(),
         window: Span::minutes(30),
-        confirmations: CONFIRMATIONS,
+        confirmation: Confirmation::Blocks(CONFIRMATIONS),
         suspended: false,
         assets,
     }

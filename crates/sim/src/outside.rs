@@ -15,7 +15,9 @@ use domain::chain::{Block, ChainTransfer, Header, Scan};
 use domain::fulfil::{Line, Patience};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::{Span, Time};
-use server::ports::{Answer, Clock, Delivery, Goods, Ids, Mail, Mailer, Network, Outcome, Purchase, Sent, Supplier};
+use server::ports::{
+    AddressBook, Answer, Clock, Delivery, Goods, Ids, Mail, Mailer, Network, Outcome, Purchase, Sent, Supplier,
+};
 use server::store::{Access, Conn, orders};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -413,7 +415,7 @@ impl Chain {
         // Everything before the first block that is not seen was handed over.
         let unseen = self.times.get(visible.len()).map_or(now, |mined| Time(mined.0 - 1));
         let scanned_through = if whole { unseen } else { Time(0) };
-        Ok(Scan { keep_through, blocks, scanned_through })
+        Ok(Scan { keep_through, blocks, scanned_through, ..Scan::default() })
     }
 }
 
@@ -463,7 +465,12 @@ impl Network for Node {
         &self.id
     }
 
-    fn scan<'a>(&'a self, known: &'a [Header], _now: Time) -> Answer<'a, Result<Scan, String>> {
+    fn scan<'a>(
+        &'a self,
+        known: &'a [Header],
+        _book: &'a dyn AddressBook,
+        _now: Time,
+    ) -> Answer<'a, Result<Scan, String>> {
         self.outside.crash_point();
         let scan = {
             let mut world = self.outside.world();

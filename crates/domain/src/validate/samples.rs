@@ -1,7 +1,7 @@
 //! Small brands, rails and rates for tests: one euro is 1.25 US dollars, so that amounts can be checked by head.
 
 use super::{Basket, BasketLine, DEFAULT_MINIMUM_EUR_CENTS, Market};
-use crate::asset::{Asset, ChainKind, Coin, Network, Rails};
+use crate::asset::{Asset, ChainKind, Coin, Confirmation, Network, Rails};
 use crate::catalog::{Brand, Catalogue, DeliveryMethod, Denomination, OWN_STOCK, Product, SupplierSku};
 use crate::coupon::Coupon;
 use crate::ids::{AssetId, BrandId, NetworkId, ProductId, Sku, Uuid};
@@ -124,7 +124,7 @@ fn network(name: &str, coins: &[(&str, u32)]) -> Network {
         base_token: "ETH".into(),
         transfer_cost: "€0".into(),
         window: Span::minutes(30),
-        confirmations: 1,
+        confirmation: Confirmation::Blocks(1),
         suspended: false,
         assets: coins.iter().map(asset).collect(),
     }

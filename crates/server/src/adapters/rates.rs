@@ -159,7 +159,7 @@ fn text_of(bytes: Vec<u8>) -> Result<String, String> {
 }
 
 /// The whole chain of causes ("error sending request" alone helps nobody), without the address.
-fn said(error: reqwest::Error) -> String {
+pub(super) fn said(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -7,7 +7,7 @@ use crate::rates_file;
 use crate::workers;
 use crate::workers::rates::{Looks, RateSources};
 use anyhow::{Context, bail};
-use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
+use domain::asset::{Asset, ChainKind, Coin, Confirmation, Network, Rails};
 use domain::catalog::Catalogue;
 use domain::ids::{AssetId, NetworkId};
 use domain::limits::{Limits, Tier};
@@ -26,7 +26,7 @@ const DEMO_RATES: &str = include_str!("../../../../demo/rates.xml");
 
 /// Rules and rates, with nothing on the shelves yet.
 pub fn market(config: &Config) -> anyhow::Result<Market> {
-    let mut rails = if config.sandbox.enabled { sandbox_rails() } else { Rails::default() };
+    let mut rails = if config.sandbox.enabled { sandbox_rails() } else { super::networks::rails(config)? };
     let windows = &config.limits.payment_windows;
     for network in &mut rails.networks {
         let minutes = windows.get(&network.name).unwrap_or(&config.limits.payment_window_minutes);
@@ -192,7 +192,7 @@ fn sandbox_network(name: &str, kind: ChainKind, chain_id: Option<u64>, base: &st
         base_token: base.to_owned(),
         transfer_cost: "€0".to_owned(),
         window: Span::minutes(30),
-        confirmations: 2,
+        confirmation: Confirmation::Blocks(2),
         suspended: false,
         assets,
     }

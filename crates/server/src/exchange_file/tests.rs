@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Config;
-use domain::asset::{Asset, ChainKind, Network};
+use domain::asset::{Asset, ChainKind, Confirmation, Network};
 use domain::ids::{AssetId, NetworkId};
 use domain::route::{Pricing, RateKind, Settles};
 use domain::time::Span;
@@ -21,7 +21,7 @@ fn rails() -> Rails {
         base_token: "SOL".to_owned(),
         transfer_cost: String::new(),
         window: Span::minutes(30),
-        confirmations: 1,
+        confirmation: Confirmation::Blocks(1),
         suspended: false,
         assets: vec![asset],
     };

@@ -1,6 +1,7 @@
 //! `/metrics` in the Prometheus text format, names with the prefix `kiosk_` and base units.
 
 use super::App;
+use crate::engine::board::Condition;
 use crate::store::{orders, stock};
 use axum::extract::State;
 use axum::http::header;
@@ -67,8 +68,35 @@ pub async fn show(State(app): State<App>) -> Result<Response, super::error::ApiE
     let newest = Gauge::<i64>::default();
     newest.set(*app.engine.news().borrow());
     registry.register("newest_event", "Number of the newest event of the log", newest);
+    register_networks(&app, &mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a String does not fail");
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// How the chains on other machines are; a shop without one has no such figures.
+fn register_networks(app: &App, registry: &mut Registry) {
+    let (board, market) = (app.engine.shared.board.all(), app.engine.shared.market());
+    if board.is_empty() {
+        return;
+    }
+    let figures: [Family<Labels, Gauge>; 4] = Default::default();
+    for (id, watching) in &board {
+        let name = market.rails.network_by_id(id).map_or_else(|| id.to_string(), |network| network.name.clone());
+        let values = [
+            i64::from(watching.condition == Condition::Open),
+            watching.lag_blocks,
+            watching.scanned_through.unix_seconds(),
+            i64::try_from(watching.failures).unwrap_or(i64::MAX),
+        ];
+        for (figure, value) in figures.iter().zip(values) {
+            figure.get_or_create(&vec![("network", name.clone())]).set(value);
+        }
+    }
+    let [open, lag, through, failures] = figures;
+    registry.register("network_open", "1 while orders on a network are taken", open);
+    registry.register("chain_lag_blocks", "Blocks of a network that are not scanned yet", lag);
+    registry.register("chain_scanned_through_seconds", "Time up to which payments are found, in Unix seconds", through);
+    registry.register("chain_scan_failures", "Looks at a network that failed since the start", failures);
 }

@@ -164,6 +164,12 @@ pub fn set_aside(tx: &mut Tx<'_>, kind: ChainKind, reason: &str) -> Result<u64, 
     tx.execute(sql, &[owner.into(), family(kind).into()])
 }
 
+/// Those of `addresses` that are in a pool, whoever owns them.
+pub fn pool_addresses(tx: &mut Tx<'_>, addresses: Vec<String>) -> Result<BTreeSet<String>, DbError> {
+    let rows = tx.query("select address from addresses where address = any($1)", &[addresses.into()])?;
+    Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+}
+
 /// Which order owns each of those addresses. One that a new epoch skipped (epoch.rs) belongs to no order: money that comes
 /// there is a fact all the same, and must not stop its network.
 pub fn address_owners(tx: &mut Tx<'_>, addresses: Vec<String>) -> Result<BTreeMap<String, OrderId>, DbError> {

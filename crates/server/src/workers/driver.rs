@@ -36,9 +36,11 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 /// Starts every worker; they end when `stop` turns true. Join the set to wait for their last run.
 pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signal::Receiver<bool>) -> JoinSet<()> {
     let mut running = JoinSet::new();
-    {
-        let (engine, outside, stop) = (engine.clone(), outside.clone(), stop.clone());
-        running.spawn(async move { watch_and_credit(engine, outside, stop).await });
+    let is_far = |network: &Arc<dyn Network>| network.rhythm().is_some();
+    let (far, near): (Vec<_>, Vec<_>) = outside.networks.iter().cloned().partition(is_far);
+    running.spawn(watch_and_credit(engine.clone(), near, outside.bell.clone(), stop.clone()));
+    for network in far {
+        running.spawn(watch_alone(engine.clone(), network, outside.bell.clone(), stop.clone()));
     }
     {
         let work = engine.clone();
@@ -119,12 +121,17 @@ async fn mail(engine: &Engine, vault: &Arc<Vault>, outside: &Outside) -> Result<
     Ok(Ran::if_any([planned, sent, about_accounts].contains(&Ran::Worked)))
 }
 
-/// The bell is heard here and nowhere else: what a chain shows is credited by the same task, without a detour.
-async fn watch_and_credit(engine: Engine, outside: Outside, mut stop: signal::Receiver<bool>) {
+/// The bell is heard here and nowhere else: what a near chain shows is credited by the same task, without a detour.
+async fn watch_and_credit(
+    engine: Engine,
+    near: Vec<Arc<dyn Network>>,
+    bell: Arc<Notify>,
+    mut stop: signal::Receiver<bool>,
+) {
     let mut put_off = credit::PutOff::default();
     while !*stop.borrow() {
         let now = engine.clock.now();
-        let scanned = watch::run_once(&engine, &outside.networks, now).await;
+        let scanned = watch::run_once(&engine, &near, now).await;
         let credited = credit::run_once(&engine, &mut put_off, now).await;
         let ran = scanned
             .and_then(|scanned| credited.map(|credited| Ran::if_any([scanned, credited].contains(&Ran::Worked))));
@@ -141,8 +148,37 @@ async fn watch_and_credit(engine: Engine, outside: Outside, mut stop: signal::Re
             }
         }
         tokio::select! {
-            () = outside.bell.notified() => {}
+            () = bell.notified() => {}
             () = tokio::time::sleep(PACE) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// Watches one chain on another machine, so that its silence keeps nobody else waiting. What it finds is credited by the
+/// task that hears `found`. A look that is under way at the end is dropped: it is taken again at the next start.
+async fn watch_alone(engine: Engine, network: Arc<dyn Network>, found: Arc<Notify>, mut stop: signal::Receiver<bool>) {
+    let Some(rhythm) = network.rhythm().cloned() else { return };
+    let alone = [network];
+    while !*stop.borrow() {
+        let ran = tokio::select! {
+            ran = watch::run_once(&engine, &alone, engine.clock.now()) => ran,
+            _ = stop.changed() => return,
+        };
+        match ran {
+            Ok(Ran::Worked) => {
+                found.notify_one();
+                continue;
+            }
+            Ok(Ran::Idle) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(network = %alone[0].id(), error, "a scan was not written down; it is made again");
+            }
+        }
+        tokio::select! {
+            () = rhythm.bell.notified() => {}
+            () = tokio::time::sleep(rhythm.pace) => {}
             _ = stop.changed() => {}
         }
     }

@@ -4,30 +4,40 @@
 
 use super::{Ran, WorkerError};
 use crate::engine::Engine;
-use crate::ports::Network;
+use crate::engine::board::{Look, Tell};
+use crate::ports::{AddressBook, Answer, Network};
+use crate::store::claims;
 use crate::store::transfers::{self, Watched};
+use domain::asset::Confirmation;
 use domain::chain::Change;
 use domain::ids::NetworkId;
 use domain::time::{Span, Time};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How often a scan without news is written down.
 const NOTE_EVERY: Span = Span::seconds(1);
 
-/// Scans every network once. One network's failure is logged and does not keep the others from being scanned.
+/// Addresses that one query looks for.
+const LOOKED_FOR: usize = 1_000;
+
+/// Scans every network once, and waits for the slowest. One network's failure is logged and does not keep the others from
+/// being scanned.
 pub async fn run_once(engine: &Engine, networks: &[Arc<dyn Network>], now: Time) -> Result<Ran, WorkerError> {
     let mut found = Vec::new();
     for network in networks {
         match scan(engine, network.as_ref(), now).await {
             Ok(Some(scanned)) => found.push(scanned),
             Ok(None) => {}
+            // Whoever has a rhythm is asked again and again: its board says what is worth a line.
+            Err(WorkerError::Scan { .. }) if network.rhythm().is_some() => {}
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "network not scanned"),
         }
     }
-    let news = found.iter().any(|scanned| !scanned.changes.is_empty());
+    let news = found.iter().any(|scanned| !scanned.changes.is_empty() || scanned.goes_on);
     if !found.is_empty() {
         let record = move |tx: &mut crate::store::Tx<'_>| {
-            found.iter().try_for_each(|Scanned { id, before, after, changes }| {
+            found.iter().try_for_each(|Scanned { id, before, after, changes, .. }| {
                 let recorded = transfers::record_scan(tx, id, before, after, changes)?;
                 if !recorded {
                     tracing::debug!(network = %id, "another process has scanned it meanwhile");
@@ -46,21 +56,75 @@ struct Scanned {
     before: Watched,
     after: Watched,
     changes: Vec<Change>,
+    /// The chain has more, and the next scan can take it.
+    goes_on: bool,
+    /// Blocks that the chain has beyond this scan.
+    lag_blocks: i64,
 }
 
 async fn scan(engine: &Engine, network: &dyn Network, now: Time) -> Result<Option<Scanned>, WorkerError> {
     let id = network.id().clone();
     let of_network = id.clone();
     let before = engine.db.read(move |tx| transfers::watched(tx, &of_network)).await?;
+    let through = before.scanned_through;
+    let looked = look(engine, network, before, now).await;
+    if let Some(rhythm) = network.rhythm() {
+        note(engine, &id, &looked, rhythm.patience, through, now);
+    }
+    let scanned = looked.map_err(|reason| WorkerError::Scan { network: id.to_string(), reason })?;
+    let note = scanned.after.scanned_through.since(through) >= NOTE_EVERY;
+    let worth = note || !scanned.changes.is_empty() || scanned.after.window != scanned.before.window;
+    Ok(worth.then_some(scanned))
+}
+
+async fn look(engine: &Engine, network: &dyn Network, before: Watched, now: Time) -> Result<Scanned, String> {
+    let id = network.id().clone();
     let mut after = before.clone();
-    let failed = |reason: String| WorkerError::Scan { network: id.to_string(), reason };
-    let scan = network.scan(&before.window.headers, now).await.map_err(failed)?;
+    let scan = network.scan(&before.window.headers, &Pool(engine), now).await?;
     let market = engine.shared.market();
-    let confirmations = market.rails.network_by_id(&id).map_or(1, |network| network.confirmations);
-    let changes = after.window.advance(&scan, confirmations).map_err(|error| failed(error.to_string()))?;
-    let through = scan.scanned_through.min(now);
-    let note = through.since(before.scanned_through) >= NOTE_EVERY;
-    after.scanned_through = before.scanned_through.max(through);
-    let worth = note || !changes.is_empty() || !scan.blocks.is_empty();
-    Ok(worth.then_some(Scanned { id, before, after, changes }))
+    let confirmation = market.rails.network_by_id(&id).map_or(Confirmation::Blocks(1), |network| network.confirmation);
+    let changes = after.window.advance(&scan, confirmation).map_err(|error| error.to_string())?;
+    after.scanned_through = before.scanned_through.max(scan.scanned_through.min(now));
+    let height = after.window.tip().map_or(0, |tip| tip.height);
+    let lag_blocks = scan.head.map_or(0, |head| (head - height).max(0));
+    let goes_on = lag_blocks > 0 && !scan.blocks.is_empty();
+    Ok(Scanned { id, before, after, changes, goes_on, lag_blocks })
+}
+
+/// Puts on the board how a network is, and closes or opens it for new orders.
+fn note(engine: &Engine, id: &NetworkId, looked: &Result<Scanned, String>, patience: Span, before: Time, now: Time) {
+    let (look, through) = match looked {
+        Ok(scanned) => {
+            let through = scanned.after.scanned_through;
+            (Look::Scanned { through, lag_blocks: scanned.lag_blocks }, through)
+        }
+        Err(reason) => (Look::Failed { reason }, before),
+    };
+    let shared = &engine.shared;
+    let age_seconds = now.since(through).0 / 1_000;
+    match (shared.board.note(id, &look, patience, now), looked) {
+        (Tell::Failure, Err(reason)) => {
+            tracing::warn!(network = %id, reason, scanned_seconds_ago = age_seconds, "network not scanned");
+        }
+        (Tell::Recovery, _) => tracing::info!(network = %id, "network scanned again"),
+        (Tell::Failure | Tell::Nothing, _) => {}
+    }
+    shared.put_closed(&shared.board.closed());
+}
+
+/// The pools of the database.
+struct Pool<'a>(&'a Engine);
+
+impl AddressBook for Pool<'_> {
+    fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>> {
+        Box::pin(async move {
+            let mut ours = BTreeSet::new();
+            for part in addresses.chunks(LOOKED_FOR) {
+                let part = part.to_vec();
+                let found = self.0.db.read(move |tx| claims::pool_addresses(tx, part)).await;
+                ours.extend(found.map_err(|error| format!("the addresses of the pool were not read: {error}"))?);
+            }
+            Ok(ours)
+        })
+    }
 }

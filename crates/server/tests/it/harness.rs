@@ -96,11 +96,18 @@ impl Shop {
     pub async fn open_with(more: &str) -> Shop {
         let folder = Folder::new();
         let config = config(&folder, more);
-        let clock = TestClock::starting_at(START);
-        let ids = Arc::new(server::clock::SystemIds);
-        let kiosk = boot::open_with(&config, clock.clone(), ids).await.expect("an installation");
-        boot::stock_demo(&kiosk).await.expect("the demo's stock");
+        let (kiosk, clock) = stocked(&config, START).await;
         boot::open_demo_office(&kiosk).await.expect("the demo's exchange office");
+        Shop::start(folder, config, kiosk, clock).await
+    }
+
+    /// The demo's shelves on networks of another configuration, whose data lies in the folder.
+    pub async fn open_at(folder: Folder, config: Config, time: Time) -> Shop {
+        let (kiosk, clock) = stocked(&config, time).await;
+        Shop::start(folder, config, kiosk, clock).await
+    }
+
+    async fn start(folder: Folder, config: Config, kiosk: Kiosk, clock: Arc<TestClock>) -> Shop {
         let outside = boot::outside(&config, &kiosk).expect("adapters");
         let (stop, stopping) = signal::channel(false);
         let running = boot::start_doors(&config, &kiosk, &outside, JoinSet::new(), stopping).await.expect("doors");
@@ -167,6 +174,14 @@ impl Shop {
         self.stop.send_replace(true);
         self.running.take().expect("it runs").ended().await.expect("a clean end");
     }
+}
+
+async fn stocked(config: &Config, time: Time) -> (Kiosk, Arc<TestClock>) {
+    let clock = TestClock::starting_at(time);
+    let ids = Arc::new(server::clock::SystemIds);
+    let kiosk = boot::open_with(config, clock.clone(), ids).await.expect("an installation");
+    boot::stock_demo(&kiosk).await.expect("the demo's stock");
+    (kiosk, clock)
 }
 
 fn client(url: &str, bearer: Option<String>) -> Client {

@@ -5,7 +5,7 @@
 //! Everything is made from a number, so that a test can name what it made. Must never touch a database.
 
 use crate::harness::START;
-use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
+use domain::asset::{Asset, ChainKind, Coin, Confirmation, Network, Rails};
 use domain::catalog::{Brand, Catalogue, DeliveryMethod, Denomination, OWN_STOCK, Product, SupplierSku};
 use domain::decide::{self, Caps, Facts, Idempotency, Place, SealedPersonal};
 use domain::event::{Event, Origin};
@@ -118,7 +118,7 @@ fn network(name: &str, kind: ChainKind) -> Network {
         base_token: "ETH".into(),
         transfer_cost: "€0".into(),
         window: Span::minutes(30),
-        confirmations: 2,
+        confirmation: Confirmation::Blocks(2),
         suspended: false,
         assets: vec![usdc],
     }

@@ -154,7 +154,7 @@ const STORIES: &[Story] = &[
 
 /// Order state, payment state, what was sent, the payment's reasons, units owed to the payer, and the hold if there is
 /// one. Less than nothing is owed where goods were sold for money that is gone.
-async fn standing(shop: &Shop, order: &api::Order) -> String {
+pub async fn standing(shop: &Shop, order: &api::Order) -> String {
     let (shown, row) = (show(shop, order).await, row(shop, order).await);
     let reasons: BTreeSet<PaymentReason> = row.payment.reasons(&row.terms()).into_iter().collect();
     let held = row.hold().map_or(String::new(), |hold| format!(", held: {:?}", hold.reason));

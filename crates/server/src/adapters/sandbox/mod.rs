@@ -18,7 +18,8 @@ pub use supplier::{Ending, OUTCOMES, OutcomeRule, SandboxSupplier};
 
 #[cfg(test)]
 mod testing {
-    use crate::ports::Answer;
+    use crate::ports::{AddressBook, Answer};
+    use std::collections::BTreeSet;
     use std::path::PathBuf;
     use std::task::{Context, Poll, Waker};
 
@@ -27,6 +28,15 @@ mod testing {
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => value,
             Poll::Pending => panic!("an answer of the sandbox is ready at once"),
+        }
+    }
+
+    /// A book that nobody asks: simulated chains show nothing but our own transfers.
+    pub struct Nobody;
+
+    impl AddressBook for Nobody {
+        fn ours<'a>(&'a self, _addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>> {
+            panic!("a simulated chain shows transfers to us alone")
         }
     }
 

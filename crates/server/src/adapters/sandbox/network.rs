@@ -7,7 +7,7 @@
 //! Called by the watcher, through the port.
 
 use super::books::{Books, BooksError, hash_at, mine, tip_height};
-use crate::ports::{Answer, Network};
+use crate::ports::{AddressBook, Answer, Network};
 use domain::chain::{Block, ChainTransfer, Header, Scan};
 use domain::ids::{AssetId, NetworkId, TransferId};
 use domain::time::Time;
@@ -28,7 +28,12 @@ impl Network for SandboxNetwork {
         &self.id
     }
 
-    fn scan<'a>(&'a self, known: &'a [Header], now: Time) -> Answer<'a, Result<Scan, String>> {
+    fn scan<'a>(
+        &'a self,
+        known: &'a [Header],
+        _book: &'a dyn AddressBook,
+        now: Time,
+    ) -> Answer<'a, Result<Scan, String>> {
         let scan = self.scan_books(known, now);
         Box::pin(std::future::ready(scan.map_err(|error| error.with_causes())))
     }
@@ -98,7 +103,7 @@ fn reorganise(books: &Connection, network: &str, reorg: &Reorg) -> Result<(), Bo
 fn following(books: &Connection, network: &str, known: &[Header], now: Time) -> Result<Scan, BooksError> {
     let tip = tip_height(books, network)?;
     if tip == 0 {
-        return Ok(Scan { keep_through: i64::MAX, blocks: Vec::new(), scanned_through: now });
+        return Ok(Scan { keep_through: i64::MAX, scanned_through: now, ..Scan::default() });
     }
     let keep_through = newest_in_common(books, network, known)?;
     let end = next_reorg(books, network)?.map_or(tip, |reorg| reorg.after_height);
@@ -106,7 +111,7 @@ fn following(books: &Connection, network: &str, known: &[Header], now: Time) -> 
     let blocks = blocks(books, network, keep_through, through)?;
     // Time 0 promises nothing: the watcher keeps the later of this and what it knew.
     let scanned_through = if through >= tip { now } else { Time(0) };
-    Ok(Scan { keep_through, blocks, scanned_through })
+    Ok(Scan { keep_through, blocks, scanned_through, ..Scan::default() })
 }
 
 /// The height of the newest known block that is on the chain; 0, below the first block, if none is.
@@ -152,9 +157,10 @@ fn blocks(books: &Connection, network: &str, keep_through: i64, through: i64) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Folder, ready};
+    use super::super::testing::{Folder, Nobody, ready};
     use super::*;
     use crate::ports::SimulatedPayment;
+    use domain::asset::Confirmation;
     use domain::chain::{Change, Window};
     use std::collections::BTreeMap;
 
@@ -201,13 +207,13 @@ mod tests {
         }
 
         fn scan(&self) -> Scan {
-            ready(self.network.scan(&self.window.headers, NOW)).expect("readable books")
+            ready(self.network.scan(&self.window.headers, &Nobody, NOW)).expect("readable books")
         }
 
         /// One round: scan, and take it in.
         fn round(&mut self) -> Vec<String> {
             let scan = self.scan();
-            let changes = self.window.advance(&scan, CONFIRMATIONS).expect("blocks that link");
+            let changes = self.window.advance(&scan, Confirmation::Blocks(CONFIRMATIONS)).expect("blocks that link");
             let name = |id: &TransferId| self.names.get(id).copied().unwrap_or("a stranger");
             let word = |change: &Change| match change {
                 Change::Seen { transfer, .. } => format!("seen {}", name(&transfer.id)),
@@ -229,7 +235,7 @@ mod tests {
     #[test]
     fn an_empty_chain_answers_nothing_and_is_scanned_through() {
         let scan = Watcher::new().scan();
-        let expected = Scan { keep_through: i64::MAX, blocks: Vec::new(), scanned_through: NOW };
+        let expected = Scan { keep_through: i64::MAX, scanned_through: NOW, ..Scan::default() };
         assert_eq!(scan, expected);
     }
 

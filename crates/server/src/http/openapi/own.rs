@@ -131,9 +131,9 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         operation_id: "isReady",
         tag: Tag::Operation,
         summary: "Whether the server can take calls",
-        description: "200 while the database answers and there is a catalogue to sell from. A failure is a reason to \
-            send calls elsewhere, and none to start the process again. Stale rates are said and are no failure: what \
-            needs no rate is still sold.",
+        description: "200 while the database answers, there is a catalogue to sell from and a network to be paid on. A \
+            failure is a reason to send calls elsewhere, and none to start the process again. Stale rates are said and \
+            are no failure: what needs no rate is still sold. Nor is a network that is down while another is not.",
         parameters: &[],
         body: None,
         login: Login::Ignored,

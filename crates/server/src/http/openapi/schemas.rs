@@ -104,6 +104,13 @@ pub(super) fn readiness(generator: &mut SchemaGenerator) -> Schema {
             "database": { "type": "string", "enum": ["ok", "missing"] },
             "catalogue": { "type": "string", "enum": ["ok", "missing"] },
             "rates": { "type": "string", "enum": ["ok", "stale"] },
+            "networks": {
+                "description": "Each network by its name, where there are any but simulated ones. All but `ok` take no \
+                    orders now: `starting` is not looked at yet, `behind` is seen as it was some minutes ago, and of \
+                    `down` nothing is seen.",
+                "type": "object",
+                "additionalProperties": { "type": "string", "enum": ["starting", "ok", "behind", "down"] },
+            },
         },
         "required": ["catalogue", "database", "rates"],
     });

@@ -2,7 +2,7 @@
 //! can be checked by head.
 
 use crate::engine::Snapshot;
-use domain::asset::{Asset, ChainKind, Coin, Network, Rails};
+use domain::asset::{Asset, ChainKind, Coin, Confirmation, Network, Rails};
 use domain::catalog::{
     Benefit, Brand, BrandText, Catalogue, DeliveryMethod, Denomination, Homepage, OWN_STOCK, Product, SupplierSku,
 };
@@ -243,7 +243,7 @@ fn network(name: &str, kind: ChainKind, chain_id: Option<u64>, assets: Vec<Asset
         base_token: "GAS".to_owned(),
         transfer_cost: "€0".to_owned(),
         window: Span::minutes(30),
-        confirmations: 1,
+        confirmation: Confirmation::Blocks(1),
         suspended: false,
         assets,
     }

@@ -11,7 +11,7 @@ use domain::limits::{Counter, CounterKey};
 use domain::validate::StockCount;
 use server::store::claims::{PoolCounts, PoolRow};
 use server::store::{Conn, DbError, claims, epoch, stock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn a_key_is_remembered_with_what_was_sent_and_what_it_made() {
@@ -44,6 +44,19 @@ fn fill(conn: &mut Conn, kind: ChainKind, count: usize) -> Vec<String> {
     let addresses = market::addresses(kind, count);
     write(conn, |tx| claims::add_addresses(tx, kind, &addresses));
     addresses
+}
+
+#[test]
+fn an_address_of_a_pool_is_known_whoever_owns_it() {
+    for_each_store(|conn| {
+        let evm = fill(conn, ChainKind::Evm, 3);
+        let svm = fill(conn, ChainKind::Svm, 1);
+        write(conn, |tx| claims::own_addresses(tx, vec![(evm[1].clone(), order_id(1))]));
+        let asked = vec![evm[1].clone(), evm[2].clone(), svm[0].clone(), "somebody else's".to_owned()];
+        let expected = BTreeSet::from([evm[1].clone(), evm[2].clone(), svm[0].clone()]);
+        assert_eq!(read(conn, |tx| claims::pool_addresses(tx, asked)), expected);
+        assert!(read(conn, |tx| claims::pool_addresses(tx, Vec::new())).is_empty());
+    });
 }
 
 #[test]

@@ -1,0 +1,437 @@
+//! Nodes that say what a test wants them to say: one chain in memory, and in front of it any number of nodes over HTTP or
+//! WebSocket, each with lies of its own.
+
+use super::wire::{TRANSFER, to_quantity};
+use super::{Address, EvmNetwork, Settings, Token};
+use crate::ports::{AddressBook, Answer, Network, Rhythm};
+use crate::secret::Secret;
+use domain::asset::Confirmation;
+use domain::chain::{Change, Scan, Window};
+use domain::ids::{AssetId, NetworkId, TransferId};
+use domain::time::{Span, Time};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+
+/// The time of block 0.
+pub const START: Time = Time(1_795_174_500_000);
+/// Between blocks.
+pub const BLOCK_TIME: Span = Span::seconds(2);
+pub const CHAIN_ID: u64 = 8_453;
+
+/// Ours, and somebody else's.
+pub const ANN: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+pub const BOB: &str = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359";
+pub const STRANGER: &str = "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB";
+
+/// Six decimals, eighteen, and one that does not count.
+pub const USDC: &str = "0x1111111111111111111111111111111111111111";
+pub const DAI: &str = "0x2222222222222222222222222222222222222222";
+pub const BRIDGED: &str = "0x3333333333333333333333333333333333333333";
+
+/// A transfer as a test writes it: token, receiver, amount, transaction.
+pub type Paid = (&'static str, &'static str, u128, u64);
+
+#[derive(Clone)]
+struct FakeBlock {
+    hash: String,
+    parent: String,
+    at: Time,
+    paid: Vec<Paid>,
+}
+
+/// A chain; its first block has the height 0.
+#[derive(Default)]
+pub struct FakeChain {
+    blocks: Vec<FakeBlock>,
+    branch: u32,
+    /// Numbers events anew in each block.
+    first_index: usize,
+    /// How far the tag `safe` has come.
+    pub safe: Option<i64>,
+}
+
+impl FakeChain {
+    pub fn height(&self) -> i64 {
+        self.blocks.len() as i64 - 1
+    }
+
+    /// One block with those transfers.
+    pub fn mine(&mut self, paid: &[Paid]) {
+        let height = self.blocks.len() as i64;
+        let hash = format!("0x{:02x}{height:062x}", self.branch);
+        let parent = self.blocks.last().map_or(format!("0x{:064x}", 0), |block| block.hash.clone());
+        self.blocks.push(FakeBlock { hash, parent, at: Time(START.0 + height * BLOCK_TIME.0), paid: paid.to_vec() });
+    }
+
+    pub fn mine_empty(&mut self, count: usize) {
+        (0..count).for_each(|_| self.mine(&[]));
+    }
+
+    /// Takes the newest blocks away; what is mined from now on is another branch, where events have other numbers.
+    pub fn fork(&mut self, depth: usize) {
+        self.blocks.truncate(self.blocks.len() - depth);
+        self.branch += 1;
+        self.first_index += 7;
+    }
+
+    /// The time right after the newest block.
+    pub fn now(&self) -> Time {
+        Time(START.0 + self.height() * BLOCK_TIME.0 + 500)
+    }
+
+    fn block(&self, height: i64) -> Value {
+        let Some(block) = usize::try_from(height).ok().and_then(|at| self.blocks.get(at)) else { return Value::Null };
+        json!({
+            "number": to_quantity(height), "hash": block.hash, "parentHash": block.parent,
+            "timestamp": to_quantity(block.at.unix_seconds()), "transactions": [],
+        })
+    }
+
+    fn logs(&self, height: i64, contracts: &[Value]) -> Vec<Value> {
+        let block = &self.blocks[height as usize];
+        let log = |(at, (token, to, amount, transaction)): (usize, &Paid)| {
+            json!({
+                "address": token,
+                "topics": [TRANSFER, format!("0x{:064x}", 0xfeed), format!("0x{:0>64}", to[2..].to_lowercase())],
+                "data": format!("0x{amount:064x}"),
+                "blockNumber": to_quantity(height), "blockHash": block.hash,
+                "transactionHash": format!("0x{transaction:064x}"), "transactionIndex": "0x0",
+                "logIndex": to_quantity((self.first_index + at) as i64), "removed": false,
+            })
+        };
+        let all = block.paid.iter().enumerate().filter(|(_, paid)| contracts.contains(&json!(paid.0)));
+        all.map(log).collect()
+    }
+}
+
+/// What is wrong with a node.
+#[derive(Clone, Default)]
+pub struct Lies {
+    /// Newest blocks that it does not have yet.
+    pub lag: usize,
+    /// Blocks whose events it does not show.
+    pub hides: BTreeSet<i64>,
+    /// A transfer that never was, in that block.
+    pub invents: Option<(i64, Paid)>,
+    /// Shows events under the hash of another block.
+    pub mixes_up_blocks: bool,
+    /// Shows events as taken back.
+    pub takes_back: bool,
+    /// Refuses larger ranges.
+    pub most_blocks: Option<i64>,
+    pub chain_id: Option<u64>,
+    /// Says this to everything.
+    pub says: Option<&'static str>,
+    pub status: Option<u16>,
+    /// Says nothing, for as long as anybody waits.
+    pub is_silent: bool,
+}
+
+/// A node of a chain.
+pub struct Node {
+    pub url: String,
+    pub lies: Arc<Mutex<Lies>>,
+    /// The methods it was asked for.
+    pub asked: Arc<Mutex<Vec<String>>>,
+    news: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Speaker {
+    chain: Arc<Mutex<FakeChain>>,
+    lies: Arc<Mutex<Lies>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    news: Arc<Notify>,
+}
+
+impl Node {
+    pub async fn over_http(chain: &Arc<Mutex<FakeChain>>) -> Node {
+        Node::start(chain, "http").await
+    }
+
+    pub async fn over_websocket(chain: &Arc<Mutex<FakeChain>>) -> Node {
+        Node::start(chain, "ws").await
+    }
+
+    async fn start(chain: &Arc<Mutex<FakeChain>>, scheme: &'static str) -> Node {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("{scheme}://{}/v2/hunter2hunter2", listener.local_addr().expect("it listens"));
+        let speaker = Speaker {
+            chain: chain.clone(),
+            lies: Arc::default(),
+            asked: Arc::default(),
+            news: Arc::new(Notify::new()),
+        };
+        let (lies, asked, news) = (speaker.lies.clone(), speaker.asked.clone(), speaker.news.clone());
+        let task = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let speaker = speaker.clone();
+                tokio::spawn(async move {
+                    match scheme {
+                        "ws" => speak_websocket(socket, speaker).await,
+                        _ => speak_http(socket, speaker).await,
+                    }
+                });
+            }
+        });
+        Node { url, lies, asked, news, task }
+    }
+
+    pub fn lie(&self, change: impl FnOnce(&mut Lies)) {
+        change(&mut self.lies.lock().expect("a lock"));
+    }
+
+    pub fn tell_the_truth(&self) {
+        self.lie(|lies| *lies = Lies::default());
+    }
+
+    /// Tells of a new block, to whoever wanted to be told.
+    pub fn tell_news(&self) {
+        self.news.notify_one();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn speak_http(mut socket: TcpStream, speaker: Speaker) {
+    let mut raw = Vec::new();
+    let body = loop {
+        let text = String::from_utf8_lossy(&raw).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let lengths = head.lines().filter_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            if body.len() >= lengths.sum::<usize>() {
+                break body.to_owned();
+            }
+        }
+        if socket.read_buf(&mut raw).await.unwrap_or(0) == 0 {
+            return;
+        }
+    };
+    let lies = speaker.lies.lock().expect("a lock").clone();
+    if lies.is_silent {
+        // Until whoever asked hangs up.
+        socket.read_buf(&mut raw).await.unwrap_or(0);
+        return;
+    }
+    let answer = speaker.answer(&body);
+    let status = lies.status.unwrap_or(200);
+    let head = format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+    socket.write_all(format!("{head}{answer}").as_bytes()).await.unwrap_or(());
+}
+
+async fn speak_websocket(socket: TcpStream, speaker: Speaker) {
+    let Ok(mut stream) = tokio_tungstenite::accept_async(socket).await else { return };
+    loop {
+        let said = tokio::select! {
+            heard = stream.next() => match heard {
+                Some(Ok(Message::Text(text))) => speaker.answer(text.as_str()),
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => return,
+            },
+            () = speaker.news.notified() => {
+                json!({ "jsonrpc": "2.0", "method": "eth_subscription", "params": { "result": {} } }).to_string()
+            }
+        };
+        if stream.send(Message::text(said)).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Speaker {
+    fn answer(&self, body: &str) -> String {
+        let lies = self.lies.lock().expect("a lock").clone();
+        if let Some(text) = lies.says {
+            return text.to_owned();
+        }
+        match serde_json::from_str::<Value>(body).expect("a request is JSON") {
+            Value::Array(asks) => Value::Array(asks.iter().map(|ask| self.one(ask, &lies)).collect()).to_string(),
+            ask => self.one(&ask, &lies).to_string(),
+        }
+    }
+
+    fn one(&self, ask: &Value, lies: &Lies) -> Value {
+        let method = ask["method"].as_str().unwrap_or_default();
+        self.asked.lock().expect("a lock").push(method.to_owned());
+        match self.result(method, &ask["params"], lies) {
+            Ok(result) => json!({ "jsonrpc": "2.0", "id": ask["id"], "result": result }),
+            Err(message) => {
+                json!({ "jsonrpc": "2.0", "id": ask["id"], "error": { "code": -32_005, "message": message } })
+            }
+        }
+    }
+
+    fn result(&self, method: &str, params: &Value, lies: &Lies) -> Result<Value, String> {
+        let chain = self.chain.lock().expect("a lock");
+        let newest = chain.height() - lies.lag as i64;
+        let height = |text: &Value| {
+            i64::from_str_radix(text.as_str().unwrap_or("0x0").trim_start_matches("0x"), 16).unwrap_or(-1)
+        };
+        match method {
+            "eth_chainId" => Ok(json!(format!("{:#x}", lies.chain_id.unwrap_or(CHAIN_ID)))),
+            "eth_subscribe" => Ok(json!("0x1")),
+            "eth_getBlockByNumber" => match params[0].as_str() {
+                Some("latest") => Ok(chain.block(newest)),
+                Some("safe" | "finalized") => Ok(chain.safe.map_or(Value::Null, |safe| chain.block(safe.min(newest)))),
+                _ => Ok(Some(height(&params[0])).filter(|at| *at <= newest).map_or(Value::Null, |at| chain.block(at))),
+            },
+            "eth_getBlockByHash" => {
+                let at = chain.blocks.iter().position(|block| params[0] == json!(block.hash));
+                Ok(at.filter(|at| *at as i64 <= newest).map_or(Value::Null, |at| chain.block(at as i64)))
+            }
+            "eth_getLogs" => {
+                let filter = &params[0];
+                let range = match filter["blockHash"].as_str() {
+                    Some(hash) => {
+                        let at = chain.blocks.iter().position(|block| block.hash == hash);
+                        let at = at.map(|at| at as i64).filter(|at| *at <= newest).ok_or("unknown block")?;
+                        at..=at
+                    }
+                    None => height(&filter["fromBlock"])..=height(&filter["toBlock"]).min(newest),
+                };
+                if lies.most_blocks.is_some_and(|most| range.end() - range.start() + 1 > most) {
+                    return Err("query returned more than 10000 results".to_owned());
+                }
+                let contracts = filter["address"].as_array().cloned().unwrap_or_default();
+                let logs = range.filter(|at| !lies.hides.contains(at)).flat_map(|at| lies.logs(&chain, at, &contracts));
+                Ok(Value::Array(logs.collect()))
+            }
+            _ => Err("the method does not exist".to_owned()),
+        }
+    }
+}
+
+impl Lies {
+    fn logs(&self, chain: &FakeChain, height: i64, contracts: &[Value]) -> Vec<Value> {
+        let mut logs = match self.invents {
+            Some((at, paid)) if at == height => {
+                let (blocks, first_index, safe) = (chain.blocks.clone(), chain.first_index, None);
+                let mut other = FakeChain { blocks, branch: chain.branch, first_index, safe };
+                other.blocks[height as usize].paid.push(paid);
+                other.logs(height, contracts)
+            }
+            _ => chain.logs(height, contracts),
+        };
+        for log in &mut logs {
+            if self.mixes_up_blocks {
+                log["blockHash"] = json!(format!("0x{:064x}", 0xdead));
+            }
+            if self.takes_back {
+                log["removed"] = json!(true);
+            }
+        }
+        logs
+    }
+}
+
+/// A pool of addresses.
+pub struct Book(pub BTreeSet<String>);
+
+impl AddressBook for Book {
+    fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>> {
+        let ours = addresses.iter().filter(|address| self.0.contains(*address)).cloned().collect();
+        Box::pin(std::future::ready(Ok(ours)))
+    }
+}
+
+/// A watcher of one network, as `workers/watch.rs` is one.
+pub struct Watcher {
+    pub network: EvmNetwork,
+    pub window: Window,
+    pub confirmation: Confirmation,
+    pub through: Time,
+    pub book: Book,
+}
+
+impl Watcher {
+    pub fn new(nodes: &[&Node], agree: usize) -> Watcher {
+        Watcher::with(nodes, agree, Confirmation::Blocks(3))
+    }
+
+    pub fn with(nodes: &[&Node], agree: usize, confirmation: Confirmation) -> Watcher {
+        let token = |contract: &str, decimals, look_alike: Option<&str>| {
+            let asset = AssetId::new(format!("eip155:8453/erc20:{contract}"));
+            let look_alike = look_alike.map(str::to_owned);
+            (Address::parse(contract).expect("an address"), Token { asset, decimals, look_alike })
+        };
+        let tokens = BTreeMap::from([token(USDC, 6, None), token(DAI, 18, None), token(BRIDGED, 6, Some("USDbC"))]);
+        let (pace, bell, patience) = (Duration::from_secs(1), Arc::new(Notify::new()), Span::minutes(3));
+        let settings = Settings {
+            id: NetworkId::new("eip155:8453"),
+            chain_id: CHAIN_ID,
+            tokens,
+            addresses: nodes.iter().map(|node| Secret::new(node.url.clone())).collect(),
+            agree,
+            confirmation,
+            blocks_per_query: 1_000,
+            call_timeout: Duration::from_millis(if nodes.iter().any(|node| node.is_silent()) { 50 } else { 20_000 }),
+            rhythm: Rhythm { pace, bell, patience },
+        };
+        let network = EvmNetwork::new(settings).expect("a network");
+        let book = Book(BTreeSet::from([ANN.to_owned(), BOB.to_owned()]));
+        Watcher { network, window: Window::default(), confirmation, through: Time(0), book }
+    }
+
+    pub async fn scan(&self, now: Time) -> Result<Scan, String> {
+        self.network.scan(&self.window.headers, &self.book, now).await
+    }
+
+    /// One round: scan, and take it in. What happened, as words: `seen 25 at 3`.
+    pub async fn round(&mut self, now: Time) -> Result<Vec<String>, String> {
+        let scan = self.scan(now).await?;
+        let changes = self.window.advance(&scan, self.confirmation).map_err(|error| error.to_string())?;
+        self.through = self.through.max(scan.scanned_through.min(now));
+        Ok(changes.iter().map(word).collect())
+    }
+
+    /// Rounds until nothing is left to be scanned.
+    pub async fn rounds(&mut self, now: Time) -> Result<Vec<String>, String> {
+        let mut words = Vec::new();
+        for _ in 0..200 {
+            let scan = self.scan(now).await?;
+            let changes = self.window.advance(&scan, self.confirmation).map_err(|error| error.to_string())?;
+            self.through = self.through.max(scan.scanned_through.min(now));
+            words.extend(changes.iter().map(word));
+            let height = self.window.tip().map_or(-1, |tip| tip.height);
+            if scan.head.is_none_or(|head| head <= height) || scan.blocks.is_empty() {
+                return Ok(words);
+            }
+        }
+        panic!("the chain never ends");
+    }
+}
+
+impl Node {
+    fn is_silent(&self) -> bool {
+        self.lies.lock().expect("a lock").is_silent
+    }
+}
+
+/// Transfers are called by the number of their transaction, and their number among those alike: `7.0`.
+fn word(change: &Change) -> String {
+    let name = |id: &TransferId| {
+        let parts: Vec<&str> = id.as_str().split(['|', '.']).collect();
+        let [_, transaction, _, number] = parts[..] else { panic!("{id} has another form") };
+        format!("{}.{number}", transaction.trim_start_matches("0x").trim_start_matches('0'))
+    };
+    match change {
+        Change::Seen { transfer, height, .. } => {
+            format!("seen {} of {} at {height}", name(&transfer.id), transfer.units)
+        }
+        Change::Confirmed(id) => format!("confirmed {}", name(id)),
+        Change::Reverted(id) => format!("reverted {}", name(id)),
+    }
+}

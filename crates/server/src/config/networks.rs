@@ -1,0 +1,308 @@
+//! `[[networks]]`: the chains that a shop is paid on.
+//!
+//! What stands here is public but for the addresses of nodes, which may hold keys: they are secrets, and no error quotes
+//! one. A key that can spend must not stand here at all: a server that is given one refuses to start. Read by `config`,
+//! turned into rails and adapters by `boot`.
+
+use crate::adapters::evm::Address;
+use crate::secret::Secret;
+use anyhow::{Context, bail};
+use domain::asset::Confirmation;
+use serde::Deserialize;
+use serde::de::{Error, SeqAccess, Visitor};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Nodes of one network.
+const MOST_NODES: usize = 8;
+/// Tokens and look-alikes of one network: all of them stand in every question for logs.
+const MOST_CONTRACTS: usize = 50;
+/// No token has more decimals; a ledger keeps 8.
+const MOST_DECIMALS: u32 = 36;
+/// A number of blocks to wait for; who needs more means a tag.
+const MOST_CONFIRMATIONS: u32 = 200;
+
+/// Parts of the names of keys that spend.
+const SPENDING: [&str; 8] =
+    ["private", "mnemonic", "seed", "secret_key", "secretkey", "spend", "keystore", "passphrase"];
+
+/// One network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// As the store API spells it: `Base`, `Polygon (Matic)`, `ETH Mainnet` (store contract 6.3).
+    pub name: String,
+    /// `evm`.
+    pub kind: String,
+    /// EIP-155.
+    pub chain_id: u64,
+    /// One address of a node or several: http, https, ws or wss.
+    #[serde(default)]
+    pub rpc: Addresses,
+    /// A file with such addresses, one on a line.
+    pub rpc_file: Option<PathBuf>,
+    /// Nodes that must say the same; two where there are two.
+    pub agree: Option<usize>,
+    pub confirmations: Confirmations,
+    pub tokens: Vec<TokenConfig>,
+    /// Tokens that payers mistake for listed ones: seen, shown on the order, never counted.
+    #[serde(default)]
+    pub look_alikes: Vec<LookAlikeConfig>,
+    /// The coin that pays fees.
+    #[serde(default = "ether")]
+    pub base_token: String,
+    /// What a transfer costs the payer, for people to read.
+    #[serde(default = "nothing")]
+    pub transfer_cost: String,
+    /// Between looks.
+    #[serde(default = "poll_ms")]
+    pub poll_ms: u64,
+    /// Without a scan up to this long ago no new orders are taken.
+    #[serde(default = "suspend_after_seconds")]
+    pub suspend_after_seconds: i64,
+    /// The largest range that a node is asked for at once; smaller ones are found out.
+    #[serde(default = "blocks_per_query")]
+    pub blocks_per_query: i64,
+    /// Takes no new orders; what is on its way is still seen.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+/// A token that counts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// The ticker, such as `USDC`.
+    pub coin: String,
+    pub contract: String,
+    pub decimals: u32,
+    /// The word of the store API, such as `USDC-BASE`.
+    pub payment_method: Option<String>,
+    /// Pegged to the US dollar; by default the well-known ones are.
+    pub usd_stable: Option<bool>,
+    /// Decimals of its prices; by default 2 for dollars, else 6.
+    pub quoted_decimals: Option<u32>,
+}
+
+/// A token that does not.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookAlikeConfig {
+    /// For the log.
+    pub name: String,
+    pub contract: String,
+    pub decimals: u32,
+}
+
+/// Addresses of nodes. One alone may stand without brackets.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses(pub Vec<Secret<String>>);
+
+/// A number of blocks, or a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmations(pub Confirmation);
+
+fn ether() -> String {
+    "ETH".to_owned()
+}
+
+fn nothing() -> String {
+    "€0".to_owned()
+}
+
+fn poll_ms() -> u64 {
+    1_000
+}
+
+fn suspend_after_seconds() -> i64 {
+    180
+}
+
+fn blocks_per_query() -> i64 {
+    1_000
+}
+
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AddressesVisitor)
+    }
+}
+
+struct AddressesVisitor;
+
+impl<'de> Visitor<'de> for AddressesVisitor {
+    type Value = Addresses;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("addresses of nodes in quotes")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Addresses, E> {
+        Ok(Addresses(vec![Secret::new(text.to_owned())]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Addresses, A::Error> {
+        let mut addresses = Vec::new();
+        while let Some(address) = entries.next_element::<String>()? {
+            addresses.push(Secret::new(address));
+        }
+        Ok(Addresses(addresses))
+    }
+}
+
+impl<'de> Deserialize<'de> for Confirmations {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ConfirmationsVisitor)
+    }
+}
+
+struct ConfirmationsVisitor;
+
+impl Visitor<'_> for ConfirmationsVisitor {
+    type Value = Confirmations;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a number of blocks from 1 to {MOST_CONFIRMATIONS}, \"safe\" or \"finalized\"")
+    }
+
+    fn visit_i64<E: Error>(self, count: i64) -> Result<Confirmations, E> {
+        let count = u32::try_from(count).ok().filter(|count| (1..=MOST_CONFIRMATIONS).contains(count));
+        let wrong = || E::custom(format!("confirmations are from 1 to {MOST_CONFIRMATIONS}; beyond, name a tag"));
+        Ok(Confirmations(Confirmation::Blocks(count.ok_or_else(wrong)?)))
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Confirmations, E> {
+        match word {
+            "safe" => Ok(Confirmations(Confirmation::Safe)),
+            "finalized" => Ok(Confirmations(Confirmation::Finalized)),
+            _ => Err(E::custom("confirmations are a number of blocks, \"safe\" or \"finalized\"")),
+        }
+    }
+}
+
+/// Refuses a file that holds a key to spend with, before anything else of it is read or shown.
+pub(super) fn refuse_spending_keys(file: &toml::Table) -> anyhow::Result<()> {
+    let Some(networks) = file.get("networks") else { return Ok(()) };
+    let Some(key) = spending_key(networks) else { return Ok(()) };
+    bail!(
+        "networks: `{key}` must not stand there. This server holds no key that can spend incoming money, and does not \
+         start with one. Take it out of the file; if the file was ever stored or sent somewhere, move the money. Deposit \
+         addresses come from an extended public key"
+    )
+}
+
+fn spending_key(value: &toml::Value) -> Option<&str> {
+    match value {
+        toml::Value::Table(table) => table.iter().find_map(|(key, value)| {
+            let name = key.to_lowercase().replace('-', "_");
+            let spends = SPENDING.iter().any(|part| name.contains(part));
+            if spends { Some(key.as_str()) } else { spending_key(value) }
+        }),
+        toml::Value::Array(entries) => entries.iter().find_map(spending_key),
+        _ => None,
+    }
+}
+
+/// Everything that types cannot say about the networks of a file.
+pub(super) fn check(networks: &[NetworkConfig]) -> anyhow::Result<()> {
+    let (mut names, mut chains) = (BTreeSet::new(), BTreeSet::new());
+    for network in networks {
+        network.check().with_context(|| format!("networks {:?}", network.name))?;
+        if !names.insert(&network.name) || !chains.insert(network.chain_id) {
+            bail!("networks {:?}: its name or its chain_id stands twice", network.name);
+        }
+    }
+    Ok(())
+}
+
+impl NetworkConfig {
+    /// The addresses of its nodes, wherever they stand.
+    pub fn addresses(&self) -> anyhow::Result<Vec<Secret<String>>> {
+        let addresses = match &self.rpc_file {
+            None => self.rpc.0.clone(),
+            Some(path) => {
+                let text = super::read_secret(path)?;
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+                lines.map(|line| Secret::new(line.to_owned())).collect()
+            }
+        };
+        if addresses.is_empty() || addresses.len() > MOST_NODES {
+            bail!("networks {:?}: rpc names {} nodes; 1 to {MOST_NODES} can be used", self.name, addresses.len());
+        }
+        if self.agree.is_some_and(|agree| agree > addresses.len()) {
+            bail!("networks {:?}: agree asks for more nodes than rpc names", self.name);
+        }
+        for (at, address) in addresses.iter().enumerate() {
+            let schemes = ["https://", "http://", "wss://", "ws://"];
+            if !schemes.iter().any(|scheme| address.expose().starts_with(scheme)) {
+                bail!("networks {:?}: rpc number {} does not begin with {}", self.name, at + 1, schemes.join(", "));
+            }
+        }
+        Ok(addresses)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.kind != "evm" {
+            bail!("kind = {:?}: allowed is \"evm\"", self.kind);
+        }
+        if self.name.trim().is_empty() || self.name.len() > 40 {
+            bail!("name is the store API's name of the network, such as \"Base\"");
+        }
+        if self.chain_id == 0 {
+            bail!("chain_id is the chain's EIP-155 number, such as 8453");
+        }
+        if self.rpc_file.is_some() != self.rpc.0.is_empty() {
+            bail!("give the addresses of nodes as rpc or as rpc_file, one of the two");
+        }
+        if self.agree == Some(0) {
+            bail!("agree must be 1 or more");
+        }
+        let within = [
+            ("poll_ms", i64::try_from(self.poll_ms).unwrap_or(i64::MAX), 100, 60_000),
+            ("suspend_after_seconds", self.suspend_after_seconds, 10, 86_400),
+            ("blocks_per_query", self.blocks_per_query, 1, 10_000),
+        ];
+        for (key, value, least, most) in within {
+            if !(least..=most).contains(&value) {
+                bail!("{key} = {value}: it lies between {least} and {most}");
+            }
+        }
+        self.check_tokens()
+    }
+
+    fn check_tokens(&self) -> anyhow::Result<()> {
+        if self.tokens.is_empty() || self.tokens.len() + self.look_alikes.len() > MOST_CONTRACTS {
+            bail!("it needs a token, and has at most {MOST_CONTRACTS} tokens and look-alikes together");
+        }
+        let listed = self.tokens.iter().map(|token| (&token.coin, &token.contract, token.decimals));
+        let alike = self.look_alikes.iter().map(|token| (&token.name, &token.contract, token.decimals));
+        let mut contracts = BTreeSet::new();
+        for (name, contract, decimals) in listed.chain(alike) {
+            let address = Address::parse(contract).with_context(|| format!("the contract of {name}"))?;
+            if !contracts.insert(address) {
+                bail!("the contract of {name} stands twice");
+            }
+            if decimals > MOST_DECIMALS {
+                bail!("decimals of {name}: at most {MOST_DECIMALS}");
+            }
+        }
+        let mut coins = BTreeSet::new();
+        for token in &self.tokens {
+            let is_ticker = |letter: u8| letter.is_ascii_uppercase() || letter.is_ascii_digit();
+            if token.coin.is_empty() || token.coin.len() > 12 || !token.coin.bytes().all(is_ticker) {
+                bail!("coin = {:?}: a ticker of capital letters and digits, such as USDC", token.coin);
+            }
+            if !coins.insert(&token.coin) {
+                bail!("{} stands twice: a bridged kind of it is a look-alike", token.coin);
+            }
+            if token.quoted_decimals.is_some_and(|decimals| decimals > token.decimals.min(8)) {
+                bail!("quoted_decimals of {}: at most 8, and at most its decimals", token.coin);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! What a `[[networks]]` may say, and what errors about it must not.
+
+use super::*;
+use crate::config::Config;
+
+const BASE: &str = r#"
+[[networks]]
+name = "Base"
+kind = "evm"
+chain_id = 8453
+rpc = ["https://node.example/v2/hunter2hunter2", "wss://other.example/hunter2hunter2"]
+confirmations = 12
+
+[[networks.tokens]]
+coin = "USDC"
+contract = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"
+decimals = 6
+
+[[networks.look_alikes]]
+name = "USDbC"
+contract = "0xd9aaec86b65d86f6a7b5b1b0c42ffa531710b6ca"
+decimals = 6
+"#;
+
+fn parse(text: &str) -> anyhow::Result<Config> {
+    Config::parse(text, std::iter::empty())
+}
+
+fn refused(text: &str) -> String {
+    format!("{:#}", parse(text).expect_err(text))
+}
+
+#[test]
+fn a_network_is_read_with_its_defaults() {
+    let config = parse(BASE).expect("a configuration");
+    let network = &config.networks[0];
+    assert_eq!(network.confirmations.0, Confirmation::Blocks(12));
+    let found = (network.poll_ms, network.suspend_after_seconds, network.blocks_per_query, network.agree);
+    assert_eq!(found, (1_000, 180, 1_000, None));
+    assert_eq!(network.addresses().expect("addresses").len(), 2);
+    let printed = format!("{network:?}");
+    assert!(!printed.contains("hunter2") && !printed.contains("node.example"), "{printed}");
+    for (written, read) in [
+        ("\"safe\"", Confirmation::Safe),
+        ("\"finalized\"", Confirmation::Finalized),
+        ("1", Confirmation::Blocks(1)),
+        ("200", Confirmation::Blocks(200)),
+    ] {
+        let text = BASE.replace("confirmations = 12", &format!("confirmations = {written}"));
+        assert_eq!(parse(&text).expect(written).networks[0].confirmations.0, read, "{written}");
+    }
+    let alone = BASE.replace(
+        r#"["https://node.example/v2/hunter2hunter2", "wss://other.example/hunter2hunter2"]"#,
+        "\"http://127.0.0.1:8545\"",
+    );
+    let config = parse(&alone).expect("an address without brackets");
+    assert_eq!(config.networks[0].addresses().expect("an address").len(), 1);
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_reason() {
+    // What is replaced by what, and a part of the error.
+    for (from, to, expected) in [
+        ("kind = \"evm\"", "kind = \"tron\"", "allowed is \"evm\""),
+        ("name = \"Base\"", "name = \" \"", "store API's name"),
+        ("chain_id = 8453", "chain_id = 0", "EIP-155"),
+        ("confirmations = 12", "confirmations = 0", "from 1 to 200"),
+        ("confirmations = 12", "confirmations = \"latest\"", "\"safe\" or \"finalized\""),
+        ("confirmations = 12", "confirmations = 12\nrpc_file = \"x\"", "one of the two"),
+        ("confirmations = 12", "confirmations = 12\nagree = 0", "1 or more"),
+        ("confirmations = 12", "confirmations = 12\npoll_ms = 5", "between 100 and 60000"),
+        ("confirmations = 12", "confirmations = 12\npol_ms = 500", "pol_ms"),
+        ("coin = \"USDC\"", "coin = \"usdc\"", "capital letters"),
+        ("decimals = 6\n\n[[networks.look", "decimals = 60\n\n[[networks.look", "at most 36"),
+        // One letter in another case than its checksum wants.
+        ("0x833589fCD6", "0x833589FCD6", "the contract of USDC"),
+        ("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "0x833589", "the contract of USDC"),
+        (
+            "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
+            "0xd9aaec86b65d86f6a7b5b1b0c42ffa531710b6ca",
+            "the contract of USDbC stands twice",
+        ),
+    ] {
+        let text = BASE.replacen(from, to, 1);
+        assert_ne!(text, BASE, "{from} is in the sample");
+        let error = refused(&text);
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{to}: {error}");
+    }
+    let twice = refused(&format!("{BASE}{BASE}"));
+    assert!(twice.contains("stands twice"), "{twice}");
+    let beside = refused(&format!("{BASE}\n[sandbox]\nenabled = true\n"));
+    assert!(beside.contains("[sandbox]") && beside.contains("[[networks]]"), "{beside}");
+}
+
+#[test]
+fn addresses_of_nodes_are_checked_and_never_quoted() {
+    for (rpc, expected) in [
+        ("[]", "one of the two"),
+        ("[\"node.example/hunter2\"]", "rpc number 1 does not begin with https://"),
+        ("5", "addresses of nodes in quotes"),
+        ("[5]", "string"),
+    ] {
+        let rpc_line = BASE.lines().find(|line| line.starts_with("rpc")).expect("a line");
+        let read = parse(&BASE.replace(rpc_line, &format!("rpc = {rpc}")));
+        let error = read.and_then(|config| config.networks[0].addresses()).expect_err(rpc);
+        let error = format!("{error:#}");
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{rpc}: {error}");
+    }
+    let misspelled = refused(&BASE.replace("rpc =", "rcp ="));
+    assert!(misspelled.contains("rcp") && misspelled.contains("line 6") && !misspelled.contains("hunter2"));
+    let broken = refused(&BASE.replace("\"https://node", "https://node"));
+    assert!(broken.contains("line 6") && !broken.contains("hunter2"), "{broken}");
+    let more = BASE.replace("confirmations = 12", "confirmations = 12\nagree = 3");
+    let error = parse(&more).expect("a configuration").networks[0].addresses().expect_err("two are named");
+    assert!(error.to_string().contains("more nodes than rpc names"), "{error}");
+}
+
+#[test]
+fn a_server_that_is_given_a_key_to_spend_with_does_not_start() {
+    let key = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
+    for name in
+        ["private_key", "private-key", "PrivateKey", "mnemonic", "seed", "seed_phrase", "keystore", "secret_key"]
+    {
+        for at in ["chain_id = 8453", "coin = \"USDC\"", "name = \"USDbC\""] {
+            let text = BASE.replace(at, &format!("{at}\n{name} = \"{key}\""));
+            let error = refused(&text);
+            assert!(error.contains(name) && error.contains("holds no key"), "{error}");
+            assert!(!error.contains("4c0883a6"), "{error}");
+        }
+    }
+    // Other sections have secrets of their own.
+    assert!(parse(&format!("[server]\nsecret_key_file = \"secret.key\"\n{BASE}")).is_ok());
+}

@@ -1,0 +1,178 @@
+//! How the chains on other machines are, as this process sees them; nothing of it is stored.
+//!
+//! One rule decides whether a network takes new orders: it is scanned through to a time that is not too long ago. A chain
+//! that stands still, a node that lags, one that answers nothing and a long catch-up all come to that. Must never keep an
+//! order from being paid: what is on its way is looked for whatever stands here. Written by `workers/watch.rs`, read by
+//! `/readyz`, `/metrics` and, as suspended networks, by whatever reads the market.
+
+use domain::ids::NetworkId;
+use domain::time::{Span, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+/// The same failure is logged again after this long.
+const TELL_AGAIN: Span = Span::minutes(10);
+
+/// What is known of each network that others must not wait for.
+#[derive(Default)]
+pub struct Board(Mutex<BTreeMap<NetworkId, Watching>>);
+
+/// What is known of one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watching {
+    pub condition: Condition,
+    pub scanned_through: Time,
+    /// Blocks that the chain has and that are not scanned.
+    pub lag_blocks: i64,
+    /// Scans that failed since the process began.
+    pub failures: u64,
+    /// Why the last one failed, and when that was logged.
+    reason: Option<(String, Time)>,
+}
+
+/// Whether orders can be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// Not scanned since the process began.
+    #[default]
+    Starting,
+    Open,
+    /// Scans succeed, and what they see is old.
+    Behind,
+    /// Scans fail.
+    Down,
+}
+
+impl Condition {
+    /// The word for operators.
+    pub fn word(self) -> &'static str {
+        match self {
+            Condition::Starting => "starting",
+            Condition::Open => "ok",
+            Condition::Behind => "behind",
+            Condition::Down => "down",
+        }
+    }
+}
+
+/// What a scan came to.
+pub enum Look<'a> {
+    /// Scanned through to a time, with so many blocks left.
+    Scanned {
+        through: Time,
+        lag_blocks: i64,
+    },
+    Failed {
+        reason: &'a str,
+    },
+}
+
+/// Whether a failure is worth a line in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tell {
+    /// The first of its kind, or it lasts.
+    Failure,
+    /// The first success after a failure.
+    Recovery,
+    Nothing,
+}
+
+impl Board {
+    /// A network that is going to be watched: closed until its first scan.
+    pub fn expect(&self, network: NetworkId) {
+        self.change(|known| {
+            known.entry(network).or_default();
+        });
+    }
+
+    /// Notes what a scan came to; networks that nobody expects are left out.
+    pub fn note(&self, network: &NetworkId, look: &Look<'_>, patience: Span, now: Time) -> Tell {
+        self.change(|known| known.get_mut(network).map_or(Tell::Nothing, |known| known.note(look, patience, now)))
+    }
+
+    /// Every network, as it is now.
+    pub fn all(&self) -> BTreeMap<NetworkId, Watching> {
+        self.change(|known| known.clone())
+    }
+
+    /// Those that take no new orders.
+    pub fn closed(&self) -> BTreeSet<NetworkId> {
+        let is_closed = |watching: &Watching| watching.condition != Condition::Open;
+        self.all().into_iter().filter(|(_, watching)| is_closed(watching)).map(|(network, _)| network).collect()
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<NetworkId, Watching>) -> T) -> T {
+        change(&mut self.0.lock().expect("nobody panics while holding the board"))
+    }
+}
+
+impl Watching {
+    fn note(&mut self, look: &Look<'_>, patience: Span, now: Time) -> Tell {
+        let tell = match look {
+            Look::Scanned { through, lag_blocks } => {
+                (self.scanned_through, self.lag_blocks) = (*through, *lag_blocks);
+                if self.reason.take().is_some() { Tell::Recovery } else { Tell::Nothing }
+            }
+            Look::Failed { reason } => {
+                self.failures += 1;
+                let is_told = |(told, at): &(String, Time)| told == reason && now.since(*at) < TELL_AGAIN;
+                if self.reason.as_ref().is_some_and(is_told) {
+                    Tell::Nothing
+                } else {
+                    self.reason = Some(((*reason).to_owned(), now));
+                    Tell::Failure
+                }
+            }
+        };
+        let is_fresh = now.since(self.scanned_through) <= patience;
+        self.condition = match (is_fresh, look) {
+            // One failed look is no reason to close: what was scanned a moment ago is good.
+            (true, _) => Condition::Open,
+            (false, Look::Scanned { .. }) => Condition::Behind,
+            (false, Look::Failed { .. }) => Condition::Down,
+        };
+        tell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_700_000_000_000);
+    const PATIENCE: Span = Span::minutes(2);
+
+    #[test]
+    fn a_network_is_open_while_its_scans_are_fresh() {
+        let (board, id) = (Board::default(), NetworkId::new("eip155:8453"));
+        board.expect(id.clone());
+        assert_eq!(board.closed(), BTreeSet::from([id.clone()]), "not scanned yet");
+        let ago = |span: Span| Look::Scanned { through: Time(NOW.0 - span.0), lag_blocks: 0 };
+        let failed = |reason| Look::Failed { reason };
+        // What a look came to, when, how the network is after it, and what is worth a line.
+        let table = [
+            (failed("no answer"), NOW, Condition::Down, Tell::Failure),
+            (failed("no answer"), NOW + Span::seconds(1), Condition::Down, Tell::Nothing),
+            (failed("another"), NOW + Span::seconds(2), Condition::Down, Tell::Failure),
+            (ago(Span::hours(3)), NOW, Condition::Behind, Tell::Recovery),
+            (ago(Span::minutes(1)), NOW, Condition::Open, Tell::Nothing),
+            (failed("no answer"), NOW, Condition::Open, Tell::Failure),
+            (failed("no answer"), NOW + Span::minutes(2), Condition::Down, Tell::Nothing),
+            (failed("no answer"), NOW + Span::minutes(11), Condition::Down, Tell::Failure),
+            (ago(Span(0)), NOW, Condition::Open, Tell::Recovery),
+        ];
+        for (row, (look, now, condition, tell)) in table.iter().enumerate() {
+            assert_eq!(board.note(&id, look, PATIENCE, *now), *tell, "row {row}");
+            assert_eq!(board.all()[&id].condition, *condition, "row {row}");
+        }
+        assert_eq!((board.closed().len(), board.all()[&id].failures), (0, 6));
+    }
+
+    #[test]
+    fn a_network_that_nobody_expects_is_not_listed() {
+        let board = Board::default();
+        let look = Look::Failed { reason: "no answer" };
+        assert_eq!(board.note(&NetworkId::new("sandbox:base"), &look, PATIENCE, NOW), Tell::Nothing);
+        assert!(board.all().is_empty() && board.closed().is_empty());
+    }
+}
