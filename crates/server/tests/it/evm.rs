@@ -22,6 +22,10 @@ const CARD: Wanted<'static> = ("Airbnb", "100 USD", "ann@example.com");
 const DONE: &str = "Done PaymentReceived 101.50 {} 0";
 const WAITING: &str = "WaitingForPayment WalletCreated 0 {} 0";
 
+/// Of the words that Ethereum's development nodes start with: nothing is left to steal there.
+const XPUB: &str =
+    "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP";
+
 /// A shop on a chain of its own. Clock and chain move together, a second for each block.
 struct Story {
     node: Anvil,
@@ -50,6 +54,7 @@ impl Story {
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://shop.test\"\ncalls_per_second = 10000\n\
              calls_burst = 10000\nunpaid_products_per_visitor = 5000\n\
+             [wallet]\nevm_xpub = \"{XPUB}\"\n\
              [[networks]]\nname = \"Base\"\nkind = \"evm\"\nchain_id = 8453\nrpc = \"{}\"\nconfirmations = 2\n{more}\n\
              {tokens}[[networks.look_alikes]]\nname = \"USDbC\"\ncontract = \"{}\"\ndecimals = 6\n",
             node.url, look_alike.contract,

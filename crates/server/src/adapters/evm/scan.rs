@@ -225,7 +225,7 @@ impl Reading<'_> {
     }
 
     /// A node's events of a range, asked for in parts that it can answer.
-    async fn logs_in_ranges(&self, node: &Endpoint, from: i64, to: i64) -> Result<Vec<Log>, Fault> {
+    pub(super) async fn logs_in_ranges(&self, node: &Endpoint, from: i64, to: i64) -> Result<Vec<Log>, Fault> {
         let (mut next, mut found) = (from, Vec::new());
         while next <= to {
             let end = to.min(next + self.network.range() - 1);

@@ -371,7 +371,7 @@ mod tests {
         watcher.pay("here", &payment());
         let other = SandboxNetwork { books: Arc::clone(&watcher.network.books), id: NetworkId::new("sandbox:other") };
         assert_eq!(other.id().as_str(), "sandbox:other");
-        let scan = ready(other.scan(&[], NOW)).expect("readable books");
+        let scan = ready(other.scan(&[], &Nobody, NOW)).expect("readable books");
         assert!(scan.blocks.is_empty());
         watcher.rounds(&[&["seen here", "confirmed here"]]);
     }
