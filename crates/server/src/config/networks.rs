@@ -23,9 +23,8 @@ const MOST_DECIMALS: u32 = 36;
 /// A number of blocks to wait for; who needs more means a tag.
 const MOST_CONFIRMATIONS: u32 = 200;
 
-/// Parts of the names of keys that spend.
-const SPENDING: [&str; 8] =
-    ["private", "mnemonic", "seed", "secret_key", "secretkey", "spend", "keystore", "passphrase"];
+/// How words in the names of keys that spend begin.
+const SPENDING: [&str; 7] = ["private", "mnemonic", "seed", "secret", "spend", "keystore", "passphrase"];
 
 /// One network.
 #[derive(Debug, Clone, Deserialize)]
@@ -195,8 +194,9 @@ pub(super) fn refuse_spending_keys(file: &toml::Table) -> anyhow::Result<()> {
 fn spending_key(value: &toml::Value) -> Option<&str> {
     match value {
         toml::Value::Table(table) => table.iter().find_map(|(key, value)| {
-            let name = key.to_lowercase().replace('-', "_");
-            let spends = SPENDING.iter().any(|part| name.contains(part));
+            let name = key.to_lowercase();
+            let mut words = name.split(['_', '-']);
+            let spends = words.any(|word| SPENDING.iter().any(|begin| word.starts_with(begin)));
             if spends { Some(key.as_str()) } else { spending_key(value) }
         }),
         toml::Value::Array(entries) => entries.iter().find_map(spending_key),

@@ -117,7 +117,8 @@ fn addresses_of_nodes_are_checked_and_never_quoted() {
 
 #[test]
 fn a_server_that_is_given_a_key_to_spend_with_does_not_start() {
-    let key = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
+    // Names are refused whatever the value is: what looks like a key is found in any section (`wallet::leak`).
+    let key = "hunter2 in a form that nobody knows";
     for name in
         ["private_key", "private-key", "PrivateKey", "mnemonic", "seed", "seed_phrase", "keystore", "secret_key"]
     {
@@ -125,7 +126,7 @@ fn a_server_that_is_given_a_key_to_spend_with_does_not_start() {
             let text = BASE.replace(at, &format!("{at}\n{name} = \"{key}\""));
             let error = refused(&text);
             assert!(error.contains(name) && error.contains("holds no key"), "{error}");
-            assert!(!error.contains("4c0883a6"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
     // Other sections have secrets of their own.
