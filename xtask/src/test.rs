@@ -124,8 +124,13 @@ fn run_web_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> {
     }
     let kiosk = target_directory().join("debug").join("kiosk");
     let mut summary = Summary::default();
-    let folders =
-        ["clients/typescript", "examples/exchange-merchant", "examples/webhook-receiver", "examples/nextjs-partner"];
+    let folders = [
+        "clients/typescript",
+        "examples/exchange-merchant",
+        "examples/webhook-receiver",
+        "examples/first-sale",
+        "examples/nextjs-partner",
+    ];
     for folder in folders {
         for arguments in [["ci", "--no-audit"], ["run", "verify"]] {
             step(&format!("npm {} in {folder}", arguments.join(" ")));

@@ -120,7 +120,7 @@ impl Installation {
         let config = self.settings()?;
         if !config.server.data_dir.exists() {
             anyhow::bail!(
-                "there is no installation in {}; start one with `kiosk demo`",
+                "there is no installation in {}; `kiosk serve --config FILE` starts a shop there, and `kiosk demo` a demo",
                 config.server.data_dir.display()
             );
         }
