@@ -1,5 +1,6 @@
 //! Finds what the tests need on this machine and installs what is missing: the PostgreSQL server programs, a Python with
-//! `aiosmtpd`, the mail server that the mail tests talk to, Node, anvil, which is the EVM node, and Chromium.
+//! `aiosmtpd`, the mail server that the mail tests talk to, Node, anvil, which is the EVM node, Chromium, and hledger, which
+//! reads the books.
 //!
 //! It installs Debian packages only as root and never starts a server; the only other thing it changes is the Python
 //! environment in the target directory, which also holds Node where the system has none that is new enough. Called by `test`; the bench looks for its own tools with the same hands.
@@ -36,6 +37,8 @@ pub struct Tools {
     pub anvil: PathBuf,
     /// The browser.
     pub chromium: PathBuf,
+    /// The bookkeeper.
+    pub hledger: PathBuf,
 }
 
 /// A Node that is new enough, with its npm.
@@ -58,7 +61,7 @@ impl Node {
 
 /// Finds or installs all of it. An error says what to install by hand.
 pub fn prepare(target_directory: &Path) -> Result<Tools> {
-    step("looking for PostgreSQL, Python, Node, anvil and Chromium");
+    step("looking for PostgreSQL, Python, Node, anvil, Chromium and hledger");
     let mut missing = Vec::new();
     if find_postgres().is_none() {
         missing.push("postgresql");
@@ -66,9 +69,7 @@ pub fn prepare(target_directory: &Path) -> Result<Tools> {
     if !python_makes_environments() {
         missing.extend(["python3", "python3-venv"]);
     }
-    if find_chromium().is_none() {
-        missing.push("chromium");
-    }
+    missing.extend(["chromium", "hledger"].into_iter().filter(|program| find_on_path(program).is_none()));
     if !missing.is_empty() {
         install_debian_packages(&missing)?;
     }
@@ -83,14 +84,16 @@ pub fn prepare(target_directory: &Path) -> Result<Tools> {
     let node = find_or_install_node(smtp_python.parent().expect("an interpreter lies in a folder"))?;
     let anvil = find_or_install_anvil(&node, &target_directory.join(ANVIL_FOLDER))?;
     eprintln!("    anvil:      {}", anvil.display());
-    let chromium = find_chromium().context("chromium is not on PATH: install it")?;
+    let chromium = find_on_path("chromium").context("chromium is not on PATH: install it")?;
     eprintln!("    Chromium:   {}", chromium.display());
-    Ok(Tools { postgres_programs, smtp_python, node, anvil, chromium })
+    let hledger = find_on_path("hledger").context("hledger is not on PATH: install it")?;
+    eprintln!("    hledger:    {}", hledger.display());
+    Ok(Tools { postgres_programs, smtp_python, node, anvil, chromium, hledger })
 }
 
-fn find_chromium() -> Option<PathBuf> {
+fn find_on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).map(|folder| folder.join("chromium")).find(|program| program.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|program| program.is_file())
 }
 
 /// Debian's Node is often too old; Python's packages have newer ones.

@@ -1,7 +1,8 @@
-//! `cargo xtask test`: every test of the workspace, with a PostgreSQL server, a mail server and an EVM node to test against.
+//! `cargo xtask test`: every test of the workspace, with a PostgreSQL server, a mail server, an EVM node and
+//! hledger to test against.
 //!
 //! It tells the test processes where those are by environment variables; a test that finds one unset runs without
-//! (plain `cargo test` uses SQLite alone, and no EVM node). It never decides whether a test counts: what fails, fails the run.
+//! (plain `cargo test` uses SQLite alone, no EVM node and no hledger). It never decides whether a test counts: what fails, fails the run.
 
 use std::env;
 use std::fmt;
@@ -23,6 +24,9 @@ const SMTP_VARIABLE: &str = "KIOSK_TEST_SMTP_PYTHON";
 
 /// The program of an EVM node, each test starts its own.
 const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
+
+/// The program of hledger.
+const HLEDGER_VARIABLE: &str = "KIOSK_TEST_HLEDGER";
 
 /// Its tests run optimised.
 const SIMULATOR: &str = "sim";
@@ -156,7 +160,7 @@ fn has_nextest(cluster: &Cluster, tools: &Tools) -> bool {
 fn cargo(cluster: &Cluster, tools: &Tools) -> Command {
     let mut command = plain_cargo();
     command.env(POSTGRES_VARIABLE, cluster.url()).env(SMTP_VARIABLE, &tools.smtp_python);
-    command.env(ANVIL_VARIABLE, &tools.anvil);
+    command.env(ANVIL_VARIABLE, &tools.anvil).env(HLEDGER_VARIABLE, &tools.hledger);
     command
 }
 

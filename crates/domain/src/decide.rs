@@ -13,6 +13,7 @@ use crate::limits::{CounterKey, UNPAID};
 use crate::order::{Hold, Order};
 use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
 use crate::planted::{self, Bug};
+use crate::postings::POLICY;
 use crate::route::DealRate;
 use crate::terms;
 use crate::time::{Span, Time};
@@ -96,6 +97,7 @@ pub fn place(facts: &Facts<'_>, command: &Place, now: Time) -> Result<Decision, 
         rates_id: command.market.rates.id.clone(),
         tolerance_units: payment::tolerance_units(quote.due_units, terms::half_a_dollar(&quote)),
         late_window: payment::LATE_WINDOW,
+        policy: POLICY,
         quote,
     };
     Ok(Decision { events: vec![Event::Placed(Box::new(placed))], claims })

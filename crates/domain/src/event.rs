@@ -227,6 +227,9 @@ pub struct Placed {
     pub rates_id: String,
     pub tolerance_units: i64,
     pub late_window: Span,
+    /// The accounting policy that it is booked by (`postings::POLICY`).
+    #[serde(default)]
+    pub policy: u32,
 }
 
 /// A transfer that reached the order's address.

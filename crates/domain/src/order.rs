@@ -63,6 +63,9 @@ pub struct Order {
     /// What the payer left out of the price within the tolerance (positive), or a trifle too much that was kept.
     #[serde(default)]
     pub difference_units: i64,
+    /// The accounting policy that it is booked by (`postings::POLICY`).
+    #[serde(default)]
+    pub policy: u32,
 }
 
 /// A person must look at this order.
@@ -201,6 +204,7 @@ impl Order {
             state: OrderState::WaitingForPayment,
             credit_units: 0,
             difference_units: 0,
+            policy: placed.policy,
         }
     }
 

@@ -1,18 +1,26 @@
 //! The whole accounting policy on one page: what each event of an order moves in the ledger.
+//!
+//! What was posted once stays as it is, so the policy of an order is the one that it was placed under: `kiosk fsck` works
+//! out the postings of years ago and compares. For people: `docs/books.md`.
 
 use crate::event::Event;
-use crate::ids::{AssetId, NetworkId};
-use crate::ledger::{Account, Transfer};
+use crate::ids::AssetId;
+use crate::ledger::{Account, Transfer, network_of};
 use crate::order::Order;
 use crate::payment::TransferStatus;
+use crate::route::Side;
+use std::collections::BTreeMap;
+
+/// The policy under which orders are placed now. Since 1 sales are told apart by kind, and what an exchange order is to be
+/// paid is booked when it is settled; before, sales were one account, and a payout was booked when it was made.
+pub const POLICY: u32 = 1;
 
 /// The transfers that `event` asks for, given the order as it was before the event.
 pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     let asset = &order.quote.asset;
     let own = || Account::Order(order.no);
-    // One EVM address serves all EVM chains: the money lies on the network of its own asset (CAIP-19 begins with it).
-    let network_id = |asset: &AssetId| NetworkId::new(asset.as_str().split('/').next().unwrap_or_default());
-    let network = |asset: &AssetId| Account::Network(network_id(asset));
+    let network = |asset: &AssetId| Account::Network(network_of(asset));
+    let paid_out = || Account::PaidOut(network_of(asset));
     match event {
         // Confirmed money lies at our address and is owed to the payer until it is used.
         Event::PaymentConfirmed(seen) => transfer(network(&seen.asset), own(), &seen.asset, seen.units),
@@ -25,29 +33,35 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             .flat_map(|received| transfer(own(), network(&received.asset), &received.asset, received.units))
             .collect(),
         Event::PaymentSettled { sold_units, difference_units, .. } => {
-            let mut entries = transfer(own(), sold(order), asset, *sold_units);
+            let mut entries = sale(order, *sold_units);
             entries.extend(difference(Account::Differences, own(), asset, *difference_units));
+            entries
+                .extend(order.trade().filter(|_| order.policy >= 1).into_iter().flat_map(|trade| promise(&trade.to)));
             entries
         }
         // What cannot be delivered is owed to the payer again.
-        Event::LineRefused { refund_units, difference_units, .. } => {
-            let mut entries = transfer(Account::Sales, own(), asset, refund_units + difference_units);
+        Event::LineRefused { line, refund_units, difference_units, .. } => {
+            let kind = order.quote.lines.get(*line as usize).map(|quoted| quoted.kind.as_str());
+            let mut entries = transfer(sales(order, kind), own(), asset, refund_units + difference_units);
             entries.extend(difference(own(), Account::Differences, asset, *difference_units));
             entries
         }
         Event::PayoutDone { .. } => {
             let Some(trade) = order.trade() else { return Vec::new() };
             let to = &trade.to;
-            transfer(Account::Exchanges, Account::PaidOut(to.network.clone()), &to.asset, to.ledger_units())
+            let from = if order.policy >= 1 { Account::ExchangeReserve } else { Account::Exchanges };
+            transfer(from, Account::PaidOut(to.network.clone()), &to.asset, to.ledger_units())
         }
+        Event::Repriced { receive_units, .. } => promised_anew(order, *receive_units),
         // What was not exchanged is owed to the payer again, and all that is owed goes back to him.
         Event::Returned { unsold_units, difference_units, returned_units, .. } => {
-            let mut entries = transfer(sold(order), own(), asset, *unsold_units);
+            let mut entries = transfer(Account::Exchanges, own(), asset, *unsold_units);
             entries.extend(difference(own(), Account::Differences, asset, *difference_units));
-            entries.extend(transfer(own(), Account::PaidOut(network_id(asset)), asset, *returned_units));
+            entries.extend(promised(order).into_iter().flat_map(promise).map(turned));
+            entries.extend(transfer(own(), paid_out(), asset, *returned_units));
             entries
         }
-        Event::CreditReturned { units, .. } => transfer(own(), Account::PaidOut(network_id(asset)), asset, *units),
+        Event::CreditReturned { units, .. } => transfer(own(), paid_out(), asset, *units),
         Event::Placed(_)
         | Event::PaymentSeen(_)
         | Event::Expired
@@ -63,7 +77,6 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::CountsReleased
         | Event::Owned { .. }
         | Event::PaymentClaimed
-        | Event::Repriced { .. }
         | Event::PayoutSent { .. }
         | Event::PayoutAsking { .. }
         | Event::PayoutNeverArrived
@@ -74,9 +87,52 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     }
 }
 
-/// Where the price of an order goes.
-fn sold(order: &Order) -> Account {
-    if order.trade().is_some() { Account::Exchanges } else { Account::Sales }
+/// The price of an order: to the exchanges, or to the sales of each kind of goods in it.
+fn sale(order: &Order, sold_units: i64) -> Vec<Transfer> {
+    let (own, asset) = (Account::Order(order.no), &order.quote.asset);
+    if order.trade().is_some() {
+        return transfer(own, Account::Exchanges, asset, sold_units);
+    }
+    let mut by_account = BTreeMap::<Account, i64>::new();
+    for line in &order.quote.lines {
+        *by_account.entry(sales(order, Some(&line.kind))).or_default() += line.coin_units;
+    }
+    // The lines add up to the price; should they ever not, the price is what was sold.
+    let rest = sold_units - by_account.values().sum::<i64>();
+    if rest != 0 {
+        by_account = BTreeMap::from([(Account::Sales, sold_units)]);
+    }
+    by_account.into_iter().flat_map(|(account, units)| transfer(own.clone(), account, asset, units)).collect()
+}
+
+/// Where goods of that kind are sold.
+fn sales(order: &Order, kind: Option<&str>) -> Account {
+    match kind {
+        Some(kind) if order.policy >= 1 => Account::SalesOf(kind.to_owned()),
+        Some(_) | None => Account::Sales,
+    }
+}
+
+/// What a settled exchange order is to be paid, where the books know it before the payout.
+fn promised(order: &Order) -> Option<&Side> {
+    let is_booked = order.policy >= 1 && order.payment.settled_at.is_some();
+    order.trade().filter(|_| is_booked).map(|trade| &trade.to)
+}
+
+/// A promise that stands already is for another amount now.
+fn promised_anew(order: &Order, receive_units: i64) -> Vec<Transfer> {
+    let Some(before) = promised(order) else { return Vec::new() };
+    let more = Side { units: receive_units, ..before.clone() }.ledger_units() - before.ledger_units();
+    difference(Account::Exchanges, Account::ExchangeReserve, &before.asset, more)
+}
+
+fn promise(to: &Side) -> Vec<Transfer> {
+    transfer(Account::Exchanges, Account::ExchangeReserve, &to.asset, to.ledger_units())
+}
+
+/// The same the other way round.
+fn turned(entry: Transfer) -> Transfer {
+    Transfer { debit: entry.credit, credit: entry.debit, ..entry }
 }
 
 /// A transfer whose direction is the sign of its amount.

@@ -10,6 +10,7 @@ pub mod ports;
 pub mod store;
 pub mod workers;
 
+pub mod books;
 pub mod sandbox_desk;
 pub mod seal;
 pub mod secret;

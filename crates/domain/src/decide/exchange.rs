@@ -11,6 +11,7 @@ use crate::order::Order;
 use crate::payment;
 use crate::payout::{self, Payout, PayoutReport};
 use crate::planted::{self, Bug};
+use crate::postings::POLICY;
 use crate::route::{self, Commission, Currency, DealRate, Trade, TradeFault};
 use crate::time::Time;
 
@@ -66,6 +67,7 @@ pub fn place_trade(facts: &Facts<'_>, command: &PlaceTrade, now: Time) -> Result
         // What is left out would be paid out all the same: nobody is given a coin that he did not pay for.
         tolerance_units: 0,
         late_window: payment::LATE_WINDOW,
+        policy: POLICY,
         quote,
     };
     Ok(Decision { events: vec![Event::Placed(Box::new(placed))], claims })

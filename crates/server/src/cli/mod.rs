@@ -13,6 +13,7 @@ pub mod affiliates;
 pub mod backup;
 pub mod exchange;
 pub mod keys;
+pub mod ledger;
 pub mod order;
 pub mod wallet;
 pub mod webhook;
@@ -64,6 +65,9 @@ enum Command {
     /// Orders: list, explain, hold, decide.
     #[command(subcommand)]
     Order(order::OrderCommand),
+    /// The books: balances, the postings of an order, exports for a spreadsheet or hledger.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Deposit addresses.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
@@ -154,6 +158,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Webhook(command) => webhook::run(command).await,
         Command::Sandbox(command) => sandbox::run(command).await,
         Command::Order(command) => order::run(command).await,
+        Command::Ledger(command) => ledger::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Backup(arguments) => backup::backup(arguments).await,

@@ -53,6 +53,12 @@ pub fn newest(tx: &mut Tx<'_>, before_no: i64, limit: i64) -> Result<Vec<Order>,
     tx.query(sql, &[before_no.into(), limit.into()])?.iter().map(read_order).collect()
 }
 
+/// The oldest orders above `after_no`, oldest first.
+pub fn oldest(tx: &mut Tx<'_>, after_no: i64, limit: i64) -> Result<Vec<Order>, DbError> {
+    let sql = "select body from orders where no > $1 order by no limit $2";
+    tx.query(sql, &[after_no.into(), limit.into()])?.iter().map(read_order).collect()
+}
+
 /// What a list of orders is narrowed to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Narrowed {

@@ -6,6 +6,7 @@ mod http;
 mod raw;
 
 mod bad_input;
+mod books;
 mod crash;
 mod delivery;
 mod engine;

@@ -15,6 +15,7 @@ mod head;
 
 mod orders;
 
+mod ledger;
 mod steps;
 
 mod claims;

@@ -162,16 +162,17 @@ fn positions(shop: &Shop, mirror: &Mirror) -> Result<(), Broken> {
         let (from, to) = (&trade.from, &trade.to);
         if order.payment.settled_at.is_some() && !order.is_returned() {
             add("exchanges".to_owned(), &from.asset, order.quote.due_units);
-        }
-        if matches!(order.payout, Some(Payout::Done { .. })) {
             add("exchanges".to_owned(), &to.asset, -to.ledger_units());
-            add(format!("paid_out:{}", to.network), &to.asset, to.ledger_units());
+            let is_paid_out = matches!(order.payout, Some(Payout::Done { .. }));
+            let paid_by = if is_paid_out { format!("paid_out:{}", to.network) } else { "exchange_reserve".to_owned() };
+            add(paid_by, &to.asset, to.ledger_units());
         }
         add(format!("paid_out:{}", from.network), &from.asset, mirror.trades.given_back(order.id));
     }
     expected.retain(|_, units| *units != 0);
     let rows = shop.read(|tx| tx.query("select account, asset, debit_units, credit_units from balances", &[]));
-    let is_ours = |account: &str| account == "exchanges" || account.starts_with("paid_out:");
+    let is_ours =
+        |account: &str| ["exchanges", "exchange_reserve"].contains(&account) || account.starts_with("paid_out:");
     let kept: BTreeMap<(String, String), i64> = rows
         .iter()
         .filter(|row| is_ours(row.text(0)))

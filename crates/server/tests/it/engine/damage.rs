@@ -44,20 +44,20 @@ fn found_after(conn: &mut Conn, damage: &str) -> Vec<String> {
 const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "a balance",
-        "update balances set debit_units = debit_units + 1 where account = 'sales'",
+        "update balances set debit_units = debit_units + 1 where account = 'sales:giftcard'",
         "the balances of shared accounts are not the sums of their transfers",
     ),
-    ("a lost balance", "delete from balances where account = 'sales'", "the balances of shared accounts"),
+    ("a lost balance", "delete from balances where account = 'sales:giftcard'", "the balances of shared accounts"),
     (
         "a transfer of the ledger",
-        "update ledger_transfers set units = units + 1 where credit = 'sales'",
+        "update ledger_transfers set units = units + 1 where credit = 'sales:giftcard'",
         "are not those its kind asks for",
     ),
-    ("lost transfers", "delete from ledger_transfers where debit = 'sales'", "are not those its kind asks for"),
+    ("lost transfers", "delete from ledger_transfers where debit = 'sales:giftcard'", "are not those its kind asks for"),
     (
         "a transfer of no event",
         "insert into ledger_transfers (seq, part, order_no, debit, credit, asset, units, at_ms) \
-         values (1, 0, 1001, 'sales', 'differences', 'usdc', 1, 0)",
+         values (1, 0, 1001, 'sales:giftcard', 'differences', 'usdc', 1, 0)",
         "the ledger transfers of event 1 are not those",
     ),
     (

@@ -62,7 +62,7 @@ fn a_payment_is_seen_then_confirmed_and_settles_the_order() {
         assert_eq!(paid.payment.settled_at, Some(shop.now));
         assert_eq!(kinds(&mut shop, &order), ["placed", "payment_seen", "payment_confirmed", "payment_settled"]);
         assert_eq!(settlement(&mut shop, &order), Some((Settlement::OnTime, 0)));
-        assert_eq!(books(&mut shop), [("network:test:base".to_owned(), DUE), ("sales".to_owned(), -DUE)]);
+        assert_eq!(books(&mut shop), [("network:test:base".to_owned(), DUE), ("sales:giftcard".to_owned(), -DUE)]);
 
         // 100 USD count as 100 EUR while no rate is known, from settlement on, because nobody proved the address.
         let subject = "email:buyer-1";
@@ -129,7 +129,7 @@ fn the_rest_of_a_short_payment_settles_and_a_second_payment_is_owed_back() {
         assert_eq!((paid.state, paid.credit_units), (OrderState::PaymentReceived, 0));
         let twice = shop.pay(&order, DUE, order.expires_at);
         assert_eq!((twice.state, twice.credit_units), (OrderState::PaymentReceived, DUE));
-        assert_eq!(books(&mut shop), [("network:test:base".to_owned(), DUE + DUE), ("sales".to_owned(), -DUE)]);
+        assert_eq!(books(&mut shop), [("network:test:base".to_owned(), DUE + DUE), ("sales:giftcard".to_owned(), -DUE)]);
         shop.check();
     });
 }
