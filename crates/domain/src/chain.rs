@@ -5,6 +5,7 @@
 
 use crate::asset::Confirmation;
 use crate::ids::{AssetId, TransferId};
+use crate::planted::{self, Bug};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,9 @@ impl Window {
     fn confirm(&mut self, confirmation: Confirmation, tagged_through: Option<i64>, changes: &mut Vec<Change>) {
         let confirmed_through = match confirmation {
             Confirmation::Blocks(count) => self.tip().map(|tip| tip.height - i64::from(count.max(1)) + 1),
+            Confirmation::Safe | Confirmation::Finalized if planted::is(Bug::TagIgnored) => {
+                self.tip().map(|tip| tip.height)
+            }
             Confirmation::Safe | Confirmation::Finalized => tagged_through,
         };
         let Some(confirmed_through) = confirmed_through else { return };
