@@ -53,7 +53,11 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "update ledger_transfers set units = units + 1 where credit = 'sales:giftcard'",
         "are not those its kind asks for",
     ),
-    ("lost transfers", "delete from ledger_transfers where debit = 'sales:giftcard'", "are not those its kind asks for"),
+    (
+        "lost transfers",
+        "delete from ledger_transfers where debit = 'sales:giftcard'",
+        "are not those its kind asks for",
+    ),
     (
         "a transfer of no event",
         "insert into ledger_transfers (seq, part, order_no, debit, credit, asset, units, at_ms) \
