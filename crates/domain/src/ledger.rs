@@ -17,6 +17,8 @@ pub enum Account {
     Exchanges,
     /// What was paid out of our own hands on a network, or by hand. Credit balance.
     PaidOut(NetworkId),
+    /// What was swept from our deposit addresses of a network: the operator's own wallet. Debit balance.
+    Cold(NetworkId),
     /// Trifles that payers sent too little or too much, within the tolerance.
     Differences,
 }
@@ -26,9 +28,12 @@ impl Account {
     pub fn is_of_one_order(&self) -> bool {
         match self {
             Account::Order(_) => true,
-            Account::Network(_) | Account::Sales | Account::Exchanges | Account::PaidOut(_) | Account::Differences => {
-                false
-            }
+            Account::Network(_)
+            | Account::Sales
+            | Account::Exchanges
+            | Account::PaidOut(_)
+            | Account::Cold(_)
+            | Account::Differences => false,
         }
     }
 }
@@ -41,6 +46,7 @@ impl fmt::Display for Account {
             Account::Sales => f.write_str("sales"),
             Account::Exchanges => f.write_str("exchanges"),
             Account::PaidOut(id) => write!(f, "paid_out:{id}"),
+            Account::Cold(id) => write!(f, "cold:{id}"),
             Account::Differences => f.write_str("differences"),
         }
     }

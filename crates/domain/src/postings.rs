@@ -1,4 +1,4 @@
-//! The whole accounting policy on one page: what each event of an order moves in the ledger.
+//! The whole accounting policy on one page: what each event of an order, and each sweep, moves in the ledger.
 
 use crate::event::Event;
 use crate::ids::{AssetId, NetworkId};
@@ -71,6 +71,16 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::PayoutRetried
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
+    }
+}
+
+/// What a transfer from one of our deposit addresses moves once it is confirmed, and moves back once it is not any more. One
+/// to another address of ours moves this, too: that it came in is booked with the order it was for.
+pub fn swept(network: &NetworkId, asset: &AssetId, units: i64, status: TransferStatus) -> Vec<Transfer> {
+    let (cold, deposits) = (Account::Cold(network.clone()), Account::Network(network.clone()));
+    match status {
+        TransferStatus::Confirmed => transfer(cold, deposits, asset, units),
+        TransferStatus::Seen | TransferStatus::Reverted => transfer(deposits, cold, asset, units),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod signal;
 pub mod claims;
 pub mod head;
 pub mod orders;
+pub mod sweeps;
 pub mod transfers;
 
 pub mod accounts;

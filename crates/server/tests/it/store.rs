@@ -21,6 +21,8 @@ mod claims;
 
 mod transfers;
 
+mod sweeps;
+
 mod shelf;
 
 mod affiliates;
