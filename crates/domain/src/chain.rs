@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// there is money in them that is not confirmed: some chains' tags are thousands of blocks behind.
 pub const WINDOW: usize = 256;
 
-/// One block with the transfers to our addresses in it.
+/// One block with the transfers to and from our addresses in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     pub height: i64,
@@ -22,11 +22,27 @@ pub struct Block {
     pub transfers: Vec<ChainTransfer>,
 }
 
+/// Whose address a transfer touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Side {
+    /// It came to one of our addresses.
+    #[default]
+    In,
+    /// It left one: the operator swept it, or somebody who should not.
+    Out,
+    /// Both: from one of our addresses to another.
+    Within,
+}
+
 /// A transfer of a listed asset, as a block shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainTransfer {
     pub id: TransferId,
     pub asset: AssetId,
+    pub side: Side,
+    /// Who sent it, where the chain tells it, and always of what left us. Nobody to give money back to: an exchange sends
+    /// for many.
+    pub from: Option<String>,
     pub to: String,
     /// At the asset's ledger scale.
     pub units: i64,
@@ -168,6 +184,8 @@ mod tests {
             let transfers = ids.split(',').filter(|id| !id.is_empty()).map(|id| ChainTransfer {
                 id: TransferId::new(id),
                 asset: AssetId::new("usdc"),
+                side: Side::In,
+                from: None,
                 to: "address".into(),
                 units: 1,
                 raw: "1".into(),

@@ -234,7 +234,29 @@ pub fn liveness(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broke
         mails(order, shop, mirror, world)?;
     }
     trades::all_told(shop)?;
+    swept(shop, world)?;
     codes(shop, mirror, world)
+}
+
+/// What left our addresses is in the ledger, once, and what was reorganised away is not.
+fn swept(shop: &Shop, world: &World) -> Result<(), Broken> {
+    let mut expected = BTreeMap::<(String, String), i64>::new();
+    for (network, chain) in &world.chains {
+        let left = chain.blocks.iter().flat_map(|block| &block.transfers).filter(|transfer| transfer.from.is_some());
+        for transfer in left {
+            *expected.entry((format!("cold:{network}"), transfer.asset.to_string())).or_default() += transfer.units;
+        }
+    }
+    let rows = shop.read(|tx| tx.query("select account, asset, debit_units - credit_units from balances", &[]));
+    let kept: BTreeMap<(String, String), i64> = rows
+        .iter()
+        .filter(|row| row.text(0).starts_with("cold:") && row.int(2) != 0)
+        .map(|row| ((row.text(0).to_owned(), row.text(1).to_owned()), row.int(2)))
+        .collect();
+    if kept != expected {
+        return Err(format!("the ledger says that {kept:?} was swept, the chains say {expected:?}"));
+    }
+    Ok(())
 }
 
 /// Final, or on hold with a reason that a person can act on.

@@ -16,7 +16,7 @@ use crate::plan::{Fault, Plan};
 use crate::rng::Rng;
 use domain::asset::Network;
 use domain::fulfil::{Line, Patience};
-use domain::ids::NetworkId;
+use domain::ids::{NetworkId, TransferId};
 use domain::time::{Span, Time};
 use server::ports::{Answer, Clock, Delivery, Goods, Ids, Mail, Mailer, Outcome, Purchase, Sent, Supplier};
 use server::store::{Access, Conn, orders};
@@ -94,6 +94,8 @@ pub struct World {
     /// What a port saw that must not be.
     pub broken: Vec<String>,
     transfers: u32,
+    /// Deposits that the operator has swept.
+    swept: BTreeSet<TransferId>,
     /// A scan was asked for that will never be answered.
     hangs: bool,
     /// Calls and commits until the process dies.
@@ -121,6 +123,7 @@ impl Outside {
             books: Books::default(),
             broken: Vec::new(),
             transfers: 0,
+            swept: BTreeSet::new(),
             hangs: false,
             crash_in: None,
             database: Weak::new(),

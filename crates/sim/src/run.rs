@@ -275,7 +275,10 @@ impl Run {
         } else if self.strikes(Fault::Reorg) {
             1 + self.rng.below(confirmations as u64 - 1) as usize
         } else {
-            return Ok("the weather changes".to_owned());
+            let swept = self.outside.world().sweep();
+            return Ok(swept.map_or("the weather changes".to_owned(), |swept| {
+                format!("the operator sweeps {} units to {}", swept.units, swept.to)
+            }));
         };
         self.outside.world().reorganise(&network, depth);
         Ok(format!("{network} replaces {depth} blocks"))

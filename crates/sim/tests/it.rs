@@ -210,6 +210,7 @@ fn two_hundred_seeds_come_to_every_end() {
         "without a look",
         "ether costs",
         "leaves out",
+        "units to the operator's own wallet",
         "the tag jumps",
         "is mined again, in block",
         "is replaced by the smaller",

@@ -12,6 +12,7 @@ pub mod claims;
 pub mod head;
 pub mod ledger;
 pub mod orders;
+pub mod sweeps;
 pub mod transfers;
 
 pub mod accounts;

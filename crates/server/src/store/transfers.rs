@@ -2,7 +2,7 @@
 
 use super::db::{Bulk, Column, DbError, Row, Tx, Val};
 use super::orders::read_id;
-use domain::chain::{Change, Window};
+use domain::chain::{ChainTransfer, Change, Side, Window};
 use domain::decide::TransferFact;
 use domain::ids::{AssetId, NetworkId, OrderId, TransferId};
 use domain::payment::TransferStatus;
@@ -53,9 +53,12 @@ pub fn record_scan(
         Change::Confirmed(id) => Some((id, TransferStatus::Confirmed)),
         Change::Reverted(id) => Some((id, TransferStatus::Reverted)),
     });
-    let rows = standing.map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
-    let sql = "update chain_transfers set status = v.c2 from v where chain_transfers.id = v.c1";
-    tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    let rows: Vec<Vec<Val>> = standing.map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
+    // What came in is in the one table, what left in the other, and what did both in both.
+    for table in ["chain_transfers", "sweeps"] {
+        let sql = format!("update {table} set status = v.c2 from v where {table}.id = v.c1");
+        tx.with_rows(&sql, Bulk { columns: &[Column::Text; 2], rows: rows.clone() })?;
+    }
     Ok(true)
 }
 
@@ -68,9 +71,12 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             Change::Confirmed(_) | Change::Reverted(_) => None,
         })
         .collect();
+    let out: Vec<_> = seen.iter().filter(|(transfer, ..)| transfer.side != Side::In).copied().collect();
+    super::sweeps::record(tx, network, &out)?;
+    let seen: Vec<_> = seen.into_iter().filter(|(transfer, ..)| transfer.side != Side::Out).collect();
     let addresses = seen.iter().map(|(transfer, ..)| transfer.to.clone()).collect();
     let owners = super::claims::address_owners(tx, addresses)?;
-    let row = |(transfer, height, hash): &(&domain::chain::ChainTransfer, i64, &String)| -> Vec<Val> {
+    let row = |(transfer, height, hash): &(&ChainTransfer, i64, &String)| -> Vec<Val> {
         vec![
             transfer.id.as_str().into(),
             network.as_str().into(),
@@ -83,17 +89,18 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             transfer.block_at.0.into(),
             TransferStatus::Seen.word().into(),
             owners.get(&transfer.to).map(OrderId::expose).into(),
+            transfer.from.as_deref().into(),
         ]
     };
     // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
     // carries too, would else have it confirmed, and counted, a second time.
     let tail = "on conflict (id) do update set asset = excluded.asset, address = excluded.address, \
         order_id = excluded.order_id, units = excluded.units, raw = excluded.raw, height = excluded.height, \
-        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, \
+        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, sender = excluded.sender, \
         status = case when chain_transfers.status = 'confirmed' then 'confirmed' else excluded.status end";
-    let target =
-        "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, order_id)";
-    let columns = &[Text, Text, Text, Text, Int, Text, Int, Text, Int, Text, Text];
+    let target = "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, \
+        order_id, sender)";
+    let columns = &[Text, Text, Text, Text, Int, Text, Int, Text, Int, Text, Text, Text];
     tx.insert_all(target, tail, Bulk { columns, rows: seen.iter().map(row).collect() })?;
     Ok(())
 }

@@ -25,6 +25,8 @@ const WAITING: &str = "WaitingForPayment WalletCreated 0 {} 0";
 /// Of the words that Ethereum's development nodes start with: nothing is left to steal there.
 const XPUB: &str =
     "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP";
+/// The operator's own wallet.
+const COLD: &str = "0x00000000000000000000000000000000000c01d0";
 
 /// A shop on a chain of its own. Clock and chain move together, a second for each block.
 struct Story {
@@ -98,6 +100,13 @@ impl Story {
     async fn pay(&self, order: &api::Order, percent: u128) -> Value {
         let (to, raw) = self.due(order, &self.usdc).await;
         self.node.pay(&self.usdc, &to, raw * percent / 100).await
+    }
+
+    /// What the ledger says was swept, of each asset.
+    async fn swept(&self) -> Vec<i64> {
+        let sql = "select debit_units - credit_units from balances where account = 'cold:eip155:8453' order by asset";
+        let rows = self.shop.kiosk.engine.db.read(move |tx| tx.query(sql, &[])).await.expect("the ledger is read");
+        rows.iter().map(|row| row.int(0)).collect()
     }
 
     async fn expect(&self, order: &api::Order, expected: &str, name: &str) {
@@ -221,6 +230,28 @@ async fn reorganisations_before_and_after_confirmation() {
     story.mine(2).await;
     let held = "Done PaymentReceived 0 {Reverted} -101500000, held: PaymentReverted";
     story.expect(&last, held, "gone after the delivery").await;
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_sweeps_is_booked_and_booked_back() {
+    let Some(mut story) = Story::open("").await else { return };
+    let order = story.order("ann@example.com").await;
+    story.pay(&order, 100).await;
+    story.mine(2).await;
+    story.expect(&order, DONE, "paid").await;
+    assert_eq!(story.swept().await, Vec::<i64>::new());
+    let (deposit, raw) = story.due(&order, &story.usdc).await;
+    story.node.sweep(&story.usdc, &deposit, COLD, raw).await;
+    story.mine(1).await;
+    assert_eq!(story.swept().await, Vec::<i64>::new(), "one block");
+    story.mine(1).await;
+    assert_eq!(story.swept().await, [101_500_000_i64]);
+    story.expect(&order, DONE, "what leaves the address is no matter of the order").await;
+    story.node.reorganise(2, &[]).await;
+    story.mine(2).await;
+    assert_eq!(story.swept().await, [0_i64], "it never left");
+    story.expect(&order, DONE, "the payment is older").await;
     story.shop.close().await;
 }
 

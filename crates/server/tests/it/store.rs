@@ -22,6 +22,8 @@ mod claims;
 
 mod transfers;
 
+mod sweeps;
+
 mod shelf;
 
 mod affiliates;

@@ -8,7 +8,7 @@ use super::{Outside, World};
 use crate::market::CONFIRMATIONS;
 use crate::plan::Fault;
 use domain::asset::{self, Confirmation};
-use domain::chain::{Block, ChainTransfer, Header, Scan};
+use domain::chain::{Block, ChainTransfer, Header, Scan, Side};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::{Span, Time};
 use server::ports::{AddressBook, Answer, Network, Rhythm};
@@ -29,6 +29,9 @@ const LONG_SILENCE: Span = Span::minutes(30);
 const JUMP: i64 = 5;
 /// A chain on another machine takes no new orders while it is not scanned through to a time so long ago.
 const PATIENCE: Span = Span::minutes(20);
+
+/// Where the operator keeps what he sweeps.
+const COLD: &str = "the operator's own wallet";
 
 /// How a chain is watched, and what confirms its payments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,6 +125,27 @@ impl World {
     pub fn mine(&mut self) {
         let now = self.now;
         self.chains.values_mut().for_each(|chain| chain.mine(now));
+    }
+
+    /// The operator sweeps a deposit of some chain, at times to an address that is a deposit address, too. Answers what he
+    /// sent.
+    pub fn sweep(&mut self) -> Option<ChainTransfer> {
+        let mut rng = self.rng.branch();
+        let networks: Vec<NetworkId> = self.chains.keys().cloned().collect();
+        let network = rng.pick(&networks)?;
+        let chain = self.chains.get(network)?;
+        let lies_there = |transfer: &&ChainTransfer| {
+            transfer.from.is_none() && chain.confirmed.contains(&transfer.id) && !self.swept.contains(&transfer.id)
+        };
+        let mined = chain.blocks.iter().flat_map(|block| &block.transfers);
+        let deposits: Vec<ChainTransfer> = mined.filter(lies_there).cloned().collect();
+        let deposit = rng.pick(&deposits)?.clone();
+        let other = rng.pick(&deposits)?.to.clone();
+        let to = if rng.happens(200) && other != deposit.to { other } else { COLD.to_owned() };
+        self.swept.insert(deposit.id.clone());
+        let sweep = ChainTransfer { from: Some(deposit.to.clone()), to, ..deposit };
+        let id = self.send(network, sweep.clone());
+        Some(ChainTransfer { id, ..sweep })
     }
 
     /// Replaces the newest blocks of a chain: each payment in them is gone, waits again for the next block
@@ -369,12 +393,13 @@ impl Node {
         Node { outside, id: network.id.clone(), rhythm }
     }
 
-    /// Leaves the payments to us, as everybody does who sees those of all the world.
+    /// Leaves the payments to and from us, as everybody does who sees those of all the world.
     async fn only_ours(&self, mut scan: Scan, book: &dyn AddressBook) -> Result<Scan, String> {
-        let receivers: BTreeSet<String> =
-            scan.blocks.iter().flat_map(|block| &block.transfers).map(|transfer| transfer.to.clone()).collect();
-        let receivers: Vec<String> = receivers.into_iter().collect();
-        let ours = book.ours(&receivers).await?;
+        let transfers = scan.blocks.iter().flat_map(|block| &block.transfers);
+        let touched: BTreeSet<String> =
+            transfers.flat_map(|transfer| transfer.from.iter().chain([&transfer.to])).cloned().collect();
+        let touched: Vec<String> = touched.into_iter().collect();
+        let ours = book.ours(&touched).await?;
         if self.rhythm.is_some() && self.outside.world().strikes(Fault::BookFails) {
             if let Some(chain) = self.outside.world().chains.get_mut(&self.id) {
                 chain.notes.push("asks whose addresses they are, and is not told".to_owned());
@@ -382,7 +407,16 @@ impl Node {
             return Err("the addresses of the pool were not read".to_owned());
         }
         for block in &mut scan.blocks {
-            block.transfers.retain(|transfer| ours.contains(&transfer.to));
+            block.transfers.retain_mut(|transfer| {
+                let left = transfer.from.as_ref().is_some_and(|from| ours.contains(from));
+                transfer.side = match (left, ours.contains(&transfer.to)) {
+                    (false, false) => return false,
+                    (false, true) => Side::In,
+                    (true, false) => Side::Out,
+                    (true, true) => Side::Within,
+                };
+                true
+            });
         }
         Ok(scan)
     }

@@ -6,7 +6,7 @@ use super::{Address, EvmNetwork, Settings, Token};
 use crate::ports::{AddressBook, Answer, Network, Rhythm};
 use crate::secret::Secret;
 use domain::asset::Confirmation;
-use domain::chain::{Change, Scan, Window};
+use domain::chain::{Change, Scan, Side, Window};
 use domain::ids::{AssetId, NetworkId, TransferId};
 use domain::time::{Span, Time};
 use futures_util::{SinkExt, StreamExt};
@@ -56,6 +56,8 @@ pub struct FakeChain {
     first_index: usize,
     /// How far the tag `safe` has come.
     pub safe: Option<i64>,
+    /// Who sends, by the number of the transaction; a stranger, where nobody is named.
+    pub senders: BTreeMap<u64, &'static str>,
 }
 
 impl FakeChain {
@@ -97,10 +99,12 @@ impl FakeChain {
 
     fn logs(&self, height: i64, contracts: &[Value]) -> Vec<Value> {
         let block = &self.blocks[height as usize];
+        let word = |address: &str| format!("0x{:0>64}", address[2..].to_lowercase());
         let log = |(at, (token, to, amount, transaction)): (usize, &Paid)| {
+            let from = self.senders.get(transaction).copied().unwrap_or(STRANGER);
             json!({
                 "address": token,
-                "topics": [TRANSFER, format!("0x{:064x}", 0xfeed), format!("0x{:0>64}", to[2..].to_lowercase())],
+                "topics": [TRANSFER, word(from), word(to)],
                 "data": format!("0x{amount:064x}"),
                 "blockNumber": to_quantity(height), "blockHash": block.hash,
                 "transactionHash": format!("0x{transaction:064x}"), "transactionIndex": "0x0",
@@ -318,8 +322,8 @@ impl Lies {
     fn logs(&self, chain: &FakeChain, height: i64, contracts: &[Value]) -> Vec<Value> {
         let mut logs = match self.invents {
             Some((at, paid)) if at == height => {
-                let (blocks, first_index, safe) = (chain.blocks.clone(), chain.first_index, None);
-                let mut other = FakeChain { blocks, branch: chain.branch, first_index, safe };
+                let (blocks, first_index, senders) = (chain.blocks.clone(), chain.first_index, chain.senders.clone());
+                let mut other = FakeChain { blocks, branch: chain.branch, first_index, safe: None, senders };
                 other.blocks[height as usize].paid.push(paid);
                 other.logs(height, contracts)
             }
@@ -420,7 +424,8 @@ impl Node {
     }
 }
 
-/// Transfers are called by the number of their transaction, and their number among those alike: `7.0`.
+/// Transfers are called by the number of their transaction, and their number among those alike: `7.0`. Those from us are
+/// `sent`, or `moved` to another address of ours.
 fn word(change: &Change) -> String {
     let name = |id: &TransferId| {
         let parts: Vec<&str> = id.as_str().split(['|', '.']).collect();
@@ -429,7 +434,12 @@ fn word(change: &Change) -> String {
     };
     match change {
         Change::Seen { transfer, height, .. } => {
-            format!("seen {} of {} at {height}", name(&transfer.id), transfer.units)
+            let seen = match transfer.side {
+                Side::In => "seen",
+                Side::Out => "sent",
+                Side::Within => "moved",
+            };
+            format!("{seen} {} of {} at {height}", name(&transfer.id), transfer.units)
         }
         Change::Confirmed(id) => format!("confirmed {}", name(id)),
         Change::Reverted(id) => format!("reverted {}", name(id)),

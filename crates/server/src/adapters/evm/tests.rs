@@ -2,6 +2,7 @@
 
 use super::testing::{ANN, BOB, BRIDGED, DAI, FakeChain, Node, START, STRANGER, USDC, Watcher};
 use super::*;
+use domain::chain::Side;
 use domain::time::Span;
 use std::sync::Arc;
 
@@ -100,6 +101,30 @@ async fn reorganisations_take_back_move_and_change_payments() {
     assert_eq!(words, ["reverted 1.0", "reverted 3.0", "seen 2.0 of 6 at 11", "seen 3.0 of 1 at 11"]);
     on(&chain, |chain| chain.mine_empty(1));
     assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), ["confirmed 2.0", "confirmed 3.0"]);
+}
+
+#[tokio::test]
+async fn what_leaves_our_addresses_is_a_fact_too() {
+    let (chain, _node, mut watcher) = watched(10).await;
+    on(&chain, |chain| {
+        chain.senders.extend([(1, ANN), (2, ANN), (3, ANN)]);
+        // To the operator's wallet, to another address of ours, and nothing at all; then between strangers.
+        chain.mine(&[(USDC, STRANGER, 25, 1), (USDC, BOB, 5, 2), (USDC, STRANGER, 0, 3), (USDC, STRANGER, 9, 4)]);
+    });
+    let scan = watcher.scan(at(&chain)).await.expect("a scan");
+    let found = scan.blocks[0].transfers.iter().map(|found| (found.side, found.from.as_deref(), found.to.as_str()));
+    assert_eq!(found.collect::<Vec<_>>(), [(Side::Out, Some(ANN), STRANGER), (Side::Within, Some(ANN), BOB)]);
+    let words = watcher.rounds(at(&chain)).await.expect("a scan");
+    assert_eq!(words, ["sent 1.0 of 25 at 10", "moved 2.0 of 5 at 10"]);
+    on(&chain, |chain| chain.mine_empty(2));
+    assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), ["confirmed 1.0", "confirmed 2.0"]);
+    on(&chain, |chain| {
+        chain.fork(3);
+        chain.mine(&[(USDC, STRANGER, 25, 1)]);
+        chain.mine_empty(3);
+    });
+    let words = watcher.rounds(at(&chain)).await.expect("a scan");
+    assert_eq!(words, ["reverted 2.0", "sent 1.0 of 25 at 10", "confirmed 1.0"]);
 }
 
 #[tokio::test]

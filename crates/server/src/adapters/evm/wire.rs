@@ -34,6 +34,7 @@ pub struct Log {
     /// In its block.
     pub index: i64,
     pub contract: Address,
+    pub from: Address,
     pub to: Address,
     pub amount: Amount,
 }
@@ -120,6 +121,7 @@ fn log(wire: &WireLog) -> Option<Log> {
         transaction: hash(wire.transaction_hash.as_ref()?)?,
         index: quantity(wire.log_index.as_ref()?)?,
         contract: Address::of_node(&wire.address)?,
+        from: Address::of_word(&wire.topics[1])?,
         to: Address::of_word(&wire.topics[2])?,
         amount: Amount::of_word(&wire.data)?,
     })
@@ -170,6 +172,7 @@ mod tests {
             transaction: word("d"),
             index: 3,
             contract: Address::of_node(&format!("0x{}", "aa".repeat(20))).expect("an address"),
+            from: Address::of_node(&format!("0x{}", "00".repeat(20))).expect("an address"),
             to: Address::of_node(&format!("0x{}", "bb".repeat(20))).expect("an address"),
             amount: Amount::of_word(&format!("0x{:064x}", 25)).expect("a word"),
         };
@@ -208,6 +211,7 @@ mod tests {
             ("topics", json!([])),
             ("topics", json!([word("1"), word("0"), word("0")])),
             ("topics", json!([TRANSFER, word("0"), word("1")])),
+            ("topics", json!([TRANSFER, word("1"), word("0")])),
             ("data", json!(format!("0x{}", "g".repeat(64)))),
             ("blockNumber", json!(null)),
             ("blockNumber", json!("5")),

@@ -8,7 +8,7 @@
 
 use super::books::{Books, BooksError, hash_at, mine, tip_height};
 use crate::ports::{AddressBook, Answer, Network};
-use domain::chain::{Block, ChainTransfer, Header, Scan};
+use domain::chain::{Block, ChainTransfer, Header, Scan, Side};
 use domain::ids::{AssetId, NetworkId, TransferId};
 use domain::time::Time;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -143,6 +143,8 @@ fn blocks(books: &Connection, network: &str, keep_through: i64, through: i64) ->
         let transfer = ChainTransfer {
             id: TransferId::new(row.get::<_, String>(1)?),
             asset: AssetId::new(row.get::<_, String>(2)?),
+            side: Side::In,
+            from: None,
             to: row.get(3)?,
             units: row.get(4)?,
             raw: row.get(5)?,
@@ -281,6 +283,8 @@ mod tests {
         let expected = ChainTransfer {
             id: watcher.names.keys().next().expect("it was paid").clone(),
             asset: AssetId::new("look-alike"),
+            side: Side::In,
+            from: None,
             to: "0x2222".to_owned(),
             units: 12_500_000,
             raw: "12500000000000000000".to_owned(),

@@ -121,6 +121,12 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     ),
     ("a lost payment", "delete from chain_transfers", "is credited as None"),
     (
+        "a sweep that the ledger does not know",
+        "insert into sweeps (id, network, asset, sender, receiver, units, raw, height, block_hash, block_at_ms, status, \
+         booked) values ('s', 'test:base', 'usdc', 'a', 'b', 1, '1', 1, 'h', 0, 'confirmed', 1)",
+        "the ledger counts other sweeps",
+    ),
+    (
         "a payment to another order",
         "update chain_transfers set order_id = (select id from orders where no = 1003)",
         "credited transfers are unknown to their orders",

@@ -4,7 +4,7 @@ use super::databases::{for_each_store, read, write};
 use crate::harness::START;
 use crate::market::{network_id, order_id};
 use domain::asset::ChainKind;
-use domain::chain::{ChainTransfer, Change, Header, Window};
+use domain::chain::{ChainTransfer, Change, Header, Side, Window};
 use domain::decide::TransferFact;
 use domain::ids::{AssetId, OrderId, TransferId};
 use domain::payment::TransferStatus;
@@ -27,6 +27,8 @@ fn transfer(id: &str, to: &str, units: i64) -> ChainTransfer {
     ChainTransfer {
         id: TransferId::new(id),
         asset: AssetId::new("test:base/usdc"),
+        side: Side::In,
+        from: None,
         to: to.to_owned(),
         units,
         raw: format!("{units}000000000000"),
