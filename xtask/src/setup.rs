@@ -117,6 +117,14 @@ fn find_or_install_node(python_programs: &Path) -> Result<Node> {
     Ok(Node { programs: Some(python_programs.to_owned()) })
 }
 
+/// The node that the tests use, for whoever needs nothing else of them. Installed where it is missing and an npm is found.
+pub fn anvil(target_directory: &Path) -> Result<PathBuf> {
+    let of_tests = target_directory.join("test-python").join("bin");
+    let node = Node { programs: of_tests.join("npm").is_file().then_some(of_tests) };
+    find_or_install_anvil(&node, &target_directory.join(ANVIL_FOLDER))
+        .context("there is no anvil, the EVM node: `cargo xtask test` installs it")
+}
+
 /// The package brings a program for each kind of machine; npm takes the right one. The program itself is started, not the
 /// package's script, so that a killed test does not leave it behind.
 fn find_or_install_anvil(node: &Node, folder: &Path) -> Result<PathBuf> {

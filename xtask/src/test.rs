@@ -23,7 +23,7 @@ const POSTGRES_VARIABLE: &str = "KIOSK_TEST_POSTGRES";
 const SMTP_VARIABLE: &str = "KIOSK_TEST_SMTP_PYTHON";
 
 /// The program of an EVM node, each test starts its own.
-const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
+pub const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
 
 /// The program of hledger.
 const HLEDGER_VARIABLE: &str = "KIOSK_TEST_HLEDGER";
