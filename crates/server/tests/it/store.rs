@@ -28,6 +28,7 @@ mod shelf;
 mod affiliates;
 mod logins;
 mod mails;
+mod noticed;
 mod office;
 mod webhooks;
 
