@@ -51,6 +51,26 @@ pub struct ChainTransfer {
     pub block_at: Time,
 }
 
+/// Something at one of our addresses that does not count. Anybody can make a token say that it moved, so that nothing may be
+/// decided by it: it is shown to people, who look at the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// The receiver.
+    pub address: String,
+    pub what: StrayKind,
+    /// The chain's own integer, as decimal text: a balance of a coin, what a transfer of a token claims.
+    pub raw: String,
+}
+
+/// What a stray is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StrayKind {
+    /// The network's own coin.
+    Coin,
+    /// A token that nobody listed. Its symbol is a stranger's text and is never asked for.
+    Token { contract: String, transaction: String },
+}
+
 /// What an adapter found after the newest block that the window knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {

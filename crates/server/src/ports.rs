@@ -3,7 +3,7 @@
 //!
 //! Must never name an adapter. Every call that can move money or goods answers with three values: done, refused, unknown.
 
-use domain::chain::{Header, Scan};
+use domain::chain::{Header, Scan, Stray};
 use domain::fulfil::Patience;
 use domain::ids::{AssetId, NetworkId};
 use domain::money::Fiat;
@@ -55,6 +55,26 @@ pub trait Network: Send + Sync {
     fn rhythm(&self) -> Option<&Rhythm> {
         None
     }
+    /// Who can tell what else lies at our addresses. `None`: nothing else can.
+    fn finder(&self) -> Option<&dyn Finder> {
+        None
+    }
+}
+
+/// Looks for what came to our addresses and does not count: a network's own coin, tokens that nobody listed.
+pub trait Finder: Send + Sync {
+    /// What it finds at those addresses; blocks outside of the windows may be left out. `Err` is a text for the log.
+    fn strays<'a>(&'a self, windows: &'a [DepositWindow], now: Time) -> Answer<'a, Result<Vec<Stray>, String>>;
+}
+
+/// An address of ours, and when something may have come to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DepositWindow {
+    /// As the pool spells it.
+    pub address: String,
+    /// Times of blocks.
+    pub from: Time,
+    pub until: Time,
 }
 
 /// How a chain on somebody else's machine is watched: by a task of its own.

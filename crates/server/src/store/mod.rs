@@ -24,6 +24,7 @@ pub mod exchange;
 pub mod letters;
 pub mod logins;
 pub mod mails;
+pub mod noticed;
 pub mod partner_links;
 pub mod settings;
 pub mod stock;

@@ -10,10 +10,13 @@ use crate::harness::{Folder, START, Shop};
 use crate::http::{Wanted, get, place, request, row, show};
 use crate::payments::standing;
 use api::PaymentChoice;
+use domain::decide::explain;
 use domain::money::raw_units;
+use domain::payment::PaymentReason;
 use domain::time::{Span, Time};
 use node::{Anvil, Token};
 use serde_json::{Value, json};
+use server::cli::order;
 use server::config::Config;
 use server::ports::Clock;
 
@@ -252,6 +255,45 @@ async fn what_the_operator_sweeps_is_booked_and_booked_back() {
     story.mine(2).await;
     assert_eq!(story.swept().await, [0_i64], "it never left");
     story.expect(&order, DONE, "the payment is older").await;
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_count_is_shown_and_not_counted() {
+    let Some(mut story) = Story::open("").await else { return };
+    let now = story.now();
+    let unlisted = story.node.deploy("TestToken", 6, now + 1).await;
+    story.shop.after(Span::seconds(2)).await;
+    let order = story.order("ann@example.com").await;
+    let (to, raw) = story.due(&order, &story.usdc).await;
+    story.node.give(&to, 7_000_000_000).await;
+    story.node.pay(&unlisted, &to, raw).await;
+    story.mine(2).await;
+    story.expect(&order, WAITING, "nothing of it counts").await;
+    story.shop.after(Span::minutes(40)).await;
+    story.mine(1).await;
+    story.expect(&order, "Expired Expired 0 {} 0", "it was looked at when it expired").await;
+    let no = row(&story.shop, &order).await.no.to_string();
+    let text = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    let coin = "7000000000 of the smallest unit of the network's own coin lay there";
+    let token = format!("{raw} of the smallest unit of a token that is not listed");
+    assert!(text.contains(coin) && text.contains(&token), "{text}");
+    assert!(text.to_lowercase().contains(&unlisted.contract.to_lowercase()), "{text}");
+    assert!(text.contains(explain(PaymentReason::WrongAsset)), "{text}");
+
+    // On demand, for an order that is open still.
+    let open = story.order("bob@example.com").await;
+    let (to, _) = story.due(&open, &story.usdc).await;
+    story.node.give(&to, 5).await;
+    story.mine(1).await;
+    let no = row(&story.shop, &open).await.no.to_string();
+    let shown = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    assert!(!shown.contains("own coin"), "{shown}");
+    order::notice(&story.shop.kiosk, &no, "").await.expect("a look is planned");
+    story.shop.pump().await;
+    let shown = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    assert!(shown.contains("5 of the smallest unit of the network's own coin"), "{shown}");
+    story.expect(&open, WAITING, "it changes nothing").await;
     story.shop.close().await;
 }
 

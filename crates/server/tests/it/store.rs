@@ -29,6 +29,7 @@ mod shelf;
 mod affiliates;
 mod logins;
 mod mails;
+mod noticed;
 mod office;
 mod webhooks;
 

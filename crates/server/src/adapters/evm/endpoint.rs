@@ -6,6 +6,7 @@
 //! their range, which the same machine must have. Must never decide between nodes: that is `scan`'s.
 
 use super::address::Address;
+use super::amount::Amount;
 use super::rpc::{Ask, Rpc, RpcError};
 use super::wire::{self, Log, Mined, TRANSFER};
 use domain::time::{Span, Time};
@@ -39,35 +40,56 @@ struct Condition {
     rests_until: Time,
 }
 
-/// Whose events are asked for.
+/// Which events are asked for.
 pub struct Filter {
-    pub contracts: BTreeSet<Address>,
-    /// The same as nodes read it.
-    addresses: Value,
+    touches: Touches,
+    /// The same as nodes read it, without blocks.
+    asked: Value,
+}
+
+enum Touches {
+    Contracts(BTreeSet<Address>),
+    /// Of any contract whatever.
+    Receivers(BTreeSet<Address>),
 }
 
 impl Filter {
+    /// Transfers of those tokens.
     pub fn new(contracts: BTreeSet<Address>) -> Filter {
-        let addresses = contracts.iter().map(|contract| Value::from(contract.small())).collect();
-        Filter { contracts, addresses: Value::Array(addresses) }
+        let addresses: Vec<String> = contracts.iter().map(Address::small).collect();
+        let asked = json!({ "address": addresses, "topics": [TRANSFER] });
+        Filter { touches: Touches::Contracts(contracts), asked }
+    }
+
+    /// Transfers to those addresses.
+    pub fn to(receivers: BTreeSet<Address>) -> Filter {
+        let words: Vec<String> = receivers.iter().map(Address::word).collect();
+        let asked = json!({ "topics": [TRANSFER, null, words] });
+        Filter { touches: Touches::Receivers(receivers), asked }
     }
 
     fn between(&self, from: i64, to: i64) -> Ask {
-        let (from, to) = (wire::to_quantity(from), wire::to_quantity(to));
-        let filter = json!({ "fromBlock": from, "toBlock": to, "address": self.addresses, "topics": [TRANSFER] });
+        let mut filter = self.asked.clone();
+        filter["fromBlock"] = json!(wire::to_quantity(from));
+        filter["toBlock"] = json!(wire::to_quantity(to));
         Ask::new("eth_getLogs", json!([filter]))
     }
 
     fn of_block(&self, hash: &str) -> Ask {
-        let filter = json!({ "blockHash": hash, "address": self.addresses, "topics": [TRANSFER] });
+        let mut filter = self.asked.clone();
+        filter["blockHash"] = json!(hash);
         Ask::new("eth_getLogs", json!([filter]))
     }
 
-    /// Events of other contracts were not asked for: whoever sends them cannot be right about the rest.
+    /// Other events were not asked for: whoever sends them cannot be right about the rest.
     fn checked(&self, logs: Vec<Log>) -> Result<Vec<Log>, RpcError> {
-        match logs.iter().all(|log| self.contracts.contains(&log.contract)) {
+        let was_asked_for = |log: &Log| match &self.touches {
+            Touches::Contracts(contracts) => contracts.contains(&log.contract),
+            Touches::Receivers(receivers) => receivers.contains(&log.to),
+        };
+        match logs.iter().all(was_asked_for) {
             true => Ok(logs),
-            false => Err(RpcError::Unclear("an event of a contract that was not asked for")),
+            false => Err(RpcError::Unclear("an event that nobody asked for")),
         }
     }
 }
@@ -162,6 +184,19 @@ impl Endpoint {
             }
         }
         Ok(found)
+    }
+
+    /// What those addresses have of the network's own coin, in their order.
+    pub async fn balances(&self, addresses: &[Address]) -> Result<Vec<Amount>, RpcError> {
+        let mut balances = Vec::with_capacity(addresses.len());
+        for part in addresses.chunks(IN_ONE_BATCH) {
+            let ask = |address: &Address| Ask::new("eth_getBalance", json!([address.small(), "latest"]));
+            let asks: Vec<Ask> = part.iter().map(ask).collect();
+            for answer in self.ask(&asks).await? {
+                balances.push(wire::balance(&answer)?);
+            }
+        }
+        Ok(balances)
     }
 
     /// Asks, and first of all which chain this is, unless that is known.

@@ -8,7 +8,7 @@
 //!
 //! In the order in which to read: `address`, `amount` and `wire` are what nodes write; `rpc` and `socket` ask one node;
 //! `endpoint` checks its answers; `council` chooses who is asked; `scan` is the way from the known blocks to the newest;
-//! `receipts` makes transfers of events. Called by the watcher, through the port. For people: `docs/operators.md`.
+//! `receipts` makes transfers of events; `strays` tells what does not count. Called by the watcher, through the port. For people: `docs/operators.md`.
 
 mod address;
 mod again;
@@ -19,6 +19,7 @@ mod receipts;
 mod rpc;
 mod scan;
 mod socket;
+mod strays;
 mod wire;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use address::{Address, AddressError};
 pub use amount::MOST_UNITS;
 
 use crate::adapters::rates::tls_configuration;
-use crate::ports::{AddressBook, Answer, Network, Rhythm};
+use crate::ports::{AddressBook, Answer, Finder, Network, Rhythm};
 use crate::secret::Secret;
 use again::Again;
 use domain::asset::Confirmation;
@@ -164,6 +165,10 @@ impl Network for EvmNetwork {
 
     fn rhythm(&self) -> Option<&Rhythm> {
         Some(&self.rhythm)
+    }
+
+    fn finder(&self) -> Option<&dyn Finder> {
+        Some(self)
     }
 }
 

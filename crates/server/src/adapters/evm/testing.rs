@@ -47,6 +47,11 @@ struct FakeBlock {
     paid: Vec<Paid>,
 }
 
+/// An address as nodes write it into events.
+fn word(address: &str) -> String {
+    format!("0x{:0>64}", address[2..].to_lowercase())
+}
+
 /// A chain; its first block has the height 0.
 #[derive(Default)]
 pub struct FakeChain {
@@ -58,6 +63,8 @@ pub struct FakeChain {
     pub safe: Option<i64>,
     /// Who sends, by the number of the transaction; a stranger, where nobody is named.
     pub senders: BTreeMap<u64, &'static str>,
+    /// Of the chain's own coin.
+    pub balances: BTreeMap<&'static str, u128>,
 }
 
 impl FakeChain {
@@ -97,9 +104,10 @@ impl FakeChain {
         })
     }
 
-    fn logs(&self, height: i64, contracts: &[Value]) -> Vec<Value> {
+    /// The events of a block that a filter asks for.
+    fn logs(&self, height: i64, filter: &Value) -> Vec<Value> {
         let block = &self.blocks[height as usize];
-        let word = |address: &str| format!("0x{:0>64}", address[2..].to_lowercase());
+        let asks_for = |wanted: &Value, value: String| wanted.as_array().is_none_or(|all| all.contains(&json!(value)));
         let log = |(at, (token, to, amount, transaction)): (usize, &Paid)| {
             let from = self.senders.get(transaction).copied().unwrap_or(STRANGER);
             json!({
@@ -111,7 +119,10 @@ impl FakeChain {
                 "logIndex": to_quantity((self.first_index + at) as i64), "removed": false,
             })
         };
-        let all = block.paid.iter().enumerate().filter(|(_, paid)| contracts.contains(&json!(paid.0)));
+        let is_wanted = |(token, to, ..): &Paid| {
+            asks_for(&filter["address"], (*token).to_owned()) && asks_for(&filter["topics"][2], word(to))
+        };
+        let all = block.paid.iter().enumerate().filter(|(_, paid)| is_wanted(paid));
         all.map(log).collect()
     }
 }
@@ -287,6 +298,10 @@ impl Speaker {
         match method {
             "eth_chainId" => Ok(json!(format!("{:#x}", lies.chain_id.unwrap_or(CHAIN_ID)))),
             "eth_subscribe" => Ok(json!("0x1")),
+            "eth_getBalance" => {
+                let of = chain.balances.iter().find(|(address, _)| params[0] == json!(address.to_lowercase()));
+                Ok(json!(format!("{:#x}", of.map_or(0, |(_, balance)| *balance))))
+            }
             "eth_getBlockByNumber" => match params[0].as_str() {
                 Some("latest") => Ok(chain.block(newest)),
                 Some("safe" | "finalized") => Ok(chain.safe.map_or(Value::Null, |safe| chain.block(safe.min(newest)))),
@@ -309,8 +324,7 @@ impl Speaker {
                 if lies.most_blocks.is_some_and(|most| range.end() - range.start() + 1 > most) {
                     return Err("query returned more than 10000 results".to_owned());
                 }
-                let contracts = filter["address"].as_array().cloned().unwrap_or_default();
-                let logs = range.filter(|at| !lies.hides.contains(at)).flat_map(|at| lies.logs(&chain, at, &contracts));
+                let logs = range.filter(|at| !lies.hides.contains(at)).flat_map(|at| lies.logs(&chain, at, filter));
                 Ok(Value::Array(logs.collect()))
             }
             _ => Err("the method does not exist".to_owned()),
@@ -319,15 +333,15 @@ impl Speaker {
 }
 
 impl Lies {
-    fn logs(&self, chain: &FakeChain, height: i64, contracts: &[Value]) -> Vec<Value> {
+    fn logs(&self, chain: &FakeChain, height: i64, filter: &Value) -> Vec<Value> {
         let mut logs = match self.invents {
             Some((at, paid)) if at == height => {
                 let (blocks, first_index, senders) = (chain.blocks.clone(), chain.first_index, chain.senders.clone());
-                let mut other = FakeChain { blocks, branch: chain.branch, first_index, safe: None, senders };
+                let mut other = FakeChain { blocks, first_index, senders, ..FakeChain::default() };
                 other.blocks[height as usize].paid.push(paid);
-                other.logs(height, contracts)
+                other.logs(height, filter)
             }
-            _ => chain.logs(height, contracts),
+            _ => chain.logs(height, filter),
         };
         for log in &mut logs {
             if self.mixes_up_blocks {
@@ -398,7 +412,7 @@ impl Watcher {
         let scan = self.scan(now).await?;
         let changes = self.window.advance(&scan, self.confirmation).map_err(|error| error.to_string())?;
         self.through = self.through.max(scan.scanned_through.min(now));
-        Ok(changes.iter().map(word).collect())
+        Ok(changes.iter().map(told).collect())
     }
 
     /// Rounds until nothing is left to be scanned.
@@ -408,7 +422,7 @@ impl Watcher {
             let scan = self.scan(now).await?;
             let changes = self.window.advance(&scan, self.confirmation).map_err(|error| error.to_string())?;
             self.through = self.through.max(scan.scanned_through.min(now));
-            words.extend(changes.iter().map(word));
+            words.extend(changes.iter().map(told));
             let height = self.window.tip().map_or(-1, |tip| tip.height);
             if scan.head.is_none_or(|head| head <= height) || scan.blocks.is_empty() {
                 return Ok(words);
@@ -426,7 +440,7 @@ impl Node {
 
 /// Transfers are called by the number of their transaction, and their number among those alike: `7.0`. Those from us are
 /// `sent`, or `moved` to another address of ours.
-fn word(change: &Change) -> String {
+fn told(change: &Change) -> String {
     let name = |id: &TransferId| {
         let parts: Vec<&str> = id.as_str().split(['|', '.']).collect();
         let [_, transaction, _, number] = parts[..] else { panic!("{id} has another form") };

@@ -80,6 +80,12 @@ pub fn number(raw: &RawValue) -> Result<i64, RpcError> {
     quantity(&text).ok_or(RpcError::Unclear("a number that is none"))
 }
 
+/// The balance in an answer.
+pub fn balance(raw: &RawValue) -> Result<Amount, RpcError> {
+    let text: String = read(raw)?;
+    Amount::of_quantity(&text).ok_or(RpcError::Unclear("a balance that is none"))
+}
+
 /// The block in an answer; `None` where the node has none.
 pub fn block(raw: &RawValue) -> Result<Option<Mined>, RpcError> {
     let Some(wire) = read::<Option<WireBlock>>(raw)? else { return Ok(None) };
