@@ -13,6 +13,7 @@ pub mod affiliates;
 pub mod backup;
 pub mod exchange;
 pub mod keys;
+pub mod network;
 pub mod order;
 pub mod wallet;
 pub mod webhook;
@@ -64,6 +65,9 @@ enum Command {
     /// Orders: list, explain, hold, decide.
     #[command(subcommand)]
     Order(order::OrderCommand),
+    /// Networks: how far they are scanned.
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
     /// Deposit addresses.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
@@ -154,6 +158,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Webhook(command) => webhook::run(command).await,
         Command::Sandbox(command) => sandbox::run(command).await,
         Command::Order(command) => order::run(command).await,
+        Command::Network(command) => network::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Backup(arguments) => backup::backup(arguments).await,
