@@ -106,6 +106,13 @@ pub struct Header {
     pub confirmed: bool,
 }
 
+impl Header {
+    /// Whether it is no block but a place to begin at: what is above it is to be scanned, and links to nothing.
+    pub fn is_place(&self) -> bool {
+        self.hash.is_empty()
+    }
+}
+
 /// A new standing of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -122,6 +129,11 @@ pub enum ScanError {
 }
 
 impl Window {
+    /// A window that knows nothing, and goes on above that height.
+    pub fn begin_above(height: i64) -> Window {
+        Window { headers: vec![Header { height, hash: String::new(), transfers: Vec::new(), confirmed: true }] }
+    }
+
     /// The newest block, if any was scanned.
     pub fn tip(&self) -> Option<&Header> {
         self.headers.last()
@@ -129,7 +141,11 @@ impl Window {
 
     /// Takes in a scan; a transfer is confirmed when `confirmation` says so of its block.
     pub fn advance(&mut self, scan: &Scan, confirmation: Confirmation) -> Result<Vec<Change>, ScanError> {
-        let kept = self.headers.iter().take_while(|header| header.height <= scan.keep_through).count();
+        if scan.blocks.is_empty() && self.headers.iter().any(Header::is_place) {
+            return Ok(Vec::new());
+        }
+        let stays = |header: &&Header| header.height <= scan.keep_through && !header.is_place();
+        let kept = self.headers.iter().take_while(stays).count();
         let mut tip = kept.checked_sub(1).map(|at| (self.headers[at].height, self.headers[at].hash.clone()));
         for block in &scan.blocks {
             if tip.as_ref().is_some_and(|(height, hash)| !follows(block, *height, hash, scan.sparse_through)) {
@@ -242,6 +258,17 @@ mod tests {
         // A reorganisation that moves a confirmed transfer within one scan.
         check(scan(4, &["5 E D", "6 F E t2", "7 G F"]), &["seen t2 at 6", "confirmed t2"]);
         check(scan(5, &["6 x E"]), &["reverted t2"]);
+    }
+
+    #[test]
+    fn a_window_may_begin_at_a_place_that_no_block_has() {
+        let mut window = Window::begin_above(40);
+        assert_eq!(window.advance(&scan(40, &[]), TWO), Ok(Vec::new()));
+        assert_eq!(window, Window::begin_above(40), "nothing came yet");
+        let changes = window.advance(&scan(40, &["41 b whatever t1", "42 c b"]), TWO).expect("a scan");
+        assert_eq!(words(&changes), ["seen t1 at 41", "confirmed t1"]);
+        let heights: Vec<i64> = window.headers.iter().map(|header| header.height).collect();
+        assert_eq!(heights, [41, 42]);
     }
 
     #[test]

@@ -21,12 +21,16 @@ use domain::fulfil::Line;
 use domain::ids::OrderId;
 use domain::order::Order;
 use domain::project::OrderState;
+use domain::time::Span;
 use serde::Deserialize;
 use serde::de::{IntoDeserializer, value};
 use std::process::ExitCode;
 
 /// Orders read at once.
 const PAGE: i64 = 500;
+
+/// So long after an order's end somebody may still have sent a wrong token. Each hour more is a thousand blocks to be asked for.
+const LOOKED_FOR: Span = Span::hours(24);
 
 /// The longest note, in bytes: it stays in the log for ever.
 const MOST_NOTE_BYTES: usize = 500;
@@ -255,8 +259,8 @@ pub async fn show(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<Stri
     Ok(explain::explain(&order, &log, &noticed, same))
 }
 
-/// Asks for a look at an order's address, over the time from its placement to now. The server that runs makes it: it has the
-/// nodes, and what is found stands in `show`.
+/// Asks for a look at an order's address: for its coins as they are now, and for tokens that came until a day after its end.
+/// The server that runs makes it: it has the nodes, and what is found stands in `show`.
 ///
 /// # Errors
 /// No network watches the address.
@@ -270,7 +274,7 @@ pub async fn notice(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<St
         bail!("order {no} is on a simulated chain, which carries nothing but what its desk pays");
     }
     let now = kiosk.engine.clock.now();
-    let look = Look::at(&order, now, now);
+    let look = Look::at(&order, now.min(order.late_until() + LOOKED_FOR), now);
     kiosk.engine.write(move |tx| noticed::want(tx, &[look])).await?;
     Ok(format!("the running server looks within seconds; then: kiosk order show {no}{same}"))
 }

@@ -31,6 +31,46 @@ pub fn scanned_through(tx: &mut Tx<'_>) -> Result<BTreeMap<NetworkId, Time>, DbE
     Ok(rows.iter().map(|row| (NetworkId::new(row.text(0)), Time(row.int(1)))).collect())
 }
 
+/// A network that begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anew {
+    /// The first block that is read again: not above a transfer that waits for its confirmation.
+    pub from: i64,
+    /// Transfers that are gone until they are seen again.
+    pub taken_back: u64,
+}
+
+/// Has a network scanned anew from that block on, or from an older one whose transfers are not confirmed. What was not
+/// confirmed counts as gone until it is seen again, so that no order waits for it for ever; what was confirmed stays.
+pub fn begin_anew(tx: &mut Tx<'_>, network: &NetworkId, from: i64) -> Result<Anew, DbError> {
+    let (mut from, mut taken_back) = (from, 0);
+    for table in ["chain_transfers", "sweeps"] {
+        let sql = format!("select min(height) from {table} where network = $1 and status = 'seen'");
+        let oldest = tx.query_one(&sql, &[network.as_str().into()])?.and_then(|row| row.opt_int(0));
+        from = from.min(oldest.unwrap_or(from));
+        let sql = format!("update {table} set status = 'reverted' where network = $1 and status = 'seen'");
+        taken_back += tx.execute(&sql, &[network.as_str().into()])?;
+    }
+    let headers = serde_json::to_string(&Window::begin_above(from - 1)).expect("headers are JSON");
+    // Nothing expires before it is scanned through again.
+    let sql = "update networks set headers = $2, scanned_through_ms = 0 where id = $1";
+    tx.execute(sql, &[network.as_str().into(), headers.into()])?;
+    Ok(Anew { from, taken_back })
+}
+
+/// Transfers to us from a block on that are confirmed, with their blocks, lowest first.
+pub fn confirmed_from(
+    tx: &mut Tx<'_>,
+    network: &NetworkId,
+    from: i64,
+    limit: i64,
+) -> Result<Vec<(i64, TransferFact)>, DbError> {
+    let sql = "select id, asset, units, block_at_ms, status, credited, order_id, height from chain_transfers \
+        where network = $1 and height >= $2 and status = 'confirmed' order by height, id limit $3";
+    let rows = tx.query(sql, &[network.as_str().into(), from.into(), limit.into()])?;
+    rows.iter().map(|row| Ok((row.int(7), read_fact(row)?.0))).collect()
+}
+
 /// Commits what a scan found since `before`: window, transfers and standing, whatever orders make of it later. False, and
 /// nothing is written, if another process has recorded a scan since: its blocks would be forgotten.
 pub fn record_scan(

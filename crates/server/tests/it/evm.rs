@@ -16,7 +16,7 @@ use domain::payment::PaymentReason;
 use domain::time::{Span, Time};
 use node::{Anvil, Token};
 use serde_json::{Value, json};
-use server::cli::order;
+use server::cli::{network, order};
 use server::config::Config;
 use server::ports::Clock;
 
@@ -294,6 +294,28 @@ async fn what_does_not_count_is_shown_and_not_counted() {
     let shown = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
     assert!(shown.contains("5 of the smallest unit of the network's own coin"), "{shown}");
     story.expect(&open, WAITING, "it changes nothing").await;
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_is_scanned_anew_beside_a_running_server() {
+    let Some(mut story) = Story::open("").await else { return };
+    let order = story.order("ann@example.com").await;
+    story.pay(&order, 100).await;
+    story.mine(2).await;
+    story.expect(&order, DONE, "paid").await;
+    let told = network::rescan(&story.shop.kiosk, "Base", 1).await.expect("a network that was scanned");
+    assert!(told.contains("scanned anew from block 1 on") && told.contains("101500000 units"), "{told}");
+    let listed = network::list(&story.shop.kiosk).await.expect("a list");
+    assert!(listed.contains("scanned anew from block 1 on"), "{listed}");
+    story.mine(1).await;
+    let listed = network::list(&story.shop.kiosk).await.expect("a list");
+    assert!(listed.contains("scanned to block"), "{listed}");
+    story.expect(&order, DONE, "what counted goes on to count, once").await;
+    for (name, from, expected) in [("Bass", 1, "there are: Base"), ("Base", 1_000_000, "begin there or earlier")] {
+        let error = network::rescan(&story.shop.kiosk, name, from).await.expect_err("it cannot be");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
     story.shop.close().await;
 }
 

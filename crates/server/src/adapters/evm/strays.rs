@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 
 /// Tokens that are told of for one address.
 const MOST: usize = 20;
+/// Blocks of one look; on a chain with four blocks a second it is more than a day.
+const MOST_BLOCKS: i64 = 500_000;
 /// The first step on the way back from the newest block; each is twice the one before.
 const STEP: i64 = 64;
 
@@ -46,7 +48,7 @@ impl EvmNetwork {
             })
             .collect();
         let first = first_block_at(seat, begin).await?;
-        let last = first_block_at(seat, Time(end.0 + 1)).await? - 1;
+        let last = (first_block_at(seat, Time(end.0 + 1)).await? - 1).min(first + MOST_BLOCKS);
         found.extend(self.unlisted(seat, &addresses, first, last).await?);
         Ok(found)
     }

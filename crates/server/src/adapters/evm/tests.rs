@@ -3,7 +3,7 @@
 use super::testing::{ANN, BOB, BRIDGED, DAI, FakeChain, Node, START, STRANGER, USDC, Watcher};
 use super::*;
 use crate::ports::DepositWindow;
-use domain::chain::{Side, Stray, StrayKind};
+use domain::chain::{Side, Stray, StrayKind, Window};
 use domain::time::Span;
 use std::sync::Arc;
 
@@ -413,6 +413,12 @@ async fn another_chain_of_the_same_id_changes_nothing() {
     let error = watcher.round(at(&chain)).await.expect_err("a node that was set up anew");
     assert!(error.contains("no block that was scanned is on the chain"), "{error}");
     assert_eq!(watcher.window, known);
+    // Until an operator says that it is right, and from where on.
+    watcher.window = Window::begin_above(4);
+    on(&chain, |chain| chain.mine(&[(USDC, BOB, 6, 2)]));
+    assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), ["seen 2.0 of 6 at 20"]);
+    let heights: Vec<i64> = watcher.window.headers.iter().map(|header| header.height).collect();
+    assert_eq!(heights, (5..=20).collect::<Vec<i64>>());
 }
 
 #[tokio::test]
