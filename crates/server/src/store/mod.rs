@@ -10,6 +10,7 @@ pub mod signal;
 
 pub mod claims;
 pub mod head;
+pub mod looks;
 pub mod orders;
 pub mod transfers;
 

@@ -21,6 +21,8 @@ mod claims;
 
 mod transfers;
 
+mod looks;
+
 mod shelf;
 
 mod affiliates;
