@@ -24,6 +24,10 @@ const SMTP_VARIABLE: &str = "KIOSK_TEST_SMTP_PYTHON";
 /// The program of an EVM node, each test starts its own.
 const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
 
+/// The folder with the Solana runtime, and the Node that runs it.
+const LITESVM_VARIABLE: &str = "KIOSK_TEST_LITESVM";
+const NODE_VARIABLE: &str = "KIOSK_TEST_NODE";
+
 /// Its tests run optimised.
 const SIMULATOR: &str = "sim";
 
@@ -152,6 +156,7 @@ fn cargo(cluster: &Cluster, tools: &Tools) -> Command {
     let mut command = plain_cargo();
     command.env(POSTGRES_VARIABLE, cluster.url()).env(SMTP_VARIABLE, &tools.smtp_python);
     command.env(ANVIL_VARIABLE, &tools.anvil);
+    command.env(LITESVM_VARIABLE, &tools.litesvm).env(NODE_VARIABLE, tools.node.program());
     command
 }
 
