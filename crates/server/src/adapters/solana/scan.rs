@@ -225,7 +225,7 @@ impl Look<'_> {
         if matches!(fault, Fault::TooLong { .. }) {
             self.leave_alone(account);
         } else if turn == Turn::Every {
-            self.held.get_or_insert(fault);
+            self.held = self.held.take().or(Some(fault));
             return Ok(());
         }
         tracing::warn!(network = %self.network.id, error = %fault, "an account was not read");

@@ -47,13 +47,15 @@ pub fn account(wallet: &str, mint: &str) -> Key {
 /// What a transaction does: to a wallet's account of a mint so much more, or less.
 pub type Paid = (&'static str, &'static str, i64);
 
+/// Account, mint, owner, before, after.
+type Moving = (String, &'static str, &'static str, i64, i64);
+
 #[derive(Clone)]
 struct Transaction {
     signature: String,
     slot: i64,
     failed: bool,
-    /// Account, mint, owner, before, after.
-    moves: Vec<(String, &'static str, &'static str, i64, i64)>,
+    moves: Vec<Moving>,
 }
 
 /// A chain; what is in it is finalized.
@@ -96,7 +98,7 @@ impl FakeChain {
         self.add(vec![(account, mint, owner, before, before + amount)], false);
     }
 
-    fn add(&mut self, moves: Vec<(String, &'static str, &'static str, i64, i64)>, failed: bool) -> String {
+    fn add(&mut self, moves: Vec<Moving>, failed: bool) -> String {
         let signature = format!("signature{}", self.transactions.len());
         self.transactions.push(Transaction { signature: signature.clone(), slot: self.slot, failed, moves });
         signature
@@ -315,8 +317,8 @@ fn transaction(chain: &FakeChain, signature: &str, slot: i64, lies: &Lies) -> Va
         keys.splice(1.., ours).for_each(drop);
         Vec::new()
     };
-    let balances = |of: fn(&(String, &'static str, &'static str, i64, i64)) -> i64, more: i64| -> Vec<Value> {
-        let balance = |(at, moved): (usize, &(String, &'static str, &'static str, i64, i64))| {
+    let balances = |of: fn(&Moving) -> i64, more: i64| -> Vec<Value> {
+        let balance = |(at, moved): (usize, &Moving)| {
             let (mint, owner, amount) = (moved.1, moved.2, of(moved) + more);
             json!({
                 "accountIndex": at + 1, "mint": mint, "owner": owner, "programId": program(mint).key().to_string(),
