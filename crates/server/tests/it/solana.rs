@@ -100,7 +100,7 @@ impl Story {
 
     async fn pay_by(&self, order: &api::Order, percent: u128, options: Value) {
         let (to, raw) = self.due(order).await;
-        self.node.pay(&[(&self.usdc, &to, raw * percent / 100)], options).await;
+        self.node.pay(&[(self.usdc.as_str(), to.as_str(), raw * percent / 100)], options).await;
     }
 
     async fn expect(&self, order: &api::Order, expected: &str, name: &str) {
@@ -148,10 +148,10 @@ async fn payments_of_every_kind_end_as_on_the_other_chains() {
 
     let wrong = story.order("wrong@example.com").await;
     let (to, raw) = story.due(&wrong).await;
-    story.node.pay(&[(&story.unlisted, &to, raw)], json!({})).await;
+    story.node.pay(&[(story.unlisted.as_str(), to.as_str(), raw)], json!({})).await;
     story.finalize().await;
     assert!(story.arrived(&wrong).await.is_empty(), "nobody looks for a mint that is not listed");
-    story.node.pay(&[(&story.look_alike, &to, raw)], json!({})).await;
+    story.node.pay(&[(story.look_alike.as_str(), to.as_str(), raw)], json!({})).await;
     story.finalize().await;
     story.expect(&wrong, "WaitingForPayment PaymentRequested 0 {WrongAsset} 0", "a look-alike").await;
     story.pay(&wrong, 100).await;
@@ -177,7 +177,10 @@ async fn every_kind_of_transfer_counts_by_what_arrives() {
     }
     let (one, other) = (story.order("one@example.com").await, story.order("other@example.com").await);
     let ((to_one, raw), (to_other, _)) = (story.due(&one).await, story.due(&other).await);
-    story.node.pay(&[(&story.usdc, &to_one, raw), (&story.usdc, &to_other, raw)], json!({})).await;
+    story
+        .node
+        .pay(&[(story.usdc.as_str(), to_one.as_str(), raw), (story.usdc.as_str(), to_other.as_str(), raw)], json!({}))
+        .await;
     story.finalize().await;
     story.expect(&one, DONE, "one of two in one transaction").await;
     story.expect(&other, DONE, "the other").await;
@@ -185,12 +188,12 @@ async fn every_kind_of_transfer_counts_by_what_arrives() {
     // One percent of 102.525253, rounded up, is 1.025253.
     let order = story.order_in("PYUSD", "fee@example.com").await;
     let (to, _) = story.due(&order).await;
-    story.node.pay(&[(&story.pyusd, &to, 102_525_253)], json!({})).await;
+    story.node.pay(&[(story.pyusd.as_str(), to.as_str(), 102_525_253)], json!({})).await;
     story.finalize().await;
     story.expect(&order, DONE, "what arrived after the fee").await;
     let order = story.order_in("PYUSD", "less@example.com").await;
     let (to, raw) = story.due(&order).await;
-    story.node.pay(&[(&story.pyusd, &to, raw)], json!({})).await;
+    story.node.pay(&[(story.pyusd.as_str(), to.as_str(), raw)], json!({})).await;
     story.finalize().await;
     assert_eq!(story.arrived(&order).await, [100_485_000], "101.50 were sent, and 1.015 kept");
 
@@ -198,7 +201,7 @@ async fn every_kind_of_transfer_counts_by_what_arrives() {
     let order = story.order("failed@example.com").await;
     let (to, raw) = story.due(&order).await;
     story.pay(&order, 50).await;
-    story.node.pay(&[(&story.usdc, &to, 9_000_000_000_000_000_000)], json!({})).await;
+    story.node.pay(&[(story.usdc.as_str(), to.as_str(), 9_000_000_000_000_000_000)], json!({})).await;
     story.pay(&order, 50).await;
     story.finalize().await;
     assert_eq!(story.arrived(&order).await, [i64::try_from(raw / 2).expect("it is small"); 2]);

@@ -95,10 +95,16 @@ impl Look<'_> {
             let before = unread.last().map(|listed| listed.signature.as_str());
             let page = node.history(&account.key, before, mark.signature.as_deref(), balance.slot).await;
             let page = page.map_err(|error| Fault::of(node, error))?;
-            if unread.last().zip(page.first()).is_some_and(|(last, next)| last.slot < next.slot) {
+            let Some(first) = page.first() else {
+                unread.reverse();
+                return Ok(unread);
+            };
+            // A node that does not know `before` begins anew.
+            let begins_anew = |last: &Listed| last.slot < first.slot || first.signature == unread[0].signature;
+            if unread.last().is_some_and(begins_anew) {
                 return Err(self.unexplained(balance, account));
             }
-            let reaches_the_mark = page.last().is_none_or(|last| last.slot <= mark.slot);
+            let reaches_the_mark = page.last().is_some_and(|last| last.slot <= mark.slot);
             unread.extend(page.into_iter().take_while(|listed| listed.slot > mark.slot));
             // Nodes give pages of any length: only an empty one is the last.
             if reaches_the_mark {
@@ -106,7 +112,10 @@ impl Look<'_> {
                 return Ok(unread);
             }
         }
-        Err(Fault::TooLong { account: account.key.to_string(), most: unread.len() })
+        match unread.len() {
+            most if most > LONG => Err(Fault::TooLong { account: account.key.to_string(), most }),
+            _ => Err(self.unexplained(balance, account)),
+        }
     }
 
     /// What those transactions did, as every seat shows it. A failed one did nothing.

@@ -37,10 +37,6 @@ impl Key {
         <[u8; 32]>::try_from(bytes).ok().map(Key)
     }
 
-    pub const fn of_bytes(bytes: [u8; 32]) -> Key {
-        Key(bytes)
-    }
-
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -139,7 +135,7 @@ mod tests {
     fn an_address_is_thirty_two_bytes() {
         let text = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
         assert_eq!(key(text).to_string(), text);
-        assert_eq!(*SYSTEM, Key::of_bytes([0; 32]));
+        assert_eq!(*SYSTEM, Key([0; 32]));
         for text in ["", "EPjF", "0PjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v", &"z".repeat(44), &"1".repeat(45)] {
             assert_eq!(Key::parse(text), None, "{text}");
         }

@@ -371,7 +371,7 @@ impl AddressBook for Book {
                 self.given.iter().filter(is_after).take(limit as usize).cloned().collect()
             }
             Wanted::Due { at, limit } => {
-                let is_due = |given: &&Given| next_look(given) <= at;
+                let is_due = |given: &&Given| next_look(*given) <= at;
                 self.given.iter().filter(is_due).take(limit as usize).cloned().collect()
             }
         };

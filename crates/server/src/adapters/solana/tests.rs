@@ -127,7 +127,7 @@ async fn a_history_with_a_hole_holds_everything_up_but_what_others_were_paid() {
         chain.pay(&[(BOB, USDC, 9)]);
         hidden
     });
-    nodes[0].lie(|lies| drop(lies.hides.insert(hidden)));
+    nodes[0].lie(|lies| lies.hides = BTreeSet::from([hidden]));
     assert_eq!(watcher.round(now(&chain)).await, Ok(vec!["9 to Hh8Q at 204".to_owned()]));
     assert_eq!(watcher.slots(), 200);
     let error = watcher.round(now(&chain)).await.expect_err("it is not explained");
@@ -143,7 +143,7 @@ async fn empty_answers_explain_nothing() {
     let (chain, nodes) = world(1).await;
     let mut watcher = Watcher::new(&[&nodes[0]], 1);
     let signature = with(&chain, |chain| chain.pay(&[(ANN, USDC, 25)]));
-    nodes[0].lie(|lies| drop(lies.hides.insert(signature.clone())));
+    nodes[0].lie(|lies| lies.hides = BTreeSet::from([signature]));
     let error = watcher.round(now(&chain)).await.expect_err("money without a history");
     assert!(error.contains("history comes to"), "{error}");
     nodes[0].lie(|lies| (lies.hides, lies.has_no_transactions) = (BTreeSet::new(), true));
