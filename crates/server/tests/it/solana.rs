@@ -61,6 +61,7 @@ impl Story {
         let mut config = Config::parse(&text, std::iter::empty()).expect("the story's configuration");
         config.server.data_dir = folder.0.join("data");
         let shop = Shop::open_at(folder, config, START).await;
+        // `front.mjs` has their keys, too.
         let address = |number: u8| SolanaAddress::parse(&throwaway_solana_address([number; 32])).expect("an address");
         let addresses: Vec<SolanaAddress> = (1..=20).map(address).collect();
         shop.kiosk.pools.import(&addresses).await.expect("a pool that was made offline");
@@ -184,6 +185,12 @@ async fn every_kind_of_transfer_counts_by_what_arrives() {
     story.finalize().await;
     story.expect(&one, DONE, "one of two in one transaction").await;
     story.expect(&other, DONE, "the other").await;
+
+    let inner = story.order("inner@example.com").await;
+    let (to, raw) = story.due(&inner).await;
+    story.node.pay_inner(&story.usdc, &story.unlisted, &to, raw).await;
+    story.finalize().await;
+    story.expect(&inner, DONE, "by an inner instruction").await;
 
     // One percent of 102.525253, rounded up, is 1.025253.
     let order = story.order_in("PYUSD", "fee@example.com").await;

@@ -3,12 +3,14 @@
 
 use super::SolanaNetwork;
 use super::endpoint::{Endpoint, NodeError};
-use domain::time::Time;
+use domain::time::{Span, Time};
 use futures_util::future::join_all;
 use std::cmp::Reverse;
 
 /// So many slots a node may be behind what was seen: healthy nodes differ by a few. What is known is not forgotten for it.
 const BEHIND: i64 = 64;
+/// A clock that is further ahead of ours than this is wrong, or ours is.
+const AHEAD: Span = Span::minutes(10);
 /// Of so many looks one begins with another node than the first.
 const ANOTHER_EVERY: u64 = 8;
 
@@ -82,7 +84,7 @@ impl SolanaNetwork {
         while seats.len() < self.agree && !waiting.is_empty() {
             let wanted = self.agree - seats.len();
             let asked = waiting.split_off(waiting.len().saturating_sub(wanted));
-            let answers = join_all(asked.iter().rev().map(|node| self.newest(node, least))).await;
+            let answers = join_all(asked.iter().rev().map(|node| self.newest(node, least, now))).await;
             for (node, answer) in asked.into_iter().rev().zip(answers) {
                 match answer {
                     Ok(newest) => {
@@ -104,10 +106,14 @@ impl SolanaNetwork {
         Ok(Council { seats, least, slot, at })
     }
 
-    async fn newest(&self, node: &Endpoint, least: i64) -> Result<(i64, Time), NodeError> {
+    async fn newest(&self, node: &Endpoint, least: i64, now: Time) -> Result<(i64, Time), NodeError> {
         node.check(&self.cluster).await?;
         let newest = node.newest(least).await?;
-        Ok((newest.slot, newest.at))
+        // What it said of that slot would be remembered, and honest nodes seem to be behind it.
+        match newest.at > now + AHEAD {
+            true => Err(NodeError::Ahead),
+            false => Ok((newest.slot, newest.at)),
+        }
     }
 
     /// Rested nodes in the configuration's order, then whoever has rested longest; reversed, because they are taken from

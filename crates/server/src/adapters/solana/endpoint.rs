@@ -34,6 +34,8 @@ pub enum NodeError {
     OtherProgram { coin: String, wanted: &'static str, other: &'static str },
     #[error("it is at slot {found}, behind {wanted}")]
     Behind { found: i64, wanted: i64 },
+    #[error("its clock is ahead of this machine's: one of the two is wrong")]
+    Ahead,
     #[error("it does not have a transaction that it should: its history may be too short")]
     NoTransaction,
 }

@@ -182,6 +182,17 @@ async fn a_node_that_lags_is_not_believed_and_another_takes_over() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_ahead_of_the_time_is_not_believed() {
+    let (chain, nodes) = world(1).await;
+    let mut watcher = Watcher::new(&[&nodes[0]], 1);
+    with(&chain, |chain| chain.slot += 1_000);
+    // Slot 1200 is of a second 601 seconds from now, then 600.
+    let error = watcher.round(START + Span::seconds(599)).await.expect_err("it is ahead");
+    assert!(error.contains("its clock is ahead"), "{error}");
+    assert_eq!(watcher.round(START + Span::seconds(600)).await, Ok(vec![]));
+}
+
+#[tokio::test]
 async fn whatever_else_a_node_says_changes_nothing() {
     let (chain, nodes) = world(1).await;
     with(&chain, |chain| chain.pay(&[(ANN, USDC, 25)]));

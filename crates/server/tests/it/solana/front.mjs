@@ -21,7 +21,9 @@ const { Keypair, PublicKey, SystemProgram, Transaction, TransactionMessage, Vers
 const GENESIS = bs58.encode(Buffer.alloc(32, 7))
 const MOST_SIGNATURES = 1000
 const PROGRAMS = { token: spl.TOKEN_PROGRAM_ID, 'token-2022': spl.TOKEN_2022_PROGRAM_ID }
-const payer = Keypair.fromSeed(Buffer.alloc(32, 1))
+const payer = Keypair.fromSeed(Buffer.alloc(32, 200))
+/** The wallets of the tests' pool, whose keys only `payInner` needs. */
+const wallets = Array.from({ length: 20 }, (_, at) => Keypair.fromSeed(Buffer.alloc(32, at + 1)))
 
 let svm
 /** Transactions that were run, oldest first, and those that wait. */
@@ -179,6 +181,26 @@ function pay(payments, { table = false, plain = false } = {}) {
   return send(sign(instructions, [], table))
 }
 
+/** Pays by an inner instruction: what was sent to an account that belongs to a wallet's account of the mint `via` is brought
+ * to the wallet's own account by the program of such accounts. Two transactions. */
+function payInner({ mint: name, via: viaName, to, raw }) {
+  const [mint, via, wallet] = [name, viaName, to].map((key) => new PublicKey(key))
+  const signer = wallets.find((one) => one.publicKey.equals(wallet))
+  const from = spl.getAssociatedTokenAddressSync(mint, payer.publicKey)
+  const outer = spl.getAssociatedTokenAddressSync(via, wallet)
+  const nested = spl.getAssociatedTokenAddressSync(mint, outer, true)
+  const into = spl.getAssociatedTokenAddressSync(mint, wallet)
+  send(sign([
+    spl.createAssociatedTokenAccountIdempotentInstruction(payer.publicKey, outer, wallet, via),
+    spl.createAssociatedTokenAccountInstruction(payer.publicKey, nested, outer, mint),
+    spl.createTransferInstruction(from, nested, payer.publicKey, BigInt(raw)),
+  ], []))
+  return send(sign([
+    spl.createAssociatedTokenAccountIdempotentInstruction(payer.publicKey, into, wallet, mint),
+    spl.createRecoverNestedInstruction(nested, mint, into, outer, via, wallet),
+  ], [signer]))
+}
+
 const now = () => Number(svm.getClock().slot)
 
 function shown(found, slice) {
@@ -235,6 +257,7 @@ const methods = {
   },
   test_token: makeToken,
   test_pay: pay,
+  test_pay_inner: payInner,
   test_finalize: finalize,
 }
 

@@ -60,6 +60,12 @@ impl Front {
         self.ask("test_pay", json!([payments, options])).await;
     }
 
+    /// A payment by an inner instruction, over an account of another mint. In two transactions.
+    pub async fn pay_inner(&self, mint: &str, via: &str, to: &str, raw: u128) {
+        let payment = json!({ "mint": mint, "via": via, "to": to, "raw": raw.to_string() });
+        self.ask("test_pay_inner", json!([payment])).await;
+    }
+
     /// Runs what waits, at a slot and a time (Unix seconds).
     pub async fn finalize(&self, slot: i64, time: i64) {
         self.ask("test_finalize", json!([{ "slot": slot, "time": time }])).await;
