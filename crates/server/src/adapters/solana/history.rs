@@ -35,12 +35,12 @@ pub struct Reading {
     /// What moved tokens, oldest first.
     pub moves: Vec<Moved>,
     pub mark: Mark,
-    pub rest: Rest,
+    pub left: Left,
 }
 
 /// What is left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
+pub enum Left {
     Nothing,
     Some,
     /// So much that nobody waits for it.
@@ -52,7 +52,7 @@ impl Look<'_> {
     pub(super) async fn read(&self, account: &Account, mark: &Mark, balances: &[Balance]) -> Result<Reading, Fault> {
         // Whoever is ahead of the others has the longest history.
         let Some(newest) = balances.iter().max_by_key(|balance| balance.slot) else {
-            return Ok(Reading { moves: Vec::new(), mark: mark.clone(), rest: Rest::Nothing });
+            return Ok(Reading { moves: Vec::new(), mark: mark.clone(), left: Left::Nothing });
         };
         let through = balances.iter().map(|balance| balance.slot).min().unwrap_or(newest.slot);
         let unread = self.unread(newest, account, mark).await?;
@@ -70,12 +70,12 @@ impl Look<'_> {
         if let Some(last) = part.last() {
             (after.slot, after.signature) = (last.slot, Some(last.signature.clone()));
         }
-        let rest = match unread.len() - part.len() {
-            _ if part.len() == wanted.len() => Rest::Nothing,
-            left if left > LONG => Rest::Much,
-            _ => Rest::Some,
+        let left = match unread.len() - part.len() {
+            _ if part.len() == wanted.len() => Left::Nothing,
+            more if more > LONG => Left::Much,
+            _ => Left::Some,
         };
-        if rest == Rest::Nothing {
+        if left == Left::Nothing {
             for balance in balances {
                 let is_ahead = later.iter().any(|listed| listed.slot <= balance.slot);
                 if balance.amount != after.amount && !is_ahead {
@@ -84,7 +84,7 @@ impl Look<'_> {
             }
             after.slot = after.slot.max(through);
         }
-        Ok(Reading { moves, mark: after, rest })
+        Ok(Reading { moves, mark: after, left })
     }
 
     /// What happened after the mark's slot, oldest first, failed transactions too.

@@ -7,7 +7,7 @@
 
 use super::council::{Council, Fault};
 use super::endpoint::IN_ONE_QUESTION;
-use super::history::{Balance, Rest};
+use super::history::{Balance, Left};
 use super::key::Key;
 use super::mark::Mark;
 use super::wire::Moved;
@@ -204,8 +204,8 @@ impl Look<'_> {
             for ((account, name), balances) in some.iter().zip(&names).zip(&balances) {
                 let mark = marks.get(name).map(String::as_str);
                 let again = match self.look_into(account, mark, balances, turn).await {
-                    Ok(Rest::Nothing) => continue,
-                    Ok(Rest::Some | Rest::Much) => LONG_REST,
+                    Ok(Left::Nothing) => continue,
+                    Ok(Left::Some | Left::Much) => LONG_REST,
                     Err(fault) => {
                         self.note(fault, account, turn)?;
                         AGAIN
@@ -288,19 +288,19 @@ impl Look<'_> {
         mark: Option<&str>,
         balances: &[Balance],
         turn: Turn,
-    ) -> Result<Rest, Fault> {
+    ) -> Result<Left, Fault> {
         let unreadable = || Fault::Mark { account: account.key.to_string() };
         let mark = mark.map_or_else(|| Some(Mark::default()), Mark::parse).ok_or_else(unreadable)?;
         // A node that is behind what is known says nothing new.
         if balances.iter().any(|balance| balance.slot < mark.slot) {
-            return Ok(Rest::Nothing);
+            return Ok(Left::Nothing);
         }
         let is_news = balances.iter().any(|balance| balance.amount != mark.amount);
         if !is_news && !(turn == Turn::Due && self.is_to_be_read_again(account, &mark)) {
-            return Ok(Rest::Nothing);
+            return Ok(Left::Nothing);
         }
         if self.network.with_pacing(|pacing| pacing.resting.get(&account.key).is_some_and(|until| *until > self.now)) {
-            return Ok(Rest::Much);
+            return Ok(Left::Much);
         }
         let reading = self.read(account, &mark, balances).await?;
         for moved in &reading.moves {
@@ -311,12 +311,12 @@ impl Look<'_> {
         if reading.mark != mark {
             self.memory.marks.insert(account.key.to_string(), reading.mark.text());
         }
-        match reading.rest {
-            Rest::Nothing => {}
-            Rest::Some => self.is_short |= turn == Turn::Every,
-            Rest::Much => self.leave_alone(account),
+        match reading.left {
+            Left::Nothing => {}
+            Left::Some => self.is_short |= turn == Turn::Every,
+            Left::Much => self.leave_alone(account),
         }
-        Ok(reading.rest)
+        Ok(reading.left)
     }
 
     /// Money that came and went between two looks leaves the balance as it was. Only the owner's key can take it away, and
