@@ -29,7 +29,7 @@ create table noticed (
     primary key (order_id, contract, hash)
 );
 -- Orders at whose addresses somebody is to look for it.
-create table looks (
+create table searches (
     order_id text primary key,
     network text not null,
     address text not null,
@@ -38,4 +38,4 @@ create table looks (
     due_at_ms bigint not null,
     attempts bigint not null
 );
-create index looks_due on looks (network, due_at_ms);
+create index searches_due on searches (network, due_at_ms);

@@ -8,6 +8,7 @@ use crate::ids::{AssetId, TransferId};
 use crate::planted::{self, Bug};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How many recent blocks are remembered; a reorganisation deeper than this is not followed. Older ones stay as long as
 /// there is money in them that is not confirmed: some chains' tags are thousands of blocks behind.
@@ -86,6 +87,25 @@ pub struct Scan {
     pub tagged_through: Option<i64>,
     /// The newest block of the chain, where it is known.
     pub head: Option<i64>,
+    /// Blocks that are final and may be older than the window's newest: found late, because the chain is asked for each
+    /// address. Their transfers count at once and for ever; the window does not keep them.
+    pub settled: Vec<Block>,
+    pub memory: Memory,
+}
+
+/// What an adapter has to remember of a scan beside the window; stored in the same commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// By account of the chain, in the adapter's own words.
+    pub marks: BTreeMap<String, String>,
+    /// Addresses of ours that are to be looked at again, and when.
+    pub next_looks: BTreeMap<String, Time>,
+}
+
+impl Memory {
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty() && self.next_looks.is_empty()
+    }
 }
 
 /// The blocks that were scanned last, oldest first.
@@ -156,6 +176,12 @@ impl Window {
         let gone: Vec<TransferId> = self.headers.drain(kept..).flat_map(|header| header.transfers).collect();
         let mined_again = |id: &TransferId| scan.blocks.iter().any(|block| block.transfers.iter().any(|t| t.id == *id));
         let mut changes: Vec<Change> = gone.into_iter().filter(|id| !mined_again(id)).map(Change::Reverted).collect();
+        for block in &scan.settled {
+            let seen = |transfer: &ChainTransfer| seen(transfer, block);
+            changes.extend(
+                block.transfers.iter().flat_map(|transfer| [seen(transfer), Change::Confirmed(transfer.id.clone())]),
+            );
+        }
         for block in &scan.blocks {
             self.push(block, &mut changes);
         }
@@ -166,9 +192,7 @@ impl Window {
 
     fn push(&mut self, block: &Block, changes: &mut Vec<Change>) {
         let (height, hash) = (block.height, block.hash.clone());
-        for transfer in &block.transfers {
-            changes.push(Change::Seen { transfer: transfer.clone(), height, block_hash: hash.clone() });
-        }
+        changes.extend(block.transfers.iter().map(|transfer| seen(transfer, block)));
         let transfers = block.transfers.iter().map(|transfer| transfer.id.clone()).collect();
         self.headers.push(Header { height, hash, transfers, confirmed: false });
     }
@@ -197,6 +221,10 @@ impl Window {
             !is_old || waits
         });
     }
+}
+
+fn seen(transfer: &ChainTransfer, block: &Block) -> Change {
+    Change::Seen { transfer: transfer.clone(), height: block.height, block_hash: block.hash.clone() }
 }
 
 /// Whether a block may come after that one: as its child, or where blocks are left out.
@@ -311,6 +339,22 @@ mod tests {
         check(scan(3, &["4 d c"]), Some(4), &["confirmed t2"]);
         // A tag that goes back takes nothing back: only a longer branch does.
         check(scan(4, &[]), Some(1), &[]);
+    }
+
+    #[test]
+    fn what_is_settled_counts_at_once_however_old_it_is() {
+        let mut window = Window::default();
+        window.advance(&scan(0, &["7 a -", "8 b a"]), Confirmation::Finalized).expect("two blocks");
+        let settled = scan(0, &["3 x - t1,t2", "9 y - t3"]).blocks;
+        let found = Scan { settled, ..scan(8, &["9 c b"]) };
+        let changes = window.advance(&found, Confirmation::Finalized).expect("a linked scan");
+        let expected = ["seen t1 at 3", "confirmed t1", "seen t2 at 3", "confirmed t2", "seen t3 at 9", "confirmed t3"];
+        assert_eq!(words(&changes), expected);
+        let kept: Vec<(i64, usize)> =
+            window.headers.iter().map(|header| (header.height, header.transfers.len())).collect();
+        assert_eq!(kept, [(7, 0), (8, 0), (9, 0)]);
+        let changes = window.advance(&scan(6, &["7 A -"]), Confirmation::Finalized).expect("another branch");
+        assert!(changes.is_empty(), "another branch takes nothing of it back");
     }
 
     #[test]

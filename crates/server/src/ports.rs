@@ -8,7 +8,7 @@ use domain::fulfil::Patience;
 use domain::ids::{AssetId, NetworkId};
 use domain::money::Fiat;
 use domain::time::{Span, Time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,7 +39,8 @@ pub enum Outcome<T> {
     Unknown(String),
 }
 
-/// A chain to watch. Must hand over every transfer to the addresses of our pool, of listed assets only. A transfer's id
+/// A chain to watch. Must hand over every transfer to the addresses of our pool, of listed assets only. One that has to be
+/// asked for each address may look at older ones less often; `scanned_through` then speaks of the others. A transfer's id
 /// binds its token, its receiver and its amount: what is mined again with another of them is another transfer.
 pub trait Network: Send + Sync {
     fn id(&self) -> &NetworkId;
@@ -88,10 +89,33 @@ pub struct Rhythm {
     pub patience: Span,
 }
 
-/// Which addresses are ours. Asked anew each time: an address may be paid a moment after it was made.
+/// Which addresses are ours. Asked anew each time: an address may be paid a moment after it was made. Every `Err` is a text
+/// for the log.
 pub trait AddressBook: Send + Sync {
-    /// Those of `addresses` (spelled as the pool spells them) that are in the pool; `Err` is a text for the log.
+    /// Those of `addresses` (spelled as the pool spells them) that are in the pool.
     fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>>;
+    /// Addresses that were given away, in parts: for a chain that must be asked for each of them.
+    fn given<'a>(&'a self, wanted: Wanted) -> Answer<'a, Result<Vec<Given>, String>>;
+    /// What the last scans said of those accounts (`Memory::marks`); one of which nothing was said is missing.
+    fn marks<'a>(&'a self, accounts: &'a [String]) -> Answer<'a, Result<BTreeMap<String, String>, String>>;
+}
+
+/// Which addresses a chain is to be asked for. Only families without a view of everybody's transfers (Solana) keep this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Given after that place, oldest first, at most so many.
+    GivenAfter { given_at: Time, index: i64, limit: i64 },
+    /// Whose next look is due at that time, longest due first, at most so many.
+    Due { at: Time, limit: i64 },
+}
+
+/// An address that was given to an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// In its pool.
+    pub index: i64,
+    pub address: String,
+    pub given_at: Time,
 }
 
 /// A chain that does as it is told; only the sandbox has one.

@@ -11,6 +11,7 @@ pub mod signal;
 pub mod claims;
 pub mod head;
 pub mod ledger;
+pub mod looks;
 pub mod orders;
 pub mod sweeps;
 pub mod transfers;

@@ -71,7 +71,7 @@ pub fn want(tx: &mut Tx<'_>, looks: &[Look]) -> Result<(), DbError> {
     };
     let tail = "on conflict (order_id) do update set from_ms = excluded.from_ms, until_ms = excluded.until_ms, \
         due_at_ms = excluded.due_at_ms, attempts = excluded.attempts";
-    let target = "looks (order_id, network, address, from_ms, until_ms, due_at_ms, attempts)";
+    let target = "searches (order_id, network, address, from_ms, until_ms, due_at_ms, attempts)";
     let columns = &[Text, Text, Text, Int, Int, Int, Int];
     tx.insert_all(target, tail, Bulk { columns, rows: looks.iter().map(row).collect() })?;
     Ok(())
@@ -79,7 +79,7 @@ pub fn want(tx: &mut Tx<'_>, looks: &[Look]) -> Result<(), DbError> {
 
 /// Looks at a network's addresses that are due, oldest first.
 pub fn due(tx: &mut Tx<'_>, network: &NetworkId, now: Time, limit: i64) -> Result<Vec<Look>, DbError> {
-    let sql = "select order_id, network, address, from_ms, until_ms, due_at_ms, attempts from looks \
+    let sql = "select order_id, network, address, from_ms, until_ms, due_at_ms, attempts from searches \
         where network = $1 and due_at_ms <= $2 order by due_at_ms, order_id limit $3";
     let rows = tx.query(sql, &[network.as_str().into(), now.0.into(), limit.into()])?;
     rows.iter()
@@ -126,7 +126,7 @@ pub fn note(tx: &mut Tx<'_>, looks: &[Look], found: &[Stray], now: Time) -> Resu
     tx.insert_all("noticed (order_id, contract, hash, raw, at_ms)", tail, Bulk { columns, rows })?;
     // A look that was asked for meanwhile is another one.
     let made = looks.iter().map(|look| vec![look.order.expose().into(), look.until.0.into()]).collect();
-    let sql = "delete from looks where (order_id, until_ms) in (select c1, c2 from v)";
+    let sql = "delete from searches where (order_id, until_ms) in (select c1, c2 from v)";
     tx.with_rows(sql, Bulk { columns: &[Text, Int], rows: made })?;
     Ok(())
 }
@@ -135,10 +135,10 @@ pub fn note(tx: &mut Tx<'_>, looks: &[Look], found: &[Stray], now: Time) -> Resu
 pub fn put_off(tx: &mut Tx<'_>, looks: &[Look], until: Time) -> Result<(), DbError> {
     use Column::{Int, Text};
     let row = |look: &Look| vec![look.order.expose().into(), until.0.into(), look.until.0.into()];
-    let sql = "update looks set due_at_ms = v.c2, attempts = attempts + 1 from v \
+    let sql = "update searches set due_at_ms = v.c2, attempts = attempts + 1 from v \
         where looks.order_id = v.c1 and looks.until_ms = v.c3";
     tx.with_rows(sql, Bulk { columns: &[Text, Int, Int], rows: looks.iter().map(row).collect() })?;
-    tx.execute("delete from looks where attempts >= $1", &[MOST_ATTEMPTS.into()])?;
+    tx.execute("delete from searches where attempts >= $1", &[MOST_ATTEMPTS.into()])?;
     Ok(())
 }
 

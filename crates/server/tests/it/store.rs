@@ -23,6 +23,7 @@ mod claims;
 mod transfers;
 
 mod sweeps;
+mod looks;
 
 mod shelf;
 

@@ -9,7 +9,8 @@ use super::address::Address;
 use super::amount::Amount;
 use super::rpc::{Ask, Rpc, RpcError};
 use super::wire::{self, Log, Mined, TRANSFER};
-use domain::time::{Span, Time};
+use crate::adapters::rest::Rest;
+use domain::time::Time;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -17,10 +18,6 @@ use std::sync::Mutex;
 
 /// Blocks, or events of single blocks, that one batch asks for.
 const IN_ONE_BATCH: usize = 25;
-
-/// A node that failed is asked last for this long; each further failure doubles it.
-const REST: Span = Span::seconds(1);
-const LONGEST_REST: Span = Span::minutes(1);
 
 /// A node.
 pub struct Endpoint {
@@ -36,8 +33,7 @@ pub struct Endpoint {
 #[derive(Default)]
 struct Condition {
     is_of_our_chain: bool,
-    failures: u32,
-    rests_until: Time,
+    rest: Rest,
 }
 
 /// Which events are asked for.
@@ -108,7 +104,7 @@ impl Endpoint {
 
     /// When it is worth asking before others again.
     pub fn rests_until(&self) -> Time {
-        self.with_condition(|condition| condition.rests_until)
+        self.with_condition(|condition| condition.rest.until())
     }
 
     /// It failed, or was told apart from the others.
@@ -116,15 +112,13 @@ impl Endpoint {
         self.with_condition(|condition| {
             // Behind one address another node may stand by now.
             condition.is_of_our_chain = false;
-            let rest = Span(REST.0 << condition.failures.min(10)).min(LONGEST_REST);
-            condition.failures = condition.failures.saturating_add(1);
-            condition.rests_until = now + rest;
+            condition.rest.failed(now);
         });
     }
 
     /// A whole scan went well with it.
     pub fn did_well(&self) {
-        self.with_condition(|condition| (condition.failures, condition.rests_until) = (0, Time(0)));
+        self.with_condition(|condition| condition.rest = Rest::default());
     }
 
     fn with_condition<T>(&self, change: impl FnOnce(&mut Condition) -> T) -> T {

@@ -16,7 +16,7 @@ mod amount;
 mod council;
 mod endpoint;
 mod receipts;
-mod rpc;
+pub(in crate::adapters) mod rpc;
 mod scan;
 mod socket;
 mod strays;
@@ -173,7 +173,7 @@ impl Network for EvmNetwork {
 }
 
 /// The one client of all nodes of a network: no proxy, no redirect, one TLS.
-fn client() -> Result<Client, EvmError> {
+pub(in crate::adapters) fn client() -> Result<Client, EvmError> {
     Client::builder()
         .tls_backend_preconfigured(tls_configuration().map_err(EvmError::Tls)?)
         .user_agent(concat!("kiosk/", env!("CARGO_PKG_VERSION")))

@@ -3,7 +3,7 @@
 
 use super::wire::{TRANSFER, to_quantity};
 use super::{Address, EvmNetwork, Settings, Token};
-use crate::ports::{AddressBook, Answer, Network, Rhythm};
+use crate::ports::{AddressBook, Answer, Given, Network, Rhythm, Wanted};
 use crate::secret::Secret;
 use domain::asset::Confirmation;
 use domain::chain::{Change, Scan, Side, Window};
@@ -362,6 +362,14 @@ impl AddressBook for Book {
     fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>> {
         let ours = addresses.iter().filter(|address| self.0.contains(*address)).cloned().collect();
         Box::pin(std::future::ready(Ok(ours)))
+    }
+
+    fn given<'a>(&'a self, _wanted: Wanted) -> Answer<'a, Result<Vec<Given>, String>> {
+        panic!("an EVM chain shows everybody's transfers")
+    }
+
+    fn marks<'a>(&'a self, _accounts: &'a [String]) -> Answer<'a, Result<BTreeMap<String, String>, String>> {
+        panic!("an EVM chain has its window to remember")
     }
 }
 
