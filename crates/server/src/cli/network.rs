@@ -8,6 +8,7 @@ use crate::boot::Kiosk;
 use crate::store::transfers::{self, Anew};
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use domain::asset::ChainKind;
 use std::process::ExitCode;
 
 /// Transfers that are listed for comparison.
@@ -73,6 +74,11 @@ pub async fn rescan(kiosk: &Kiosk, name: &str, from: i64) -> anyhow::Result<Stri
     })?;
     if kiosk.books.is_some() {
         bail!("simulated chains are never rolled back so far");
+    }
+    if network.kind == ChainKind::Svm {
+        bail!(
+            "{name} has nothing to scan anew: each of its accounts is asked for whole, and only final money is shown"
+        );
     }
     let id = network.id.clone();
     let done = kiosk.engine.write(move |tx| {

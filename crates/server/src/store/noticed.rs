@@ -136,7 +136,7 @@ pub fn put_off(tx: &mut Tx<'_>, looks: &[Look], until: Time) -> Result<(), DbErr
     use Column::{Int, Text};
     let row = |look: &Look| vec![look.order.expose().into(), until.0.into(), look.until.0.into()];
     let sql = "update searches set due_at_ms = v.c2, attempts = attempts + 1 from v \
-        where looks.order_id = v.c1 and looks.until_ms = v.c3";
+        where searches.order_id = v.c1 and searches.until_ms = v.c3";
     tx.with_rows(sql, Bulk { columns: &[Text, Int, Int], rows: looks.iter().map(row).collect() })?;
     tx.execute("delete from searches where attempts >= $1", &[MOST_ATTEMPTS.into()])?;
     Ok(())

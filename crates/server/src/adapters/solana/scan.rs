@@ -15,11 +15,12 @@ use super::{SolanaNetwork, Token};
 use crate::adapters::evm::MOST_UNITS;
 use crate::entropy::to_hex;
 use crate::ports::{AddressBook, Given, Wanted};
-use domain::chain::{Block, ChainTransfer, Header, Memory, Scan};
+use domain::chain::{Block, ChainTransfer, Header, Memory, Scan, Side};
 use domain::ids::TransferId;
 use domain::time::{Span, Time};
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 const DAY: Span = Span::hours(24);
@@ -326,29 +327,42 @@ impl Look<'_> {
         mark.signature.is_some() && (age >= DAILY_UNTIL || age.0 / DAY.0 % 7 == 0)
     }
 
-    /// What a transaction brought to an account. Nothing, if tokens went out or the account is not its wallet's any more.
+    /// What a transaction brought to an account, or took from it. Nothing if the account is not its wallet's any more.
     fn transfer(&self, account: &Account, moved: &Moved) -> Option<ChainTransfer> {
-        let arrived = moved.after.checked_sub(moved.before).filter(|arrived| *arrived > 0)?;
+        let (units_moved, side) = match moved.after.cmp(&moved.before) {
+            Ordering::Greater => (moved.after - moved.before, Side::In),
+            Ordering::Less => (moved.before - moved.after, Side::Out),
+            Ordering::Equal => return None,
+        };
         let (token, network) = (self.token(account), &self.network.id);
-        if moved.owner != Some(account.wallet) {
-            tracing::warn!(%network, account = %account.key, "money came to an account that is not its wallet's any more");
+        // An account that was emptied may be closed in the same transaction.
+        let is_its_wallets = moved.owner == Some(account.wallet) || (side == Side::Out && moved.owner.is_none());
+        if !is_its_wallets {
+            tracing::warn!(%network, account = %account.key, "money moved in an account that is not its wallet's any more");
             return None;
         }
         if moved.at + BEFORE < account.given_at {
             tracing::warn!(%network, address = %account.address, "the address had money before it was given to an order");
             return None;
         }
-        let digest = to_hex(&Sha256::digest(format!("{}|{}|{arrived}", token.mint, account.address))[..16]);
+        let (name, from, to) = match side {
+            Side::In | Side::Within => (format!("{units_moved}"), None, account.address.clone()),
+            // Balances do not say where it went.
+            Side::Out => (format!("-{units_moved}"), Some(account.address.clone()), String::new()),
+        };
+        let digest = to_hex(&Sha256::digest(format!("{}|{}|{name}", token.mint, account.address))[..16]);
         let id = TransferId::new(format!("{network}|{}|{digest}.0", moved.signature));
         if !token.counts {
-            tracing::info!(token = %token.name, transfer = %id, "a token that does not count came in");
+            tracing::info!(token = %token.name, transfer = %id, "a token that does not count moved");
         }
         Some(ChainTransfer {
             id,
             asset: token.asset.clone(),
-            to: account.address.clone(),
-            units: units(arrived, token.decimals),
-            raw: arrived.to_string(),
+            side,
+            from,
+            to,
+            units: units(units_moved, token.decimals),
+            raw: units_moved.to_string(),
             block_at: moved.at,
         })
     }
