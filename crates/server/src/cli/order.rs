@@ -10,9 +10,10 @@ mod explain;
 use super::Installation;
 use crate::boot::Kiosk;
 use crate::engine::Lane;
-use crate::store::noticed::{self, Look};
+use crate::store::noticed;
 use crate::store::orders::{self, Narrowed};
 use crate::store::{DbError, Tx, mails, transfers};
+use crate::workers::strays;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use domain::decide::{Command, Resolution};
@@ -274,7 +275,7 @@ pub async fn notice(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<St
         bail!("order {no} is on a simulated chain, which carries nothing but what its desk pays");
     }
     let now = kiosk.engine.clock.now();
-    let look = Look::at(&order, now.min(order.late_until() + LOOKED_FOR), now);
+    let look = strays::look_at(&order, now.min(order.late_until() + LOOKED_FOR), now);
     kiosk.engine.write(move |tx| noticed::want(tx, &[look])).await?;
     Ok(format!("the running server looks within seconds; then: kiosk order show {no}{same}"))
 }

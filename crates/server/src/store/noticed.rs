@@ -6,8 +6,6 @@ use super::db::{Bulk, Column, DbError, Tx};
 use super::orders::read_id;
 use domain::chain::{Stray, StrayKind};
 use domain::ids::{NetworkId, OrderId};
-use domain::order::Order;
-use domain::payment::BLOCK_TIME_GRACE;
 use domain::time::Time;
 use std::collections::BTreeMap;
 
@@ -28,22 +26,6 @@ pub struct Look {
     pub until: Time,
     pub due_at: Time,
     pub attempts: i64,
-}
-
-impl Look {
-    /// At an order's address, from its placement to `until`, due now.
-    pub fn at(order: &Order, until: Time, now: Time) -> Look {
-        Look {
-            order: order.id,
-            network: order.quote.network_id.clone(),
-            address: order.address.clone(),
-            // Clocks of chains differ.
-            from: Time(order.placed_at.0 - BLOCK_TIME_GRACE.0),
-            until,
-            due_at: now,
-            attempts: 0,
-        }
-    }
 }
 
 /// What was noticed, and when.

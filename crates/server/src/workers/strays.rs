@@ -11,6 +11,7 @@ use crate::store::noticed::{self, Look};
 use crate::store::{orders, settings};
 use domain::event::Event;
 use domain::ids::{NetworkId, OrderId};
+use domain::order::Order;
 use domain::payment::BLOCK_TIME_GRACE;
 use domain::time::{Span, Time};
 
@@ -44,7 +45,7 @@ async fn plan(engine: &Engine, network: &NetworkId, now: Time) -> Result<bool, W
     });
     let (expired, last, count) = read.await?;
     let ours = expired.iter().filter(|order| order.quote.network_id == *network && !order.is_paid_by_hand());
-    let looks: Vec<Look> = ours.map(|order| Look::at(order, order.expires_at + BLOCK_TIME_GRACE, now)).collect();
+    let looks: Vec<Look> = ours.map(|order| look_at(order, order.expires_at + BLOCK_TIME_GRACE, now)).collect();
     // The cursor moves when there is a reason to write, or a whole page to leave behind.
     let Some(last) = last.filter(|_| !looks.is_empty() || count as i64 >= PAGE) else { return Ok(false) };
     let write = engine.write(move |tx| {
@@ -77,5 +78,19 @@ async fn look(engine: &Engine, finder: &dyn Finder, network: &NetworkId, now: Ti
             // Not again at once.
             Ok(false)
         }
+    }
+}
+
+/// A look at an order's address, from its placement to `until`, due now.
+pub fn look_at(order: &Order, until: Time, now: Time) -> Look {
+    Look {
+        order: order.id,
+        network: order.quote.network_id.clone(),
+        address: order.address.clone(),
+        // Clocks of chains differ.
+        from: Time(order.placed_at.0 - BLOCK_TIME_GRACE.0),
+        until,
+        due_at: now,
+        attempts: 0,
     }
 }

@@ -16,7 +16,7 @@ use domain::order::Order;
 use domain::time::{Span, Time};
 use domain::validate::StockCount;
 use server::engine::{Shared, SubmitError, commit_batch};
-use server::store::transfers::{self, Watched};
+use server::store::transfers;
 use server::store::{Conn, claims, fsck, orders, stock};
 use std::sync::Arc;
 

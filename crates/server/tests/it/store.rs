@@ -22,8 +22,8 @@ mod claims;
 
 mod transfers;
 
-mod sweeps;
 mod looks;
+mod sweeps;
 
 mod shelf;
 

@@ -66,6 +66,11 @@ pub struct FakeChain {
 }
 
 impl FakeChain {
+    /// One on which nothing has happened until that slot.
+    pub fn at(slot: i64) -> FakeChain {
+        FakeChain { slot, ..FakeChain::default() }
+    }
+
     /// One transaction in the slot that is the newest.
     pub fn pay_in_slot(&mut self, paid: &[Paid]) -> String {
         let moves = paid.iter().map(|(wallet, mint, amount)| {
@@ -450,7 +455,11 @@ fn word(change: &Change) -> Option<String> {
     match change {
         Change::Seen { transfer, height, .. } => {
             let look_alike = if transfer.asset.as_str().ends_with(ALIKE) { " of a look-alike" } else { "" };
-            Some(format!("{} to {} at {height}{look_alike}", transfer.raw, &transfer.to[..4]))
+            let what = match &transfer.from {
+                None => format!("{} to {}", transfer.raw, &transfer.to[..4]),
+                Some(from) => format!("{} from {}", transfer.raw, &from[..4]),
+            };
+            Some(format!("{what} at {height}{look_alike}"))
         }
         Change::Confirmed(_) => None,
         Change::Reverted(id) => panic!("{id} was taken back"),

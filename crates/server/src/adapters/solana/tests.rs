@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 /// A chain with two hundred empty slots, and so many nodes of it.
 async fn world(count: usize) -> (Arc<Mutex<FakeChain>>, Vec<Node>) {
-    let chain = Arc::new(Mutex::new(FakeChain { slot: 200, ..FakeChain::default() }));
+    let chain = Arc::new(Mutex::new(FakeChain::at(200)));
     let mut nodes = Vec::new();
     for _ in 0..count {
         nodes.push(Node::of(&chain).await);
@@ -66,7 +66,7 @@ async fn names_of_transfers_differ_and_stay() {
 }
 
 #[tokio::test]
-async fn what_brings_nothing_is_left_out() {
+async fn what_moves_nothing_is_left_out() {
     let (chain, nodes) = world(1).await;
     let mut watcher = Watcher::new(&[&nodes[0]], 1);
     with(&chain, |chain| {
@@ -78,7 +78,7 @@ async fn what_brings_nothing_is_left_out() {
         chain.pay(&[(ANN, USDC, 25)]);
         chain.pay_foreign(BOB, USDC, STRANGER, 50);
     });
-    let expected = ["25 to HAgk at 203", "25 to HAgk at 206"];
+    let expected = ["25 to HAgk at 203", "25 from HAgk at 205", "25 to HAgk at 206"];
     assert_eq!(watcher.round(now(&chain)).await, Ok(expected.map(str::to_owned).to_vec()));
     assert_eq!(watcher.slots(), 207);
 }
@@ -316,7 +316,10 @@ async fn older_addresses_are_looked_at_less_often() {
         chain.pay(&[(ANN, USDC, -70)]);
     });
     clock = clock + hours(7 * 24);
-    assert_eq!(watcher.round(clock).await, Ok(vec!["70 to HAgk at 210".to_owned()]));
+    assert_eq!(
+        watcher.round(clock).await,
+        Ok(["70 to HAgk at 210", "70 from HAgk at 211"].map(str::to_owned).to_vec())
+    );
 }
 
 #[tokio::test]

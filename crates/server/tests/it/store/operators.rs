@@ -5,7 +5,7 @@ use super::databases::{for_each_store, now, read, write};
 use crate::harness::{Folder, START};
 use crate::market::{OWN, addresses, codes, network_id, order, order_id, sku};
 use domain::asset::ChainKind;
-use domain::chain::{ChainTransfer, Change, Side, Window};
+use domain::chain::{ChainTransfer, Change, Side};
 use domain::decide::SealedPersonal;
 use domain::event::HoldReason;
 use domain::ids::{AssetId, CodeId, Sku, TransferId};

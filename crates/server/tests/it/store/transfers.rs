@@ -91,7 +91,10 @@ fn the_watcher_goes_on_where_it_stood() {
             let kept = read(conn, |tx| transfers::watched(tx, network, None));
             assert_eq!((&kept.window, kept.scanned_through), (&watched.window, watched.scanned_through));
             assert_eq!(kept.version, before.version + 1);
-            assert!(Arc::ptr_eq(&read(conn, |tx| transfers::watched(tx, network, Some(&kept))), &kept), "nobody has written since");
+            assert!(
+                Arc::ptr_eq(&read(conn, |tx| transfers::watched(tx, network, Some(&kept))), &kept),
+                "nobody has written since"
+            );
         }
         let expected = BTreeMap::from([(base, Time(9_000)), (solana, Time(6_000))]);
         assert_eq!(read(conn, transfers::scanned_through), expected);
@@ -142,8 +145,8 @@ fn a_network_begins_anew_below_whatever_waits_for_its_confirmation() {
         scan(conn, &[Change::Confirmed(counted.id.clone())]);
         let anew = write(conn, |tx| transfers::begin_anew(tx, &base, 9));
         assert_eq!(anew, Anew { from: 7, taken_back: 1 });
-        let expected = Watched { window: Window::begin_above(6), scanned_through: Time(0) };
-        assert_eq!(read(conn, |tx| transfers::watched(tx, &base, None)), expected);
+        let stands = read(conn, |tx| transfers::watched(tx, &base, None));
+        assert_eq!((&stands.window, stands.scanned_through), (&Window::begin_above(6), Time(0)));
         let status = |conn: &mut Conn, id| known(conn, id).map(|(fact, _)| fact.status);
         assert_eq!(status(conn, "t2"), Some(TransferStatus::Reverted));
         let kept = read(conn, |tx| transfers::confirmed_from(tx, &base, 7, 10));
