@@ -1,18 +1,18 @@
 //! The whole accounting policy on one page: what each event of an order moves in the ledger.
 
 use crate::event::Event;
-use crate::ids::{AssetId, NetworkId};
+use crate::ids::AssetId;
 use crate::ledger::{Account, Transfer};
 use crate::order::Order;
 use crate::payment::TransferStatus;
+use crate::refund::{RefundStep, network_of};
 
 /// The transfers that `event` asks for, given the order as it was before the event.
 pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     let asset = &order.quote.asset;
     let own = || Account::Order(order.no);
     // One EVM address serves all EVM chains: the money lies on the network of its own asset (CAIP-19 begins with it).
-    let network_id = |asset: &AssetId| NetworkId::new(asset.as_str().split('/').next().unwrap_or_default());
-    let network = |asset: &AssetId| Account::Network(network_id(asset));
+    let network = |asset: &AssetId| Account::Network(network_of(asset));
     match event {
         // Confirmed money lies at our address and is owed to the payer until it is used.
         Event::PaymentConfirmed(seen) => transfer(network(&seen.asset), own(), &seen.asset, seen.units),
@@ -44,10 +44,18 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         Event::Returned { unsold_units, difference_units, returned_units, .. } => {
             let mut entries = transfer(sold(order), own(), asset, *unsold_units);
             entries.extend(difference(own(), Account::Differences, asset, *difference_units));
-            entries.extend(transfer(own(), Account::PaidOut(network_id(asset)), asset, *returned_units));
+            entries.extend(transfer(own(), Account::PaidOut(network_of(asset)), asset, *returned_units));
             entries
         }
-        Event::CreditReturned { units, .. } => transfer(own(), Account::PaidOut(network_id(asset)), asset, *units),
+        // What is owed goes back to the payer; a fee that was agreed with him stays.
+        Event::Refund { refund, step: RefundStep::Final { .. } } => {
+            let Some(refund) = order.refund(*refund) else { return Vec::new() };
+            let (asset, fee) = (&refund.asset, refund.fee_units);
+            let mut entries = transfer(own(), Account::PaidOut(network_of(asset)), asset, refund.payable_units());
+            entries.extend(transfer(own(), Account::Differences, asset, fee));
+            entries
+        }
+        Event::CreditReturned { units, .. } => transfer(own(), Account::PaidOut(network_of(asset)), asset, *units),
         Event::Placed(_)
         | Event::PaymentSeen(_)
         | Event::Expired
@@ -69,6 +77,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::PayoutNeverArrived
         | Event::PayoutFailed { .. }
         | Event::PayoutRetried
+        | Event::Refund { .. }
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }

@@ -14,6 +14,8 @@ pub mod backup;
 pub mod exchange;
 pub mod keys;
 pub mod order;
+pub mod refund;
+pub mod transfers;
 pub mod wallet;
 pub mod webhook;
 
@@ -64,6 +66,12 @@ enum Command {
     /// Orders: list, explain, hold, decide.
     #[command(subcommand)]
     Order(order::OrderCommand),
+    /// Money back: ask for it, approve it, note what was paid by hand.
+    #[command(subcommand)]
+    Refund(refund::RefundCommand),
+    /// Money that came to an address which no order owns.
+    #[command(subcommand)]
+    Transfers(transfers::TransfersCommand),
     /// Deposit addresses.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
@@ -154,6 +162,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Webhook(command) => webhook::run(command).await,
         Command::Sandbox(command) => sandbox::run(command).await,
         Command::Order(command) => order::run(command).await,
+        Command::Refund(command) => refund::run(command).await,
+        Command::Transfers(command) => transfers::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Backup(arguments) => backup::backup(arguments).await,

@@ -4,7 +4,7 @@
 
 use super::Committed;
 use crate::store::orders::{Changed, LoggedEvent, Posting};
-use crate::store::{DbError, Tx, affiliates, claims, deliveries, head, orders, transfers};
+use crate::store::{DbError, Tx, affiliates, claims, deliveries, head, orders, refunds, transfers};
 use domain::asset::ChainKind;
 use domain::decide::{self, Claim, Command, Decision, Facts, Refusal, Replay, SealedPersonal, TransferFact};
 use domain::event::{Event, HoldReason};
@@ -48,6 +48,7 @@ struct Written {
     idempotency: Vec<(decide::Idempotency, OrderId)>,
     addresses: Vec<(String, OrderId)>,
     personal: Vec<(OrderId, SealedPersonal)>,
+    refund_addresses: Vec<(OrderId, u32, String)>,
     codes: Vec<(CodeId, OrderId, u32)>,
     goods: Vec<(Sku, SealedGoods, OrderId, u32)>,
     credited: BTreeMap<TransferId, TransferStatus>,
@@ -84,6 +85,7 @@ pub(super) fn name(command: &Command) -> &'static str {
         Command::MarkPaidOut { .. } => "mark_paid_out",
         Command::MarkReturned { .. } => "mark_returned",
         Command::RetryPayout { .. } => "retry_payout",
+        Command::Refund { .. } => "refund",
     }
 }
 
@@ -328,6 +330,7 @@ impl Batch {
             }
             Claim::OrderNumber => self.head.next_no += 1,
             Claim::Personal(sealed) => self.written.personal.push((id, sealed)),
+            Claim::RefundAddress { refund, sealed } => self.written.refund_addresses.push((id, refund, sealed)),
             Claim::Count { key, held, used } => {
                 let counter = self.shared.counters.entry(key.clone()).or_default();
                 counter.held += held;
@@ -385,6 +388,7 @@ impl Batch {
         let leaves_work = steps.iter().flat_map(|(.., after)| after).any(|step| step.due_at <= self.now);
         orders::rewrite_steps(tx, &steps)?;
         orders::write_personal(tx, self.written.personal)?;
+        refunds::write_addresses(tx, self.written.refund_addresses)?;
         claims::remember(tx, self.written.idempotency, self.now)?;
         claims::own_addresses(tx, self.written.addresses)?;
         let counters = self.written.counters.into_iter().map(|key| {

@@ -23,6 +23,7 @@ pub mod letters;
 pub mod logins;
 pub mod mails;
 pub mod partner_links;
+pub mod refunds;
 pub mod settings;
 pub mod stock;
 pub mod webhooks;
