@@ -47,14 +47,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             entries.extend(transfer(own(), Account::PaidOut(network_of(asset)), asset, *returned_units));
             entries
         }
-        // What is owed goes back to the payer; a fee that was agreed with him stays.
-        Event::Refund { refund, step: RefundStep::Final { .. } } => {
-            let Some(refund) = order.refund(*refund) else { return Vec::new() };
-            let (asset, fee) = (&refund.asset, refund.fee_units);
-            let mut entries = transfer(own(), Account::PaidOut(network_of(asset)), asset, refund.payable_units());
-            entries.extend(transfer(own(), Account::Differences, asset, fee));
-            entries
-        }
+        Event::Refund { refund, step: RefundStep::Final { .. } } => given_back(order, *refund),
         Event::CreditReturned { units, .. } => transfer(own(), Account::PaidOut(network_of(asset)), asset, *units),
         Event::Placed(_)
         | Event::PaymentSeen(_)
@@ -81,6 +74,15 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }
+}
+
+/// A refund that its payer has; a fee that was kept of it is the house's.
+fn given_back(order: &Order, refund: u32) -> Vec<Transfer> {
+    let Some(refund) = order.refund(refund) else { return Vec::new() };
+    let (own, asset) = (Account::Order(order.no), &refund.asset);
+    let mut entries = transfer(own.clone(), Account::PaidOut(network_of(asset)), asset, refund.payable_units());
+    entries.extend(transfer(own, Account::Differences, asset, refund.fee_units));
+    entries
 }
 
 /// Where the price of an order goes.
