@@ -273,13 +273,17 @@ pub async fn request(kiosk: &Kiosk, order: &str, request: &Request, url: &str) -
         true => other_token(&order)?,
         false => order.quote.asset.clone(),
     };
-    let rail = market.rails.asset(&asset);
-    let scale = match rail {
-        _ if asset == order.quote.asset => order.quote.scale,
-        Some((_, known)) => known.scale(),
-        None => bail!("that token is not in the configuration; give it back by hand, and tell your books"),
+    let scale = match market.rails.asset(&asset) {
+        _ if asset == order.quote.asset => Some(order.quote.scale),
+        known => known.map(|(_, known)| known.scale()),
     };
-    let units = |text: &str| parse_units(text, scale).with_context(|| format!("{text:?} is no amount of that coin"));
+    if scale.is_none() && request.to != To::ByHand {
+        bail!("that token is not in the configuration; give all of it back by hand: --whole --by-hand");
+    }
+    let units = |text: &str| {
+        let scale = scale.context("that token is not in the configuration; give all of it back: --whole")?;
+        parse_units(text, scale).with_context(|| format!("{text:?} is no amount of that coin"))
+    };
     let share = match &request.share {
         Wanted::Whole => Share::Whole,
         Wanted::Amount(text) => Share::Part(units(text)?),

@@ -22,6 +22,7 @@ mod problems;
 mod rates;
 mod readme;
 mod receiver;
+mod refunds;
 mod snapshots;
 mod store;
 mod tidy;

@@ -27,6 +27,7 @@ mod affiliates;
 mod logins;
 mod mails;
 mod office;
+mod refunds;
 mod webhooks;
 
 mod operators;
