@@ -277,3 +277,6 @@ struct Asked {
     cause: Cause,
     destination: Destination,
 }
+
+#[cfg(test)]
+mod tests;
