@@ -44,7 +44,7 @@ pub struct Words {
 }
 
 /// The table.
-pub const WORDS: [Words; 11] = [
+pub static WORDS: [Words; 11] = [
     Words {
         reason: Reason::Tolerance,
         code: "tolerance",

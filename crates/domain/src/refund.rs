@@ -181,8 +181,10 @@ pub enum RefundAction {
         by: String,
         proof: String,
     },
-    /// Claim the due attempt before anyone is told to pay.
+    /// Claim that attempt before anyone is told to pay. Another address has another attempt: whoever read an address begins
+    /// no payment to the one that took its place.
     Begin {
+        attempt: u32,
         patience: crate::fulfil::Patience,
     },
     /// What became known of the call that was claimed then.

@@ -33,7 +33,7 @@ impl Draft {
                 Ok(())
             }
             RefundAction::MarkPaid { by, proof } => self.mark_refund_paid(number, by, proof),
-            RefundAction::Begin { patience } => self.begin_refund(number, patience),
+            RefundAction::Begin { attempt, patience } => self.begin_refund(number, *attempt, patience),
             RefundAction::Report { sent_at, report, patience } => {
                 self.report_refund(number, *sent_at, report, patience)
             }
@@ -219,12 +219,11 @@ impl Draft {
         }
     }
 
-    fn begin_refund(&mut self, number: u32, patience: &Patience) -> Result<(), Refusal> {
+    fn begin_refund(&mut self, number: u32, attempt: u32, patience: &Patience) -> Result<(), Refusal> {
         let refund = self.known(number)?;
-        let Some(Payout::Planned { attempt }) = refund.payout() else {
-            return Err(Refusal::AlreadyDone("the refund has begun"));
-        };
-        let attempt = *attempt;
+        if refund.payout() != Some(&Payout::Planned { attempt }) {
+            return Err(Refusal::AlreadyDone("the refund has moved on"));
+        }
         if refund.destination == Destination::ByHand {
             return Err(Refusal::Conflict("it is paid by hand"));
         }

@@ -22,6 +22,7 @@ use domain::time::Time;
 pub(super) async fn pay(desk: Desk<'_>, order: OrderId, number: u32) -> Result<Stepped, WorkerError> {
     let Some(row) = read_order(&desk.engine.db, order).await? else { return Ok(Stepped::Nowhere) };
     let Some(refund) = row.refund(number) else { return Ok(Stepped::Nowhere) };
+    let Some(Payout::Planned { attempt }) = refund.payout().cloned() else { return Ok(Stepped::Nowhere) };
     // Before the attempt is claimed: what cannot be paid must not look as if it were on its way.
     let withdrawal = match withdrawal(desk, &row, number, refund).await? {
         Ok(withdrawal) => withdrawal,
@@ -31,7 +32,7 @@ pub(super) async fn pay(desk: Desk<'_>, order: OrderId, number: u32) -> Result<S
             return Ok(if note(told)?.is_some() { Stepped::On } else { Stepped::Nowhere });
         }
     };
-    let action = RefundAction::Begin { patience: desk.payer.patience() };
+    let action = RefundAction::Begin { attempt, patience: desk.payer.patience() };
     let begin = Command::Refund { order, refund: number, action };
     let Some(row) = note(desk.engine.submit(Lane::Worker, begin).await)? else { return Ok(Stepped::Nowhere) };
     let Some(Payout::Sent { reference, sent_at, .. }) = row.refund(number).and_then(Refund::payout).cloned() else {

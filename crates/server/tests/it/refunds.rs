@@ -222,7 +222,8 @@ async fn a_crash_before_the_call_pays_once_and_later() {
     ask(&shop, &no, Wanted::Whole, To::Address(to("0000"))).await.expect("it is owed");
     let payer = shop.outside.payers.iter().find(|payer| *payer.network() == NetworkId::new("sandbox:base"));
     let patience = payer.expect("Base has a payer").patience();
-    let begin = || Command::Refund { order: id(&order), refund: 0, action: RefundAction::Begin { patience } };
+    let begin =
+        || Command::Refund { order: id(&order), refund: 0, action: RefundAction::Begin { attempt: 0, patience } };
     shop.kiosk.engine.submit(Lane::Worker, begin()).await.expect("it is due");
     let again = shop.kiosk.engine.submit(Lane::Worker, begin()).await.expect_err("it is claimed");
     assert!(matches!(again, SubmitError::Refused(Refusal::AlreadyDone(_))), "{again}");

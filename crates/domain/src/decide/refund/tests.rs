@@ -255,7 +255,7 @@ fn money_that_vanished_is_not_sent_after() {
     let to = RefundTo::Address { destination: Destination::Operator, sealed: "sealed".to_owned() };
     order = ask(&order, Share::Whole, to).expect("it is owed");
     order.apply(&Event::PaymentReverted { transfer: TransferId::new("t0") }, NOW);
-    let begun = act(&order, 0, RefundAction::Begin { patience: PATIENCE }).expect("it is decided");
+    let begun = act(&order, 0, RefundAction::Begin { attempt: 0, patience: PATIENCE }).expect("it is decided");
     assert_eq!(begun.refunds[0].word(), "failed");
 }
 
@@ -288,7 +288,7 @@ fn no_sequence_gives_back_more_than_was_owed() {
                 2 => RefundAction::Reopen { by },
                 3 => RefundAction::Retry { by },
                 4 => RefundAction::MarkPaid { by, proof: "x".to_owned() },
-                5 => RefundAction::Begin { patience: PATIENCE },
+                5 => RefundAction::Begin { attempt: next(3) as u32, patience: PATIENCE },
                 6 => RefundAction::Report { sent_at, report, patience: PATIENCE },
                 7 => RefundAction::Claim { sealed: String::new(), policy: RefundPolicy::default() },
                 8 => RefundAction::Impossible { reason: "no".to_owned() },
