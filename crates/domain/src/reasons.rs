@@ -142,6 +142,8 @@ pub fn of(order: &Order) -> Vec<Reason> {
             PaymentReason::Short => Reason::Short,
             // What was above the price when it was settled was kept, and nothing came since.
             PaymentReason::Over if is_trifle && order.excess_units() == 0 && !order.has_refunds() => continue,
+            // It bought nothing, so that nothing of it was too much: all of it is owed back.
+            PaymentReason::Over if !settled => continue,
             PaymentReason::Over => Reason::Over,
             PaymentReason::Late if settled => Reason::LateAccepted,
             // It is weighed once it is confirmed.

@@ -48,7 +48,7 @@ struct Written {
     idempotency: Vec<(decide::Idempotency, OrderId)>,
     addresses: Vec<(String, OrderId)>,
     personal: Vec<(OrderId, SealedPersonal)>,
-    refund_addresses: Vec<(OrderId, u32, String)>,
+    refund_addresses: BTreeMap<(OrderId, u32), String>,
     codes: Vec<(CodeId, OrderId, u32)>,
     goods: Vec<(Sku, SealedGoods, OrderId, u32)>,
     credited: BTreeMap<TransferId, TransferStatus>,
@@ -330,7 +330,9 @@ impl Batch {
             }
             Claim::OrderNumber => self.head.next_no += 1,
             Claim::Personal(sealed) => self.written.personal.push((id, sealed)),
-            Claim::RefundAddress { refund, sealed } => self.written.refund_addresses.push((id, refund, sealed)),
+            Claim::RefundAddress { refund, sealed } => {
+                self.written.refund_addresses.insert((id, refund), sealed);
+            }
             Claim::Count { key, held, used } => {
                 let counter = self.shared.counters.entry(key.clone()).or_default();
                 counter.held += held;
@@ -388,7 +390,8 @@ impl Batch {
         let leaves_work = steps.iter().flat_map(|(.., after)| after).any(|step| step.due_at <= self.now);
         orders::rewrite_steps(tx, &steps)?;
         orders::write_personal(tx, self.written.personal)?;
-        refunds::write_addresses(tx, self.written.refund_addresses)?;
+        let addresses = self.written.refund_addresses.into_iter();
+        refunds::write_addresses(tx, addresses.map(|((order, refund), sealed)| (order, refund, sealed)).collect())?;
         claims::remember(tx, self.written.idempotency, self.now)?;
         claims::own_addresses(tx, self.written.addresses)?;
         let counters = self.written.counters.into_iter().map(|key| {

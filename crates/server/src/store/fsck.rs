@@ -11,6 +11,7 @@ use domain::limits::{Counter, CounterKey};
 use domain::order::Order;
 use domain::payment::TransferStatus;
 use domain::postings::postings;
+use domain::refund::{Destination, Stage};
 use domain::route::{PartnerDay, Referred};
 use domain::time::Time;
 use domain::validate::StockCount;
@@ -52,6 +53,7 @@ pub fn check(tx: &mut Tx<'_>) -> Result<Findings, DbError> {
     check_stock(tx, expected.held, &mut findings)?;
     check_codes(tx, &folded, &mut findings)?;
     check_transfers(tx, &folded, &mut findings)?;
+    check_refunds(tx, &folded, &mut findings)?;
     check_affiliates(tx, &folded, &mut findings)?;
     Ok(findings)
 }
@@ -345,6 +347,26 @@ fn check_transfers(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings:
     }
     if !credited.is_empty() {
         findings.report(format!("{} credited transfers are unknown to their orders", credited.len()));
+    }
+    Ok(())
+}
+
+/// Where a refund goes is known, once its order says so.
+fn check_refunds(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings: &mut Findings) -> Result<(), DbError> {
+    let mut known = BTreeSet::new();
+    for row in tx.query("select order_id, refund from refund_addresses", &[])? {
+        known.insert((orders::read_id(row.text(0))?, row.int(1)));
+    }
+    for order in folded.values() {
+        for (number, refund) in (0_i64..).zip(&order.refunds) {
+            let is_needed = match &refund.stage {
+                Stage::Due { .. } | Stage::Paying { .. } => refund.destination != Destination::ByHand,
+                Stage::ClaimOpen { .. } | Stage::Rejected { .. } => false,
+            };
+            if is_needed && !known.contains(&(order.id, number)) {
+                findings.report(format!("nobody knows where refund {number} of order {} goes", order.no));
+            }
+        }
     }
     Ok(())
 }

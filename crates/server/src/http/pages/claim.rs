@@ -12,6 +12,7 @@ use super::{escape, page};
 use crate::destination::{self, DestinationError};
 use crate::engine::{Lane, SubmitError};
 use crate::store::{DbError, claims, orders};
+use crate::vault::VaultError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -24,6 +25,7 @@ use domain::refund::{Destination, Refund, RefundAction, network_of};
 use subtle::ConstantTimeEq;
 
 const TITLE: &str = "Your refund";
+const BY_HAND: &str = "<p>It cannot be sent from here any more. Write to the shop where you bought.</p>";
 
 /// A link that fits: the order, and which of its refunds.
 struct Found {
@@ -64,7 +66,12 @@ pub async fn enter(State(app): State<App>, Segment(token): Segment, body: Reques
     };
     let (vault, id, number) = (app.vault.clone(), found.order.id, found.number);
     let sealing = app.engine.db.read(move |tx| Ok::<_, DbError>(vault.seal_refund_address(tx, id, number, &checked)));
-    let sealed = sealing.await??;
+    let sealed = match sealing.await? {
+        Ok(sealed) => sealed,
+        // The order's personal data were deleted: nothing more of its people is kept.
+        Err(VaultError::Unreadable) => return Ok(page(TITLE, StatusCode::CONFLICT, BY_HAND)),
+        Err(error) => return Err(error.into()),
+    };
     let action = RefundAction::Claim { sealed, policy: app.settings.refunds };
     let command = Command::Refund { order: id, refund: number, action };
     match app.engine.submit(Lane::Client, command).await {
@@ -140,9 +147,7 @@ fn shown(app: &App, found: &Found, status: StatusCode, wrong: &str) -> Response 
     let name = convert::network_name(&found.order, &network_of(found.asset()), &market.rails);
     let network = escape(&name);
     let body = match found.rail(app) {
-        None if found.is_open() => {
-            "<p>It cannot be sent from here any more. Write to the shop where you bought.</p>".to_owned()
-        }
+        None if found.is_open() => BY_HAND.to_owned(),
         Some(_) if found.is_open() => form(&amount, &network, found.given.as_deref(), wrong),
         Some(_) | None => standing(found),
     };
