@@ -397,8 +397,13 @@ pub fn network_of(asset: &AssetId) -> NetworkId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
 
     const NOW: Time = Time(1_000);
+
+    fn example() -> Refund {
+        asked(Destination::Claim, true)
+    }
 
     fn asked(destination: Destination, needs_approval: bool) -> Refund {
         let step = RefundStep::Asked {
@@ -497,6 +502,55 @@ mod tests {
         ] {
             let applied = std::panic::catch_unwind(|| on_its_way.after(&step, NOW));
             assert!(applied.is_err(), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_down_is_read_again_as_it_was() {
+        let by = || "bob".to_owned();
+        let asked = |cause, destination| RefundStep::Asked {
+            asset: AssetId::new("test:base/usdc"),
+            units: i64::MAX,
+            fee_units: 1,
+            cause,
+            destination,
+            by: by(),
+            needs_approval: true,
+        };
+        let steps = [
+            asked(Cause::Whole, Destination::AtCreation),
+            asked(Cause::Part, Destination::Claim),
+            asked(Cause::Excess, Destination::Operator),
+            asked(Cause::Line(7), Destination::ByHand),
+            RefundStep::Addressed,
+            RefundStep::Approved { by: by() },
+            RefundStep::Rejected { by: by(), note: "no".to_owned() },
+            RefundStep::Reopened { by: by() },
+            RefundStep::Sent { attempt: 3, reference: reference(7, 0, 3), deadline: NOW },
+            RefundStep::Asking { unknown: true, next_lookup: NOW },
+            RefundStep::NeverArrived,
+            RefundStep::Failed { reason: "no".to_owned() },
+            RefundStep::Retried { by: by() },
+            RefundStep::Final { proof: "0x1".to_owned(), by: None },
+            RefundStep::Final { proof: "0x1".to_owned(), by: Some(by()) },
+        ];
+        for step in steps {
+            let event = Event::Refund { refund: 2, step };
+            let text = serde_json::to_string(&event).expect("JSON");
+            assert_eq!(serde_json::from_str::<Event>(&text).expect("an event"), event, "{text}");
+            assert!(text.contains(&format!("\"type\":\"{}\"", event.kind())), "{text}");
+        }
+        let refund = |stage| Refund { stage, ..example() };
+        let sent = Payout::Sent { attempt: 1, reference: reference(7, 0, 1), sent_at: NOW, deadline: NOW };
+        for refund in [
+            refund(Stage::ClaimOpen { attempt: 1 }),
+            refund(Stage::Due { attempt: 1 }),
+            refund(Stage::Paying { payout: Payout::Planned { attempt: 1 } }),
+            refund(Stage::Paying { payout: sent }),
+            refund(Stage::Rejected { at: NOW, by: by(), note: "no".to_owned() }),
+        ] {
+            let text = serde_json::to_string(&refund).expect("JSON");
+            assert_eq!(serde_json::from_str::<Refund>(&text).expect("a refund"), refund, "{text}");
         }
     }
 
