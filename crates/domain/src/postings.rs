@@ -8,6 +8,7 @@ use crate::ids::{AssetId, NetworkId};
 use crate::ledger::{Account, Transfer, network_of};
 use crate::order::Order;
 use crate::payment::TransferStatus;
+use crate::refund::RefundStep;
 use crate::route::Side;
 use std::collections::BTreeMap;
 
@@ -61,6 +62,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             entries.extend(transfer(own(), paid_out(), asset, *returned_units));
             entries
         }
+        Event::Refund { refund, step: RefundStep::Final { .. } } => given_back(order, *refund),
         Event::CreditReturned { units, .. } => transfer(own(), paid_out(), asset, *units),
         Event::Placed(_)
         | Event::PaymentSeen(_)
@@ -82,6 +84,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::PayoutNeverArrived
         | Event::PayoutFailed { .. }
         | Event::PayoutRetried
+        | Event::Refund { .. }
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }
@@ -143,6 +146,15 @@ pub fn swept(network: &NetworkId, asset: &AssetId, units: i64, status: TransferS
         TransferStatus::Confirmed => transfer(cold, deposits, asset, units),
         TransferStatus::Seen | TransferStatus::Reverted => transfer(deposits, cold, asset, units),
     }
+}
+
+/// A refund that its payer has; a fee that was kept of it is the house's.
+fn given_back(order: &Order, refund: u32) -> Vec<Transfer> {
+    let Some(refund) = order.refund(refund) else { return Vec::new() };
+    let (own, asset) = (Account::Order(order.no), &refund.asset);
+    let mut entries = transfer(own.clone(), Account::PaidOut(network_of(asset)), asset, refund.payable_units());
+    entries.extend(transfer(own, Account::Differences, asset, refund.fee_units));
+    entries
 }
 
 /// A transfer whose direction is the sign of its amount.

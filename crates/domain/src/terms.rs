@@ -44,6 +44,12 @@ pub fn half_a_dollar(quote: &Quote) -> i64 {
     units_from_decimal(amount, quote.scale, RoundingStrategy::ToZero).unwrap_or(0)
 }
 
+/// What units of the quote's asset were worth in US dollars when it was made; `None` if nobody knew.
+pub fn usd_value(quote: &Quote, units: i64) -> Option<Decimal> {
+    let amount = Decimal::try_from_i128_with_scale(i128::from(units), quote.scale).ok()?;
+    if quote.usd_rate.is_zero() { None } else { amount.checked_mul(quote.usd_rate) }
+}
+
 /// What the same lines would cost now, coupon and margins unchanged; `None` while the rates are not fit to sell with.
 pub fn price_now(order: &Order, market: &Market, now: Time) -> Option<i64> {
     if let Some(trade) = order.trade() {

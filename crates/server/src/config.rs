@@ -27,6 +27,7 @@ pub struct Config {
     pub margins: Vec<MarginConfig>,
     pub mail: MailConfig,
     pub callbacks: CallbacksConfig,
+    pub refunds: RefundsConfig,
     pub wallet: WalletConfig,
     pub sandbox: SandboxConfig,
     pub networks: Vec<NetworkConfig>,
@@ -198,6 +199,19 @@ pub struct CallbacksConfig {
     pub allow: Vec<ipnet::IpNet>,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefundsConfig {
+    /// Refunds of one order that come to more whole US dollars than this need a second person; 0: every refund.
+    pub four_eyes_above: i64,
+}
+
+impl Default for RefundsConfig {
+    fn default() -> Self {
+        RefundsConfig { four_eyes_above: 100 }
+    }
+}
+
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct WalletConfig {
@@ -292,6 +306,9 @@ impl Config {
             if pace == 0 {
                 bail!("{key} must be 1 or more");
             }
+        }
+        if self.refunds.four_eyes_above < 0 {
+            bail!("refunds.four_eyes_above is a number of US dollars, 0 or more");
         }
         if self.rates.coin_max_age_minutes < 1 {
             bail!("rates.coin_max_age_minutes must be 1 or more");

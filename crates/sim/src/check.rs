@@ -3,6 +3,8 @@
 //! Safety is looked at after every step, for the orders that changed; the whole database now and then, and at the end.
 //! Called by `run`.
 
+// Money back.
+pub mod refunds;
 // Exchange orders.
 pub mod trades;
 
@@ -58,6 +60,8 @@ pub struct Mirror {
     counted: Vec<(i64, TransferId)>,
     /// Orders that expired since then, with the ends of their windows.
     expired: Vec<(i64, NetworkId, Time)>,
+    /// What is kept of refunds.
+    pub refunds: refunds::Kept,
 }
 
 impl Mirror {
@@ -65,7 +69,8 @@ impl Mirror {
     pub fn begin_again(&mut self) {
         let (decided, recipients) = (std::mem::take(&mut self.decided), std::mem::take(&mut self.recipients));
         let trades = std::mem::take(&mut self.trades).begin_again();
-        *self = Mirror { decided, recipients, trades, restored: true, ..Mirror::default() };
+        let refunds = std::mem::take(&mut self.refunds).begin_again();
+        *self = Mirror { decided, recipients, trades, refunds, restored: true, ..Mirror::default() };
     }
 
     /// Reads what was committed since, and looks at the orders that it is about.
@@ -86,7 +91,7 @@ impl Mirror {
             if self.orders.get(&row.id) != Some(&row) {
                 return Err(format!("order {} is not what its events make of it", row.no));
             }
-            owed(&row, self.trades.given_back(row.id))?;
+            owed(&row, self.trades.given_back(row.id) + self.refunds.given_back(row.id))?;
         }
         Ok(())
     }
@@ -139,6 +144,7 @@ impl Mirror {
                 self.expired.push((order.no, order.quote.network_id.clone(), order.expires_at));
             }
         }
+        self.refunds.note(order, &event)?;
         if let Event::PaymentSettled { .. } = &event
             && order.payment.confirmed(&order.quote.asset) < order.quote.due_units - order.tolerance_units
         {
@@ -199,6 +205,7 @@ pub fn safety(shop: &Shop, mirror: &Mirror, world: &mut World) -> Result<(), Bro
     }
     bought_once(mirror, world)?;
     trades::safety(shop, mirror, world)?;
+    refunds::safety(mirror, world)?;
     let found = shop.read(fsck::check).wrong;
     found.into_iter().next().map_or(Ok(()), Err)
 }
@@ -228,6 +235,7 @@ pub fn liveness(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broke
             Some(_) => trades::has_ended(order)?,
             None => is_settled_or_explained(order)?,
         }
+        refunds::has_gone_out(order)?;
         deposits(order, world)?;
         outcome(order, world)?;
         refusals(order, mirror, world)?;
@@ -301,6 +309,10 @@ fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
 /// Whoever paid in time gets the order settled; whoever paid soon after, at the same price, too.
 fn outcome(order: &Order, world: &World) -> Result<(), Broken> {
     if order.payment.settled_at.is_some() || order.canceled_at.is_some() {
+        return Ok(());
+    }
+    // Whoever asked for his money back does not get the goods for what comes later.
+    if !order.refunds.is_empty() {
         return Ok(());
     }
     // What an expiry has let go of may be gone when late money comes; in the window everything is held.

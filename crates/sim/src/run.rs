@@ -3,6 +3,7 @@
 
 mod desk;
 mod payers;
+mod refunds;
 mod shoppers;
 mod viewers;
 
@@ -181,7 +182,7 @@ impl Run {
     }
 
     fn step(&mut self, step: u32) -> Result<(), Broken> {
-        let what = self.rng.below(150);
+        let what = self.rng.below(156);
         let now = self.outside.world().now;
         let told = match what {
             0..=15 => self.shoppers_order(),
@@ -202,6 +203,7 @@ impl Run {
             138..=143 => self.desk_works(),
             144..=146 => self.desk_errs(),
             147..=149 => self.rates_move(),
+            150..=155 => self.money_goes_back(),
             _ => self.clock_jumps(),
         };
         let told = told?;

@@ -10,6 +10,7 @@ use domain::asset::ChainKind;
 use domain::decide::{Caps, Command};
 use domain::ids::{NetworkId, OrderId, Sku};
 use domain::order::Order;
+use domain::refund::RefundPolicy;
 use domain::time::Time;
 use domain::validate::Market;
 use server::cli::backup::renew;
@@ -358,6 +359,7 @@ fn settings() -> HttpSettings {
         delivery_word: "Succeeded".to_owned(),
         strict_partners: false,
         caps: Caps { unpaid_products_per_visitor: UNPAID_PRODUCTS },
+        refunds: RefundPolicy::default(),
         sandbox: None,
     }
 }

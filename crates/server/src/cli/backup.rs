@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 /// What a person finds as the reason of a hold after a restore.
 pub const RESTORED_NOTE: &str = "restored from a backup that is older than the world: what this order waits for may have \
-    been delivered since; look before it goes on";
+    been delivered, or its money given back, since; look before it goes on";
 
 /// Orders read at once.
 const PAGE: i64 = 500;
@@ -259,12 +259,14 @@ pub fn renew(conn: &mut Conn, shared: &Shared, now: Time) -> anyhow::Result<Rest
 
 /// An order with a line that has not ended, if it is paid or may have been paid since: its goods may have been bought, a
 /// code of ours shown, or the line given up by a person and the money sent back, after the backup was made. What was asked
-/// for is looked up all the same.
+/// for is looked up all the same. Or an order that owes its payer money: he may have got it since, and would get it again.
 pub fn may_have_moved_on(order: &Order) -> bool {
     let has_open_line =
         !order.lines.iter().all(Line::is_ended) || order.payout.as_ref().is_some_and(|payout| !payout.is_over());
     let is_open = order.payment.settled_at.is_some() || (order.canceled_at.is_none() && !order.payment.closed);
-    has_open_line && is_open
+    let received = &order.payment.received;
+    let owes_money = received.iter().any(|received| order.owed_units(&received.asset) > 0);
+    (has_open_line && is_open) || owes_money
 }
 
 /// Holds the whole order, beside the holds that it has.

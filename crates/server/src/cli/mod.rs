@@ -16,6 +16,8 @@ pub mod keys;
 pub mod ledger;
 pub mod network;
 pub mod order;
+pub mod refund;
+pub mod transfers;
 pub mod wallet;
 pub mod webhook;
 
@@ -72,6 +74,12 @@ enum Command {
     /// Networks: how far they are scanned.
     #[command(subcommand)]
     Network(network::NetworkCommand),
+    /// Money back: ask for it, approve it, note what was paid by hand.
+    #[command(subcommand)]
+    Refund(refund::RefundCommand),
+    /// Money that came to an address which no order owns.
+    #[command(subcommand)]
+    Transfers(transfers::TransfersCommand),
     /// Deposit addresses.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
@@ -164,6 +172,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Order(command) => order::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
         Command::Network(command) => network::run(command).await,
+        Command::Refund(command) => refund::run(command).await,
+        Command::Transfers(command) => transfers::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Backup(arguments) => backup::backup(arguments).await,

@@ -7,12 +7,14 @@
 // What is said about an order.
 mod explain;
 
+pub(super) use explain::refund_summary;
+
 use super::Installation;
 use crate::boot::Kiosk;
 use crate::engine::Lane;
 use crate::store::noticed;
 use crate::store::orders::{self, Narrowed};
-use crate::store::{DbError, Tx, mails, transfers};
+use crate::store::{DbError, Tx, mails, refunds, transfers};
 use crate::workers::strays;
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -46,6 +48,7 @@ pub enum OrderCommand {
         installation: Installation,
     },
     /// Explain what happened to an order, and what waits for a person.
+    #[command(alias = "explain")]
     Show {
         /// Short number, or order id.
         order: String,
@@ -233,12 +236,16 @@ pub async fn list(kiosk: &Kiosk, wanted: &Wanted) -> anyhow::Result<String> {
         lines.push("no such order".to_owned());
     }
     if wanted.claims {
-        let most = i64::from(wanted.limit);
-        let market = kiosk.engine.shared.market();
-        let ownerless = kiosk.engine.db.read(move |tx| transfers::of_no_order(tx, most)).await?;
-        lines.extend(ownerless.iter().map(|(fact, address)| explain::ownerless(fact, address, &market.rails)));
+        lines.extend(ownerless(kiosk, wanted.limit).await?);
     }
     Ok(lines.join("\n"))
+}
+
+/// One line per transfer that belongs to no order.
+pub(super) async fn ownerless(kiosk: &Kiosk, most: u16) -> anyhow::Result<Vec<String>> {
+    let market = kiosk.engine.shared.market();
+    let found = kiosk.engine.db.read(move |tx| transfers::of_no_order(tx, i64::from(most))).await?;
+    Ok(found.iter().map(|(fact, address)| explain::ownerless(fact, address, &market.rails)).collect())
 }
 
 /// What the columns of the database do not tell.
@@ -254,10 +261,16 @@ pub async fn show(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<Stri
         let Some(order) = name.look_up(tx)? else { return Ok(None) };
         let log = orders::events_of(tx, order.id)?;
         let noticed = noticed::of_order(tx, order.id)?;
-        Ok(Some((order, log, noticed)))
+        let assigned = refunds::assigned_to(tx, order.id)?;
+        Ok(Some((order, log, noticed, assigned)))
     });
-    let (order, log, noticed) = found.await?.with_context(|| name.unknown())?;
-    Ok(explain::explain(&order, &log, &noticed, same))
+    let (order, log, noticed, assigned) = found.await?.with_context(|| name.unknown())?;
+    let mut text = explain::explain(&order, &log, &noticed, &kiosk.engine.shared.market().rails, same);
+    for (transfer, assigned) in assigned {
+        let (at, by) = (assigned.at.rfc3339(), &assigned.by);
+        text.push_str(&format!("\n  {at}  transfer {transfer} was assigned to it by {by}: {}", assigned.note));
+    }
+    Ok(text)
 }
 
 /// Asks for a look at an order's address: for its coins as they are now, and for tokens that came until a day after its end.

@@ -27,6 +27,7 @@ pub mod logins;
 pub mod mails;
 pub mod noticed;
 pub mod partner_links;
+pub mod refunds;
 pub mod settings;
 pub mod stock;
 pub mod webhooks;

@@ -426,7 +426,7 @@ pub enum Due {
     Windows,
     /// What that supplier is called for.
     Supplier(String),
-    /// Payouts on that network.
+    /// Payouts on that network, of exchange orders and of refunds.
     Payouts(NetworkId),
 }
 
@@ -448,7 +448,8 @@ pub fn due_steps(tx: &mut Tx<'_>, due: &Due, now: Time, limit: i64) -> Result<Ve
             tx.query(&sql, &[now.0.into(), name.as_str().into(), limit.into()])?
         }
         Due::Payouts(network) => {
-            let sql = format!("{COLUMNS} and what in ('pay_out', 'find_payout') and argument = $2 {ORDER} limit $3");
+            let whats = "what in ('pay_out', 'find_payout', 'pay_refund', 'find_refund')";
+            let sql = format!("{COLUMNS} and {whats} and argument = $2 {ORDER} limit $3");
             tx.query(&sql, &[now.0.into(), network.as_str().into(), limit.into()])?
         }
     };
@@ -479,7 +480,7 @@ pub fn personal(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<domain::decide::S
     Ok(row.map(|row| domain::decide::SealedPersonal { key: row.text(0).to_owned(), body: row.text(1).to_owned() }))
 }
 
-/// Deletes the key of an order's personal data, and with it the data.
+/// Deletes the key of an order's personal data, and with it the data, and where its refunds went.
 pub fn forget_personal(tx: &mut Tx<'_>, id: OrderId) -> Result<bool, DbError> {
     let sql = "update personal set key = null, body = '' where order_id = $1 and key is not null";
     Ok(tx.execute(sql, &[id.expose().into()])? > 0)

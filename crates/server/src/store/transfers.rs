@@ -201,11 +201,12 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             transfer.from.as_deref().into(),
         ]
     };
+    // What an operator has assigned to an order (refunds.rs) stays that order's.
     // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
     // carries too, would else have it confirmed, and counted, a second time.
     let tail = "on conflict (id) do update set asset = excluded.asset, address = excluded.address, \
-        order_id = excluded.order_id, units = excluded.units, raw = excluded.raw, height = excluded.height, \
-        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, sender = excluded.sender, \
+        order_id = coalesce(chain_transfers.order_id, excluded.order_id), units = excluded.units, raw = excluded.raw, \
+        height = excluded.height, block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, sender = excluded.sender, \
         status = case when chain_transfers.status = 'confirmed' then 'confirmed' else excluded.status end";
     let target = "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, \
         order_id, sender)";

@@ -15,6 +15,7 @@ pub mod notify;
 pub mod outbox;
 pub mod pay_out;
 pub mod rates;
+mod refund;
 pub mod strays;
 pub mod watch;
 pub mod webhooks;

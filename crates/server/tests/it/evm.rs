@@ -10,9 +10,8 @@ use crate::harness::{Folder, START, Shop};
 use crate::http::{Wanted, get, place, request, row, show};
 use crate::payments::standing;
 use api::PaymentChoice;
-use domain::decide::explain;
 use domain::money::raw_units;
-use domain::payment::PaymentReason;
+use domain::reasons::Reason;
 use domain::time::{Span, Time};
 use node::{Anvil, Token};
 use serde_json::{Value, json};
@@ -279,7 +278,7 @@ async fn what_does_not_count_is_shown_and_not_counted() {
     let token = format!("{raw} of the smallest unit of a token that is not listed");
     assert!(text.contains(coin) && text.contains(&token), "{text}");
     assert!(text.to_lowercase().contains(&unlisted.contract.to_lowercase()), "{text}");
-    assert!(text.contains(explain(PaymentReason::WrongAsset)), "{text}");
+    assert!(text.contains(Reason::WrongAsset.words().for_operator), "{text}");
 
     // On demand, for an order that is open still.
     let open = story.order("bob@example.com").await;

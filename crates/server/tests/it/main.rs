@@ -23,6 +23,7 @@ mod problems;
 mod rates;
 mod readme;
 mod receiver;
+mod refunds;
 mod snapshots;
 mod solana;
 mod store;

@@ -9,10 +9,10 @@ mod rotation;
 use crate::harness::Shop;
 use crate::http::{Wanted as Line, id, pay, place, row, show};
 use domain::asset::ChainKind;
-use domain::decide::{Resolution, explain};
+use domain::decide::Resolution;
 use domain::ids::OrderId;
-use domain::payment::PaymentReason;
 use domain::project::OrderState;
+use domain::reasons::Reason;
 use domain::time::Span;
 use server::boot::Kiosk;
 use server::cli::order::{self, Decision, Wanted};
@@ -107,13 +107,13 @@ async fn an_order_is_explained_with_what_to_do_and_without_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_unusual_payment_is_explained() {
     // How it is paid, what is unusual, and what else must be said. The price is 50.75 USDC.
-    let table: [(&str, &[PaymentReason], &[&str]); 6] = [
+    let table: [(&str, &[Reason], &[&str]); 6] = [
         ("{}", &[], &["Every line has ended", "  Nothing."]),
-        (r#"{"factor": "0.5"}"#, &[PaymentReason::Short], &["25.375 USDC of 50.75 USDC were seen", "  Nothing."]),
-        (r#"{"factor": "1.5"}"#, &[PaymentReason::Over], &["25.375 USDC are owed to the payer"]),
-        (r#"{"twice": true}"#, &[PaymentReason::Second, PaymentReason::Over], &["50.75 USDC are owed to the payer"]),
-        (r#"{"wrong_token": true}"#, &[PaymentReason::WrongAsset], &["it belongs to the payer"]),
-        (r#"{"reorg": 1}"#, &[PaymentReason::Reverted], &["vanished from the chain"]),
+        (r#"{"factor": "0.5"}"#, &[Reason::Short], &["25.375 USDC of 50.75 USDC were seen", "  Nothing."]),
+        (r#"{"factor": "1.5"}"#, &[Reason::Over], &["25.375 USDC are owed to the payer"]),
+        (r#"{"twice": true}"#, &[Reason::Second, Reason::Over], &["50.75 USDC are owed to the payer"]),
+        (r#"{"wrong_token": true}"#, &[Reason::WrongAsset], &["it belongs to the payer"]),
+        (r#"{"reorg": 1}"#, &[Reason::Reverted], &["vanished from the chain"]),
     ];
     let mut shop = Shop::open().await;
     let mut claims = Vec::new();
@@ -122,7 +122,7 @@ async fn every_unusual_payment_is_explained() {
         pay(&shop, &order, how).await;
         shop.pump().await;
         let text = shown(&shop, &order).await;
-        let sentences: Vec<&str> = reasons.iter().map(|reason| explain(*reason)).collect();
+        let sentences: Vec<&str> = reasons.iter().map(|reason| reason.words().for_operator).collect();
         assert_says(&text, &sentences);
         assert_says(&text, more);
         if [2, 3, 4].contains(&at) {

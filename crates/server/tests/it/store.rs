@@ -32,6 +32,7 @@ mod logins;
 mod mails;
 mod noticed;
 mod office;
+mod refunds;
 mod webhooks;
 
 mod operators;
