@@ -5,7 +5,7 @@
 //! owes its payer: one that is open holds its amount, so that two cannot give the same money back. Must never know an
 //! address: those are sealed beside the order. Called by `order` and `decide`.
 
-use crate::ids::{AssetId, NetworkId};
+use crate::ids::AssetId;
 use crate::payout::{Payout, PayoutReport, PayoutStep};
 use crate::time::Time;
 use rust_decimal::Decimal;

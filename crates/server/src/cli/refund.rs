@@ -13,9 +13,9 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use domain::decide::Command;
 use domain::ids::AssetId;
+use domain::ledger::network_of;
 use domain::money::parse_units;
 use domain::order::Order;
-use domain::ledger::network_of;
 use domain::refund::{Destination, PAYER, RefundAction, RefundTo, RefundWish, Share, Stage};
 use std::process::ExitCode;
 

@@ -5,9 +5,9 @@ use crate::office::PAYERS;
 use crate::outside::{Paid, World};
 use domain::event::Event;
 use domain::ids::OrderId;
+use domain::ledger::network_of;
 use domain::order::Order;
 use domain::payout::Payout;
-use domain::ledger::network_of;
 use domain::refund::RefundStep;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -43,6 +43,7 @@ fn placed() -> Order {
         rates_id: String::new(),
         tolerance_units: 500_000,
         late_window: Span::minutes(30),
+        policy: crate::postings::POLICY,
     };
     Order::placed(OrderId::new(Uuid::from_bytes([7; 16])), placed, NOW)
 }

@@ -79,13 +79,7 @@ pub(super) fn ownerless(fact: &TransferFact, address: &str, rails: &Rails) -> St
 }
 
 /// Everything about an order. `same` are the arguments that lead further commands to the same installation.
-pub(super) fn explain(
-    order: &Order,
-    log: &[LoggedEvent],
-    noticed: &[Noticed],
-    rails: &Rails,
-    same: &str,
-) -> String {
+pub(super) fn explain(order: &Order, log: &[LoggedEvent], noticed: &[Noticed], rails: &Rails, same: &str) -> String {
     let mut text = head(order);
     text.extend(payment(order, noticed));
     text.extend(goods(order, log, same));

@@ -15,11 +15,11 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use domain::asset::Rails;
 use domain::ids::OrderId;
+use domain::ledger::network_of;
 use domain::money::units_to_text;
 use domain::order::Order;
 use domain::payout::Payout;
 use domain::reasons;
-use domain::ledger::network_of;
 use domain::refund::{Destination, Refund};
 use serde_json::{Value, json};
 

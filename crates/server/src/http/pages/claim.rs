@@ -19,9 +19,9 @@ use axum::response::Response;
 use domain::asset::{Asset, Network};
 use domain::decide::{Command, Refusal};
 use domain::ids::AssetId;
+use domain::ledger::network_of;
 use domain::order::Order;
 use domain::payout::Payout;
-use domain::ledger::network_of;
 use domain::refund::{Destination, Refund, RefundAction};
 use subtle::ConstantTimeEq;
 

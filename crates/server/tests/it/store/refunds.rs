@@ -3,13 +3,13 @@
 use super::databases::{for_each_store, read, write};
 use crate::harness::START;
 use crate::market::{network_id, order_id};
-use domain::chain::{ChainTransfer, Change};
+use domain::chain::{ChainTransfer, Change, Side};
 use domain::ids::{AssetId, NetworkId, TransferId};
 use domain::order::{Slot, Step, What};
 use domain::time::Time;
 use server::store::orders::{self, Due};
 use server::store::refunds::{self, Assigned};
-use server::store::transfers::{self, Watched};
+use server::store::transfers;
 use server::store::{Conn, claims};
 
 #[test]
@@ -34,6 +34,8 @@ fn seen(id: &str, to: &str) -> Change {
     let transfer = ChainTransfer {
         id: TransferId::new(id),
         asset: AssetId::new("test:base/usdc"),
+        side: Side::In,
+        from: None,
         to: to.to_owned(),
         units: 5,
         raw: "5".to_owned(),
@@ -43,8 +45,12 @@ fn seen(id: &str, to: &str) -> Change {
 }
 
 fn scan(conn: &mut Conn, changes: &[Change]) {
-    let (base, nothing) = (network_id("Base"), Watched::default());
-    assert!(write(conn, |tx| transfers::record_scan(tx, &base, &nothing, &nothing, changes)));
+    let base = network_id("Base");
+    let recorded = write(conn, |tx| {
+        let stood = transfers::watched(tx, &base, None)?;
+        transfers::record_scan(tx, &base, &stood, &stood, changes)
+    });
+    assert!(recorded);
 }
 
 #[test]
