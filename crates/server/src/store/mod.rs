@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod orders;
 pub mod sweeps;
 pub mod transfers;
+mod dust;
 
 pub mod accounts;
 pub mod affiliates;

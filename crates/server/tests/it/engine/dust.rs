@@ -1,0 +1,137 @@
+//! Very many transfers to one address, and very small ones. A card costs 101,500,000 units of USDC, of which a cent is 10,000.
+
+use super::{Shop, expire};
+use crate::market::{BOUGHT, DUE, TOLERANCE};
+use crate::store::databases::{for_each_store, read};
+use domain::chain::{ChainTransfer, Change};
+use domain::dust::{MOST_OTHER, MOST_OWN};
+use domain::ids::AssetId;
+use domain::order::Order;
+use domain::payment::TransferStatus;
+use domain::project::OrderState;
+use domain::time::Span;
+use server::store::transfers;
+
+const CENT: i64 = 10_000;
+
+/// So many transfers to the order's address in one block, confirmed at once.
+fn send(shop: &mut Shop<'_>, order: &Order, count: usize, units: i64, asset: &AssetId) -> Vec<ChainTransfer> {
+    let sent: Vec<ChainTransfer> = (0..count)
+        .map(|_| ChainTransfer { asset: asset.clone(), ..shop.transfer(order, units, order.placed_at) })
+        .collect();
+    show(shop, order, &sent);
+    sent
+}
+
+fn show(shop: &mut Shop<'_>, order: &Order, sent: &[ChainTransfer]) {
+    let block = || "block-1".to_owned();
+    let seen = sent.iter().map(|transfer| Change::Seen { transfer: transfer.clone(), height: 1, block_hash: block() });
+    let confirmed = sent.iter().map(|transfer| Change::Confirmed(transfer.id.clone()));
+    let changes: Vec<Change> = seen.chain(confirmed).collect();
+    shop.scan(order, &changes);
+}
+
+/// Credits all that is due; answers how much that was.
+fn credit_all(shop: &mut Shop<'_>) -> usize {
+    let due = read(shop.conn, |tx| transfers::due(tx, 10_000));
+    for transfer in &due {
+        shop.submit(domain::decide::Command::Credit { transfer: transfer.clone() }).expect("it is news");
+    }
+    due.len()
+}
+
+fn of_nobody(shop: &mut Shop<'_>) -> usize {
+    read(shop.conn, |tx| transfers::of_no_order(tx, 10_000)).len()
+}
+
+#[test]
+fn transfers_below_a_cent_are_facts_and_touch_no_order() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let order = shop.place(1, BOUGHT);
+        let coin = order.quote.asset.clone();
+        send(&mut shop, &order, 300, 1, &coin);
+        send(&mut shop, &order, 300, CENT - 1, &coin);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (0, 600));
+        assert_eq!(shop.order(order.id), *order);
+        // Not even unconfirmed do they keep the order's holds.
+        let late = shop.place(2, BOUGHT);
+        let dust = shop.transfer(&late, 1, late.placed_at);
+        shop.scan_seen(&late, &dust);
+        assert_eq!(shop.submit(expire(&late)).expect("nothing is awaited").state, OrderState::Expired);
+
+        let paid = shop.pay(&order, DUE, order.placed_at);
+        assert_eq!((paid.state, paid.payment.received.len()), (OrderState::PaymentReceived, 1));
+        shop.check();
+    });
+}
+
+#[test]
+fn an_order_takes_a_hundred_transfers_and_the_one_that_completes_its_payment() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let order = shop.place(1, BOUGHT);
+        let coin = order.quote.asset.clone();
+        let sent = send(&mut shop, &order, 150, CENT, &coin);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (100, 50));
+        // The same blocks again, and three more transfers.
+        show(&mut shop, &order, &sent);
+        send(&mut shop, &order, 3, CENT, &coin);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (0, 53));
+        assert_eq!(shop.order(order.id).payment.received.len(), MOST_OWN);
+
+        // 100 cents of 101.50 are there.
+        let paid = shop.pay(&order, DUE - 100 * CENT, order.placed_at);
+        assert_eq!((paid.state, paid.credit_units), (OrderState::PaymentReceived, 0));
+        shop.check();
+    });
+}
+
+#[test]
+fn what_completes_a_payment_counts_however_small_it_is() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let order = shop.place(1, BOUGHT);
+        let short = shop.pay(&order, DUE - TOLERANCE - 1, order.placed_at);
+        assert_eq!(short.state, OrderState::PartialPaymentStarted);
+        // Both transfers in one scan: with the first, nothing is missing for the second.
+        let coin = order.quote.asset.clone();
+        send(&mut shop, &order, 2, 1, &coin);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (1, 1));
+        assert_eq!(shop.order(order.id).state, OrderState::PaymentReceived);
+        shop.check();
+    });
+}
+
+#[test]
+fn other_tokens_are_shown_on_the_order_ten_times() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let order = shop.place(1, BOUGHT);
+        send(&mut shop, &order, 40, DUE, &AssetId::new("test:base/another"));
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (MOST_OTHER, 30));
+        let paid = shop.pay(&order, DUE, order.placed_at);
+        assert_eq!((paid.state, paid.payment.received.len()), (OrderState::PaymentReceived, 11));
+        shop.check();
+    });
+}
+
+#[test]
+fn what_an_order_took_stays_its_own_in_whatever_block_it_is() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let order = shop.place(1, BOUGHT);
+        let coin = order.quote.asset.clone();
+        let sent = send(&mut shop, &order, MOST_OWN, CENT, &coin);
+        assert_eq!(credit_all(&mut shop), MOST_OWN);
+        let moved = ChainTransfer { block_at: sent[0].block_at + Span::minutes(1), ..sent[0].clone() };
+        shop.scan_reverted(&order, &moved);
+        assert_eq!(credit_all(&mut shop), 1);
+        show(&mut shop, &order, std::slice::from_ref(&moved));
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (1, 0));
+        let order = shop.order(order.id);
+        let confirmed = order.payment.received.iter().filter(|r| r.status == TransferStatus::Confirmed).count();
+        assert_eq!((confirmed, order.credit_units), (100, 100 * CENT));
+        shop.check();
+    });
+}
