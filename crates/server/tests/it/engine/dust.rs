@@ -1,13 +1,14 @@
 //! Very many transfers to one address, and very small ones. A card costs 101,500,000 units of USDC, of which a cent is 10,000.
 
-use super::{Shop, expire};
+use super::{Shop, close_late_window, expire, refusal};
 use crate::market::{BOUGHT, DUE, TOLERANCE};
 use crate::store::databases::{for_each_store, read};
 use domain::chain::{ChainTransfer, Change};
+use domain::decide::{Command, Refusal};
 use domain::dust::{MOST_OTHER, MOST_OWN};
 use domain::ids::AssetId;
 use domain::order::Order;
-use domain::payment::TransferStatus;
+use domain::payment::{BLOCK_TIME_GRACE, TransferStatus};
 use domain::project::OrderState;
 use domain::time::Span;
 use server::store::transfers;
@@ -35,7 +36,7 @@ fn show(shop: &mut Shop<'_>, order: &Order, sent: &[ChainTransfer]) {
 fn credit_all(shop: &mut Shop<'_>) -> usize {
     let due = read(shop.conn, |tx| transfers::due(tx, 10_000));
     for transfer in &due {
-        shop.submit(domain::decide::Command::Credit { transfer: transfer.clone() }).expect("it is news");
+        shop.submit(Command::Credit { transfer: transfer.clone() }).expect("it is news");
     }
     due.len()
 }
@@ -132,6 +133,36 @@ fn what_an_order_took_stays_its_own_in_whatever_block_it_is() {
         let order = shop.order(order.id);
         let confirmed = order.payment.received.iter().filter(|r| r.status == TransferStatus::Confirmed).count();
         assert_eq!((confirmed, order.credit_units), (100, 100 * CENT));
+        shop.check();
+    });
+}
+
+/// Money that is not confirmed yet keeps an order open as long as its block is in time, and no longer.
+#[test]
+fn what_comes_after_a_window_does_not_keep_it_open() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let is_refused = |answer: super::Answer| matches!(refusal(&answer), Some(Refusal::Conflict(_)));
+        let unconfirmed = |shop: &mut Shop<'_>, order: &Order, block_at| {
+            let transfer = shop.transfer(order, CENT, block_at);
+            shop.scan_seen(order, &transfer);
+            shop.credit(&transfer).expect("it is news");
+        };
+        let order = shop.place(1, BOUGHT);
+        let on_time_until = order.expires_at + BLOCK_TIME_GRACE;
+        unconfirmed(&mut shop, &order, on_time_until);
+        assert!(is_refused(shop.submit(expire(&order))), "it is on time");
+
+        let order = shop.place(2, BOUGHT);
+        unconfirmed(&mut shop, &order, on_time_until + Span(1));
+        shop.submit(expire(&order)).expect("it is late");
+        assert!(is_refused(shop.submit(close_late_window(&order))), "it came within the late window");
+
+        let order = shop.place(3, BOUGHT);
+        unconfirmed(&mut shop, &order, order.late_until() + Span(1));
+        shop.submit(expire(&order)).expect("it is late");
+        let closed = shop.submit(close_late_window(&order)).expect("even for that");
+        assert!(closed.payment.closed);
         shop.check();
     });
 }
