@@ -6,12 +6,14 @@ use crate::store::databases::{for_each_store, read};
 use domain::chain::{ChainTransfer, Change};
 use domain::decide::{Command, Refusal};
 use domain::dust::{MOST_OTHER, MOST_OWN};
+use domain::event::HoldReason;
 use domain::ids::AssetId;
 use domain::order::Order;
 use domain::payment::{BLOCK_TIME_GRACE, TransferStatus};
 use domain::project::OrderState;
 use domain::time::Span;
-use server::store::transfers;
+use server::engine::SubmitError;
+use server::store::{DbError, transfers};
 
 const CENT: i64 = 10_000;
 
@@ -163,6 +165,24 @@ fn what_comes_after_a_window_does_not_keep_it_open() {
         shop.submit(expire(&order)).expect("it is late");
         let closed = shop.submit(close_late_window(&order)).expect("even for that");
         assert!(closed.payment.closed);
+        shop.check();
+    });
+}
+
+#[test]
+fn a_payment_that_the_books_cannot_hold_stops_its_order_and_no_other() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let first = shop.place(1, BOUGHT);
+        shop.pay(&first, i64::MAX - 1, first.placed_at);
+        let second = shop.place(2, BOUGHT);
+        let transfer = shop.transfer(&second, DUE, second.placed_at);
+        shop.scan_seen(&second, &transfer);
+        shop.scan_confirmed(&second, &transfer);
+        let answer = shop.credit(&transfer);
+        assert!(matches!(answer, Err(SubmitError::Database(DbError::Invariant(_)))), "{answer:?}");
+        assert!(shop.order(second.id).held_for(HoldReason::InvariantBroken).is_some());
+        assert_eq!(shop.order(first.id).state, OrderState::PaymentReceived);
         shop.check();
     });
 }

@@ -235,6 +235,19 @@ fn balances_hold_the_largest_amount() {
         write(conn, |tx| orders::post(tx, &[all]));
         let expected = [("differences".to_owned(), 0, i64::MAX), ("sales".to_owned(), i64::MAX, 0)];
         assert_eq!(balances(conn), expected);
+        // One unit more is refused, wherever it is added up, and not rounded.
+        let one = |seq: i64, debit: Account, credit: Account| posting(seq, 0, debit, credit, 1);
+        let network = || Account::Network(NetworkId::new("test:base"));
+        let half = |seq: i64| posting(seq, 0, network(), Account::Order(1_001), i64::MAX / 2 + 1);
+        for more in [
+            vec![one(2, Account::Sales, network())],
+            vec![one(2, network(), Account::Differences)],
+            vec![half(2), half(3)],
+        ] {
+            let error = refused(conn, |tx| orders::post(tx, &more));
+            assert!(is_lasting(&error), "{error:?}");
+            assert_eq!(balances(conn), expected);
+        }
     });
 }
 
