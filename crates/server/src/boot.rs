@@ -4,6 +4,7 @@
 mod demo;
 mod networks;
 mod office;
+pub mod pool_keys;
 mod pools;
 mod rails;
 

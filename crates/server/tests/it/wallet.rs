@@ -3,6 +3,7 @@
 //! The keys are those of two published mnemonics, so that every expected text can be made with another program, too.
 
 use crate::harness::{self, Folder, START, TestClock};
+use crate::market::order_id;
 use domain::asset::ChainKind;
 use server::boot::{self, Kiosk};
 use server::cli::wallet::import::{self, Imported};
@@ -288,16 +289,43 @@ async fn another_key_is_refused_until_the_free_addresses_are_retired() {
     let said = refused(&other).await;
     assert!(said.contains("is not the key that the pool was made with: EVM address 0 differs"), "{said}");
     let kiosk = open(&config).await;
-    assert_eq!(wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired"), 3);
+    let first = free(&kiosk, ChainKind::Evm).await.remove(0);
+    let given = kiosk.engine.write(move |tx| claims::own_addresses(tx, vec![(first, order_id(1))]));
+    given.await.expect("it is given to an order");
+    assert_eq!(wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired"), 2);
+    assert_eq!(wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired"), 0, "there is nothing left");
     kiosk.engine.close();
 
     let kiosk = open(&other).await;
     make(&kiosk, ChainKind::Evm, 2).await.expect("addresses");
     let own = EvmAccount::parse(ANOTHER).expect("a key").addresses(3, 2).expect("addresses");
     assert_eq!(free(&kiosk, ChainKind::Evm).await, own, "an index is used once");
-    assert_eq!(check(&kiosk).await, Checked { evm: 2, ..Checked::default() });
+    assert_eq!(check(&kiosk).await, Checked { evm: 3, ..Checked::default() }, "each by its own key");
     kiosk.engine.close();
     refused(&config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_is_refused_while_no_address_is_free() {
+    let folder = Folder::new();
+    let (config, other) = (settings_of(&folder, Some(XPUB)), settings_of(&folder, Some(ANOTHER)));
+    let kiosk = open(&config).await;
+    make(&kiosk, ChainKind::Evm, 2).await.expect("addresses");
+    let all = free(&kiosk, ChainKind::Evm).await;
+    let given = kiosk.engine.write(move |tx| {
+        claims::own_addresses(tx, all.into_iter().zip(1..).map(|(address, no)| (address, order_id(no))).collect())
+    });
+    given.await.expect("they are given to orders");
+    kiosk.engine.close();
+    let said = refused(&other).await;
+    assert!(said.contains("is not the key that the pool was made with. A mistyped"), "{said}");
+    // That of the receiving addresses of the same account is the same key.
+    let chain = EvmAccount::parse(XPUB).expect("a key").key();
+    open(&settings_of(&folder, Some(&chain))).await.engine.close();
+    let kiosk = open(&config).await;
+    wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired");
+    kiosk.engine.close();
+    open(&other).await.engine.close();
 }
 
 #[tokio::test(flavor = "multi_thread")]
