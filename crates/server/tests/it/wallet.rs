@@ -6,6 +6,7 @@ use crate::harness::{self, Folder, START, TestClock};
 use crate::market::order_id;
 use domain::asset::ChainKind;
 use server::boot::{self, Kiosk};
+use server::cli::backup;
 use server::cli::wallet::import::{self, Imported};
 use server::cli::wallet::listing::{self, Checked};
 use server::cli::wallet::{self, cold};
@@ -15,6 +16,7 @@ use server::store::{claims, settings};
 use server::wallet::cold::ColdWallet;
 use server::wallet::evm::EvmAccount;
 use server::wallet::solana::SolanaAddress;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -303,6 +305,38 @@ async fn another_key_is_refused_until_the_free_addresses_are_retired() {
     assert_eq!(check(&kiosk).await, Checked { evm: 3, ..Checked::default() }, "each by its own key");
     kiosk.engine.close();
     refused(&config).await;
+}
+
+/// What was derived since the backup was made may be an order's: money that comes there must be found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_shop_watches_what_may_have_been_given_out_since() {
+    let (folder, elsewhere) = (Folder::new(), Folder::new());
+    let config = settings_of(&folder, Some(XPUB));
+    let kiosk = open(&config).await;
+    make(&kiosk, ChainKind::Evm, 3).await.expect("addresses");
+    kiosk.engine.close();
+    let file = folder.0.join("copy.db");
+    let account = EvmAccount::parse(XPUB).expect("a key");
+    let mut at = vec![account.address(3).expect("an address"), account.address(22).expect("an address")];
+    let new = settings_of(&elsewhere, Some(XPUB));
+    // What holds a database blocks.
+    let restored = tokio::task::spawn_blocking(move || {
+        backup::back_up(&config, &file).expect("a backup");
+        backup::put_back(&new, &file, 20, START).expect("it is restored");
+        fs::copy(config.secret_key_file(), new.secret_key_file()).expect("its key");
+        new
+    });
+    let kiosk = open(&restored.await.expect("it ends")).await;
+    at.push(account.address(23).expect("an address"));
+    let asked = at.clone();
+    let watched = kiosk.engine.db.read(move |tx| claims::pool_addresses(tx, asked)).await.expect("a read");
+    assert_eq!(watched, at[..2].iter().cloned().collect::<BTreeSet<_>>());
+    assert!(free(&kiosk, ChainKind::Evm).await.is_empty(), "nothing is given out twice");
+    make(&kiosk, ChainKind::Evm, 1).await.expect("an address");
+    let next = account.address(23 + 1_000_000).expect("an address");
+    assert_eq!(free(&kiosk, ChainKind::Evm).await, [next]);
+    assert_eq!(check(&kiosk).await.wrong, 0);
+    kiosk.engine.close();
 }
 
 #[tokio::test(flavor = "multi_thread")]
