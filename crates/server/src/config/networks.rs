@@ -6,6 +6,7 @@
 
 use crate::adapters::evm::Address;
 use crate::secret::Secret;
+use crate::wallet::leak;
 use anyhow::{Context, bail};
 use domain::asset::Confirmation;
 use serde::Deserialize;
@@ -22,6 +23,9 @@ const MOST_CONTRACTS: usize = 50;
 const MOST_DECIMALS: u32 = 36;
 /// A number of blocks to wait for; who needs more means a tag.
 const MOST_CONFIRMATIONS: u32 = 200;
+
+/// How addresses of nodes begin.
+const SCHEMES: [&str; 4] = ["https://", "http://", "wss://", "ws://"];
 
 /// How words in the names of keys that spend begin.
 const SPENDING: [&str; 7] = ["private", "mnemonic", "seed", "secret", "spend", "keystore", "passphrase"];
@@ -223,6 +227,7 @@ impl NetworkConfig {
             None => self.rpc.0.clone(),
             Some(path) => {
                 let text = super::read_secret(path)?;
+                self.refuse_private_keys(&text)?;
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
                 lines.map(|line| Secret::new(line.to_owned())).collect()
             }
@@ -234,12 +239,23 @@ impl NetworkConfig {
             bail!("networks {:?}: agree asks for more nodes than rpc names", self.name);
         }
         for (at, address) in addresses.iter().enumerate() {
-            let schemes = ["https://", "http://", "wss://", "ws://"];
-            if !schemes.iter().any(|scheme| address.expose().starts_with(scheme)) {
-                bail!("networks {:?}: rpc number {} does not begin with {}", self.name, at + 1, schemes.join(", "));
+            if !SCHEMES.iter().any(|scheme| address.expose().starts_with(scheme)) {
+                bail!("networks {:?}: rpc number {} does not begin with {}", self.name, at + 1, SCHEMES.join(", "));
             }
         }
         Ok(addresses)
+    }
+
+    /// A file of addresses is no place for a key that spends, not even in a comment.
+    fn refuse_private_keys(&self, text: &str) -> anyhow::Result<()> {
+        let is_address = |line: &str| SCHEMES.iter().any(|scheme| line.trim_start().starts_with(scheme));
+        let others: Vec<&str> = text.lines().map(|line| if is_address(line) { "" } else { line }).collect();
+        match leak::find(&others.join("\n")) {
+            None => Ok(()),
+            Some((line, found)) => {
+                bail!("networks {:?}: line {line} of rpc_file holds {found}: {}", self.name, leak::ADVICE)
+            }
+        }
     }
 
     fn check(&self) -> anyhow::Result<()> {
