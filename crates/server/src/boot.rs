@@ -2,6 +2,7 @@
 //! of them; nothing calls it but the command line and tests.
 
 mod demo;
+pub mod gone;
 mod networks;
 mod office;
 pub mod pool_keys;

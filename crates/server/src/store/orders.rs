@@ -164,6 +164,13 @@ fn page_of(
     Ok((rows.iter().map(read_order).collect::<Result<_, _>>()?, total))
 }
 
+/// How many orders that are to be paid on a network still have a step before them. Looks through all that have.
+pub fn not_ended_on(tx: &mut Tx<'_>, network: &NetworkId) -> Result<i64, DbError> {
+    let quoted = format!("%\"network_id\":{}%", json(network));
+    let sql = "select count(*) from orders where id in (select order_id from steps) and body like $1";
+    Ok(tx.query_one(sql, &[quoted.into()])?.map_or(0, |row| row.int(0)))
+}
+
 /// How many orders stand in each state word.
 pub fn count_by_state(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, DbError> {
     let rows = tx.query("select state, count(*) from orders group by state order by state", &[])?;

@@ -280,3 +280,17 @@ fn an_id_that_cannot_be_read_is_damage() {
         assert!(matches!(orders::read_id(text), Err(DbError::Corrupt { what: "order id" })), "{text}");
     }
 }
+
+#[test]
+fn orders_that_wait_on_a_network_are_counted() {
+    for_each_store(|conn| {
+        let all = written(conn, 3);
+        let steps: Vec<_> = all[..2].iter().map(|order| (order.id, Vec::new(), order.next_steps())).collect();
+        write(conn, |tx| orders::rewrite_steps(tx, &steps));
+        let on = |conn: &mut Conn, id: &NetworkId| read(conn, |tx| orders::not_ended_on(tx, id));
+        let network = &all[0].quote.network_id;
+        assert_eq!(on(conn, network), 2, "nothing is to be done for the third");
+        assert_eq!(on(conn, &NetworkId::new("test:bas")), 0);
+        assert_eq!(on(conn, &NetworkId::new("test:another")), 0);
+    });
+}
