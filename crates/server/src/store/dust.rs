@@ -18,8 +18,8 @@ pub(super) fn owners(
     network: &NetworkId,
     seen: &[(&ChainTransfer, i64, &String)],
 ) -> Result<BTreeMap<TransferId, OrderId>, DbError> {
-    let addresses = seen.iter().map(|(transfer, ..)| transfer.to.clone()).collect();
-    let by_address = claims::address_owners(tx, addresses)?;
+    let addresses: BTreeSet<&String> = seen.iter().map(|(transfer, ..)| &transfer.to).collect();
+    let by_address = claims::address_owners(tx, addresses.into_iter().cloned().collect())?;
     let shown: BTreeSet<&TransferId> = seen.iter().map(|(transfer, ..)| &transfer.id).collect();
     let mut intake = Intake::load(tx, &by_address, &shown)?;
     let mut owners = BTreeMap::new();
