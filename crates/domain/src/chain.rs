@@ -8,7 +8,7 @@ use crate::ids::{AssetId, TransferId};
 use crate::planted::{self, Bug};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many recent blocks are remembered; a reorganisation deeper than this is not followed. Older ones stay as long as
 /// there is money in them that is not confirmed: some chains' tags are thousands of blocks behind.
@@ -174,8 +174,11 @@ impl Window {
             tip = Some((block.height, block.hash.clone()));
         }
         let gone: Vec<TransferId> = self.headers.drain(kept..).flat_map(|header| header.transfers).collect();
-        let mined_again = |id: &TransferId| scan.blocks.iter().any(|block| block.transfers.iter().any(|t| t.id == *id));
-        let mut changes: Vec<Change> = gone.into_iter().filter(|id| !mined_again(id)).map(Change::Reverted).collect();
+        // A set: whoever sends very many transfers must not make the square of them.
+        let mined_again: BTreeSet<&TransferId> =
+            scan.blocks.iter().flat_map(|block| &block.transfers).map(|transfer| &transfer.id).collect();
+        let mut changes: Vec<Change> =
+            gone.into_iter().filter(|id| !mined_again.contains(id)).map(Change::Reverted).collect();
         for block in &scan.settled {
             let seen = |transfer: &ChainTransfer| seen(transfer, block);
             changes.extend(

@@ -316,7 +316,8 @@ impl Draft {
         if scanned_through <= self.order.expires_at && !planted::is(Bug::ExpiredUnseen) {
             return Err(Refusal::Conflict("the network is not scanned past the end of the window"));
         }
-        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset) {
+        let on_time_until = self.order.expires_at + payment::BLOCK_TIME_GRACE;
+        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset, on_time_until) {
             return Err(Refusal::Conflict("a payment is found and not weighed yet"));
         }
         if ended || self.order.is_claimed_by_hand() {
@@ -344,7 +345,8 @@ impl Draft {
         if scanned_through <= self.order.late_until() {
             return Err(Refusal::Conflict("the network is not scanned past the end of the late window"));
         }
-        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset) {
+        let late_until = self.order.late_until();
+        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset, late_until) {
             return Err(Refusal::Conflict("a payment is found and not weighed yet"));
         }
         self.event(Event::LateWindowClosed);

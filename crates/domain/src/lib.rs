@@ -25,6 +25,7 @@ pub mod validate;
 pub mod route;
 
 pub mod decide;
+pub mod dust;
 pub mod event;
 pub mod fulfil;
 pub mod order;

@@ -13,8 +13,14 @@ use crate::route::Side;
 use std::collections::BTreeMap;
 
 /// The policy under which orders are placed now. Since 1 sales are told apart by kind, and what an exchange order is to be
-/// paid is booked when it is settled; before, sales were one account, and a payout was booked when it was made.
-pub const POLICY: u32 = 1;
+/// paid is booked when it is settled; before, sales were one account, and a payout was booked when it was made. Since 2 what
+/// came in another token is booked up to [`MOST_OF_ANOTHER`].
+pub const POLICY: u32 = 2;
+
+/// The largest transfer of another asset than the order's that is booked, in units of the ledger: a million coins at eight
+/// decimals. Tokens that only look like one that counts are minted by anybody, in any number: such a transfer stands on the
+/// order, and not in the books.
+pub const MOST_OF_ANOTHER: i64 = 100_000_000_000_000;
 
 /// The transfers that `event` asks for, given the order as it was before the event.
 pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
@@ -24,6 +30,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     let paid_out = || Account::PaidOut(network_of(asset));
     match event {
         // Confirmed money lies at our address and is owed to the payer until it is used.
+        Event::PaymentConfirmed(seen) if !is_booked(order, &seen.asset, seen.units) => Vec::new(),
         Event::PaymentConfirmed(seen) => transfer(network(&seen.asset), own(), &seen.asset, seen.units),
         // Only what was booked is booked back.
         Event::PaymentReverted { transfer: id } => order
@@ -31,6 +38,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             .received
             .iter()
             .filter(|received| received.transfer == *id && received.status == TransferStatus::Confirmed)
+            .filter(|received| is_booked(order, &received.asset, received.units))
             .flat_map(|received| transfer(own(), network(&received.asset), &received.asset, received.units))
             .collect(),
         Event::PaymentSettled { sold_units, difference_units, .. } => {
@@ -88,6 +96,11 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }
+}
+
+/// Whether the books have a confirmed transfer to the order's address.
+fn is_booked(order: &Order, asset: &AssetId, units: i64) -> bool {
+    order.policy < 2 || *asset == order.quote.asset || units <= MOST_OF_ANOTHER
 }
 
 /// The price of an order: to the exchanges, or to the sales of each kind of goods in it.

@@ -2,8 +2,10 @@
 //! of them; nothing calls it but the command line and tests.
 
 mod demo;
+pub mod gone;
 mod networks;
 mod office;
+pub mod pool_keys;
 mod pools;
 mod rails;
 
@@ -38,7 +40,7 @@ use tokio::task::JoinSet;
 
 pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, open_demo_office, stock_demo};
 pub use office::{DEMO_EXCHANGE, import_exchange};
-pub use pools::Pools;
+pub use pools::{Pools, check_origin};
 pub use rails::{first_rates, market, rate_sources};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.

@@ -280,11 +280,12 @@ fn is_settled_or_explained(order: &Order) -> Result<(), Broken> {
 
 /// Every deposit is credited once, or reversed.
 fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
-    let mut on_chain = BTreeMap::<TransferId, i64>::new();
+    let mut on_chain = BTreeMap::<TransferId, (i64, bool)>::new();
     for chain in world.chains.values() {
         for transfer in chain.blocks.iter().flat_map(|block| &block.transfers) {
             if transfer.to == order.address {
-                on_chain.insert(transfer.id.clone(), transfer.units);
+                let may_be_left = transfer.asset == order.quote.asset && is_trifle(order, transfer.units);
+                on_chain.insert(transfer.id.clone(), (transfer.units, may_be_left));
             }
         }
     }
@@ -292,7 +293,7 @@ fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
     for received in order.payment.received.iter().filter(|_| !order.is_paid_by_hand()) {
         let counts = received.status == TransferStatus::Confirmed;
         match on_chain.remove(&received.transfer) {
-            Some(units) if counts && units == received.units => {}
+            Some((units, _)) if counts && units == received.units => {}
             None if !counts => {}
             found => {
                 let (id, status) = (&received.transfer, received.status);
@@ -300,10 +301,16 @@ fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
             }
         }
     }
+    on_chain.retain(|_, (_, may_be_left)| !*may_be_left);
     match on_chain.keys().next() {
         None => Ok(()),
         Some(lost) => Err(format!("order {} knows nothing of the deposit {lost}", order.no)),
     }
+}
+
+/// Less than a two-hundredth of the price: the shop may leave it to the claim queue.
+fn is_trifle(order: &Order, units: i64) -> bool {
+    units.saturating_mul(200) < order.quote.due_units
 }
 
 /// Whoever paid in time gets the order settled; whoever paid soon after, at the same price, too.
@@ -325,6 +332,7 @@ fn outcome(order: &Order, world: &World) -> Result<(), Broken> {
     let paid: i64 = transfers
         .filter(|transfer| transfer.to == order.address && transfer.asset == order.quote.asset)
         .filter(|transfer| transfer.block_at <= until && !was_kept_back(&transfer.id))
+        .filter(|transfer| !is_trifle(order, transfer.units))
         .map(|transfer| transfer.units)
         .sum();
     if paid >= order.quote.due_units - order.tolerance_units {

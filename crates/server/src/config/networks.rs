@@ -7,6 +7,7 @@
 use crate::adapters::evm::Address;
 use crate::adapters::solana::{Key, MAINNET, Program};
 use crate::secret::Secret;
+use crate::wallet::leak;
 use anyhow::{Context, bail};
 use domain::asset::Confirmation;
 use serde::Deserialize;
@@ -23,6 +24,9 @@ const MOST_CONTRACTS: usize = 50;
 const MOST_DECIMALS: u32 = 36;
 /// A number of blocks to wait for; who needs more means a tag.
 const MOST_CONFIRMATIONS: u32 = 200;
+
+/// How addresses of nodes begin.
+const SCHEMES: [&str; 4] = ["https://", "http://", "wss://", "ws://"];
 
 /// How words in the names of keys that spend begin.
 const SPENDING: [&str; 7] = ["private", "mnemonic", "seed", "secret", "spend", "keystore", "passphrase"];
@@ -263,6 +267,7 @@ impl NetworkConfig {
             None => self.rpc.0.clone(),
             Some(path) => {
                 let text = super::read_secret(path)?;
+                self.refuse_private_keys(&text)?;
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
                 lines.map(|line| Secret::new(line.to_owned())).collect()
             }
@@ -283,6 +288,18 @@ impl NetworkConfig {
             }
         }
         Ok(addresses)
+    }
+
+    /// A file of addresses is no place for a key that spends, not even in a comment.
+    fn refuse_private_keys(&self, text: &str) -> anyhow::Result<()> {
+        let is_address = |line: &str| SCHEMES.iter().any(|scheme| line.trim_start().starts_with(scheme));
+        let others: Vec<&str> = text.lines().map(|line| if is_address(line) { "" } else { line }).collect();
+        match leak::find(&others.join("\n")) {
+            None => Ok(()),
+            Some((line, found)) => {
+                bail!("networks {:?}: line {line} of rpc_file holds {found}: {}", self.name, leak::ADVICE)
+            }
+        }
     }
 
     fn check(&self) -> anyhow::Result<()> {

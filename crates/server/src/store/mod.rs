@@ -15,6 +15,7 @@ pub mod looks;
 pub mod orders;
 pub mod sweeps;
 pub mod transfers;
+mod dust;
 
 pub mod accounts;
 pub mod affiliates;

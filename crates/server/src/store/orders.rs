@@ -164,6 +164,13 @@ fn page_of(
     Ok((rows.iter().map(read_order).collect::<Result<_, _>>()?, total))
 }
 
+/// How many orders that are to be paid on a network still have a step before them. Looks through all that have.
+pub fn not_ended_on(tx: &mut Tx<'_>, network: &NetworkId) -> Result<i64, DbError> {
+    let quoted = format!("%\"network_id\":{}%", json(network));
+    let sql = "select count(*) from orders where id in (select order_id from steps) and body like $1";
+    Ok(tx.query_one(sql, &[quoted.into()])?.map_or(0, |row| row.int(0)))
+}
+
 /// How many orders stand in each state word.
 pub fn count_by_state(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, DbError> {
     let rows = tx.query("select state, count(*) from orders group by state order by state", &[])?;
@@ -339,6 +346,9 @@ pub struct Posting {
 }
 
 /// Appends to the ledger and moves the balances of shared accounts.
+///
+/// # Errors
+/// A balance would be larger than 64 bits hold: SQLite would go on with a rounded number.
 pub fn post(tx: &mut Tx<'_>, postings: &[Posting]) -> Result<(), DbError> {
     use Column::{Int, Text};
     let row = |posting: &Posting| {
@@ -363,18 +373,26 @@ pub fn post(tx: &mut Tx<'_>, postings: &[Posting]) -> Result<(), DbError> {
         for (account, debit, credit) in [(&transfer.debit, transfer.units, 0), (&transfer.credit, 0, transfer.units)] {
             if !account.is_of_one_order() {
                 let balance = moved.entry((account.to_string(), transfer.asset.to_string())).or_default();
-                *balance = (balance.0 + debit, balance.1 + credit);
+                let added = balance.0.checked_add(debit).zip(balance.1.checked_add(credit));
+                *balance = added.ok_or_else(too_large)?;
             }
         }
     }
+    let count = moved.len();
     let rows = moved
         .into_iter()
         .map(|((account, asset), (debit, credit))| vec![account.into(), asset.into(), debit.into(), credit.into()]);
     let tail = "on conflict (account, asset) do update set debit_units = balances.debit_units + excluded.debit_units, \
-        credit_units = balances.credit_units + excluded.credit_units";
+        credit_units = balances.credit_units + excluded.credit_units \
+        where balances.debit_units <= 9223372036854775807 - excluded.debit_units \
+        and balances.credit_units <= 9223372036854775807 - excluded.credit_units returning account";
     let target = "balances (account, asset, debit_units, credit_units)";
-    tx.insert_all(target, tail, Bulk { columns: &[Text, Text, Int, Int], rows: rows.collect() })?;
-    Ok(())
+    let written = tx.insert_all(target, tail, Bulk { columns: &[Text, Text, Int, Int], rows: rows.collect() })?;
+    if written.len() == count { Ok(()) } else { Err(too_large()) }
+}
+
+fn too_large() -> DbError {
+    DbError::Invariant("a balance of the ledger would be too large to be kept".to_owned())
 }
 
 /// Deletes all steps of those orders.

@@ -183,8 +183,7 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
     let out: Vec<_> = seen.iter().filter(|(transfer, ..)| transfer.side != Side::In).copied().collect();
     super::sweeps::record(tx, network, &out)?;
     let seen: Vec<_> = seen.into_iter().filter(|(transfer, ..)| transfer.side != Side::Out).collect();
-    let addresses = seen.iter().map(|(transfer, ..)| transfer.to.clone()).collect();
-    let owners = super::claims::address_owners(tx, addresses)?;
+    let owners = super::dust::owners(tx, network, &seen)?;
     let row = |(transfer, height, hash): &(&ChainTransfer, i64, &String)| -> Vec<Val> {
         vec![
             transfer.id.as_str().into(),
@@ -197,16 +196,17 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             hash.as_str().into(),
             transfer.block_at.0.into(),
             TransferStatus::Seen.word().into(),
-            owners.get(&transfer.to).map(OrderId::expose).into(),
+            owners.get(&transfer.id).map(OrderId::expose).into(),
             transfer.from.as_deref().into(),
         ]
     };
     // What an operator has assigned to an order (refunds.rs) stays that order's.
     // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
-    // carries too, would else have it confirmed, and counted, a second time.
+    // carries too, would else have it confirmed, and counted, a second time. What an order has stays that order's.
     let tail = "on conflict (id) do update set asset = excluded.asset, address = excluded.address, \
-        order_id = coalesce(chain_transfers.order_id, excluded.order_id), units = excluded.units, raw = excluded.raw, \
-        height = excluded.height, block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, sender = excluded.sender, \
+        order_id = coalesce(chain_transfers.order_id, excluded.order_id), units = excluded.units, \
+        raw = excluded.raw, height = excluded.height, \
+        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, sender = excluded.sender, \
         status = case when chain_transfers.status = 'confirmed' then 'confirmed' else excluded.status end";
     let target = "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, \
         order_id, sender)";
@@ -260,10 +260,11 @@ pub fn of_order(tx: &mut Tx<'_>, order: OrderId) -> Result<Vec<TransferFact>, Db
     rows.iter().map(|row| read_fact(row).map(|(fact, _)| fact)).collect()
 }
 
-/// Money that came to an address of ours which no order owns, with the address; what vanished again is left out.
+/// Money that came to an address of ours and is no order's, with the address, the largest amounts first: dust may be very
+/// much of it. What vanished again is left out.
 pub fn of_no_order(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<(TransferFact, String)>, DbError> {
     let sql = "select id, asset, units, block_at_ms, status, credited, order_id, address from chain_transfers \
-        where order_id is null and status <> 'reverted' order by id limit $1";
+        where order_id is null and status <> 'reverted' order by units desc, id limit $1";
     let rows = tx.query(sql, &[limit.into()])?;
     rows.iter().map(|row| Ok((read_fact(row)?.0, row.text(7).to_owned()))).collect()
 }

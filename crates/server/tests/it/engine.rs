@@ -1,7 +1,7 @@
 //! `commit_batch` on real databases, without HTTP and without workers: a shop on one connection, and what it must keep
 //! whatever is asked of it. Every test ends with what `kiosk fsck` would find: nothing.
 //!
-//! `batches` is about one batch, `payments` and `delivery` about the life of an order, `halving` about a command that
+//! `batches` is about one batch, `payments`, `dust` and `delivery` about the life of an order, `halving` about a command that
 //! the database refuses, `together` about several engines on one database, and `damage` proves that the check finds
 //! what is planted.
 
@@ -23,6 +23,8 @@ use std::sync::Arc;
 mod batches;
 
 mod payments;
+
+mod dust;
 
 mod delivery;
 

@@ -8,17 +8,20 @@ mod rotation;
 
 use crate::harness::Shop;
 use crate::http::{Wanted as Line, id, pay, place, row, show};
+use crate::market;
 use domain::asset::ChainKind;
 use domain::decide::Resolution;
 use domain::ids::OrderId;
 use domain::project::OrderState;
 use domain::reasons::Reason;
 use domain::time::Span;
-use server::boot::Kiosk;
+use server::boot::{Kiosk, gone};
 use server::cli::order::{self, Decision, Wanted};
 use server::cli::wallet;
 use server::ports::Goods;
-use server::store::{claims, transfers};
+use server::store::claims;
+use server::store::orders::{self, Changed};
+use server::store::transfers::{self, Watched};
 use server::vault::OpenOrder;
 
 /// Delivered from codes of the shop's own; it costs 50.75 USDC.
@@ -297,5 +300,27 @@ async fn a_pool_grows_by_what_is_asked_for() {
     let free =
         shop.kiosk.engine.db.read(|tx| claims::free_addresses(tx, ChainKind::Evm, 10_000)).await.expect("a read");
     assert!(free.iter().all(|address| address.starts_with("0x")));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_left_the_configuration_is_named_while_orders_wait_on_it() {
+    let shop = Shop::open().await;
+    assert!(gone::networks_gone(&shop.kiosk).await.expect("a look").is_empty());
+    // One that was watched once, and an order that is to be paid there.
+    let order = market::order(1);
+    let network = order.quote.network_id.clone();
+    let on_it = network.clone();
+    let written = shop.kiosk.engine.write(move |tx| {
+        transfers::record_scan(tx, &on_it, &Watched::default(), &Watched::default(), &[])?;
+        orders::write(tx, &[Changed { order: &order, prior_version: 0 }])?;
+        orders::rewrite_steps(tx, &[(order.id, Vec::new(), order.next_steps())])
+    });
+    written.await.expect("it is written");
+    let found = gone::networks_gone(&shop.kiosk).await.expect("a look");
+    assert_eq!(found, [(network.clone(), 1)]);
+    let advice = gone::advice(&found[0]);
+    assert!(advice.starts_with(&format!("1 orders wait for money on {network}, ")), "{advice}");
+    assert!(advice.contains("`suspended = true`"), "{advice}");
     shop.close().await;
 }

@@ -120,6 +120,34 @@ fn addresses_of_nodes_are_checked_and_never_quoted() {
 }
 
 #[test]
+fn a_file_of_addresses_holds_no_key_to_spend_with() {
+    let folder = std::env::temp_dir().join(format!("kiosk-rpc-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (file, hex) = (folder.join("nodes.txt"), "ab".repeat(32));
+    let rpc_line = BASE.lines().find(|line| line.starts_with("rpc")).expect("a line");
+    let config = parse(&BASE.replace(rpc_line, &format!("rpc_file = {file:?}"))).expect("a configuration");
+    // A service's key within an address is its own matter.
+    let node = format!("https://node.example/?key={hex}\n");
+    for (more, expected) in [
+        (String::new(), None),
+        (format!("# {hex}\n"), Some("line 2 of rpc_file holds a private key")),
+        (format!("{hex}\n"), Some("line 2 of rpc_file holds a private key")),
+        (format!("{}\n", "zoo ".repeat(12)), Some("line 2 of rpc_file holds a mnemonic")),
+    ] {
+        std::fs::write(&file, format!("{node}{more}")).expect("it is written");
+        let error = config.networks[0].addresses().err().map(|error| format!("{error:#}"));
+        match (&error, expected) {
+            (None, None) => {}
+            (Some(said), Some(expected)) => {
+                assert!(said.contains(expected) && !said.contains("abab") && !said.contains("zoo"), "{said}");
+            }
+            _ => panic!("{error:?} instead of {expected:?}"),
+        }
+    }
+    std::fs::remove_dir_all(&folder).expect("it is removed");
+}
+
+#[test]
 fn a_server_that_is_given_a_key_to_spend_with_does_not_start() {
     // Names are refused whatever the value is: what looks like a key is found in any section (`wallet::leak`).
     let key = "hunter2 in a form that nobody knows";
