@@ -242,7 +242,10 @@ impl World {
                     self.transfers += 1;
                     let id = TransferId::new(format!("{network}|tx{}|0", self.transfers));
                     let units = (transfer.units / 2).max(1);
-                    chain.waiting.push(ChainTransfer { id, units, raw: units.to_string(), ..transfer });
+                    // The chain may keep more decimals than the ledger.
+                    let zeros = transfer.raw.strip_prefix(&transfer.units.to_string()).unwrap_or_default();
+                    let raw = format!("{units}{zeros}");
+                    chain.waiting.push(ChainTransfer { id, units, raw, ..transfer });
                 }
                 2 => {
                     let longest = if rng.happens(500) { 12 } else { 1_200 };
