@@ -5,6 +5,7 @@
 
 use crate::asset::Confirmation;
 use crate::ids::{AssetId, TransferId};
+use crate::planted::{self, Bug};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -113,10 +114,12 @@ impl Window {
 
     fn push(&mut self, block: &Block, changes: &mut Vec<Change>) {
         let (height, hash) = (block.height, block.hash.clone());
-        for transfer in &block.transfers {
-            changes.push(Change::Seen { transfer: transfer.clone(), height, block_hash: hash.clone() });
+        let is_noticed = |transfer: &&ChainTransfer| !planted::is(Bug::DepositOverlooked) || transfer.units % 3 != 0;
+        let noticed: Vec<&ChainTransfer> = block.transfers.iter().filter(is_noticed).collect();
+        for transfer in &noticed {
+            changes.push(Change::Seen { transfer: (*transfer).clone(), height, block_hash: hash.clone() });
         }
-        let transfers = block.transfers.iter().map(|transfer| transfer.id.clone()).collect();
+        let transfers = noticed.iter().map(|transfer| transfer.id.clone()).collect();
         self.headers.push(Header { height, hash, transfers, confirmed: false });
     }
 

@@ -22,6 +22,8 @@ pub enum Bug {
     ClaimBelieved,
     /// A payout whose outcome is unknown is made again, under another reference.
     PayoutRepeated,
+    /// Some of the transfers in a block are not noticed.
+    DepositOverlooked,
 }
 
 #[cfg(feature = "planted")]

@@ -16,7 +16,8 @@ use domain::fulfil::{Line, Patience};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::{Span, Time};
 use server::ports::{
-    AddressBook, Answer, Clock, Delivery, Goods, Ids, Mail, Mailer, Network, Outcome, Purchase, Sent, Supplier,
+    AddressBook, Answer, BalanceQuestion, Clock, Delivery, Goods, Ids, Mail, Mailer, Network, Outcome, Purchase, Sent,
+    Supplier,
 };
 use server::store::{Access, Conn, orders};
 use std::collections::{BTreeMap, BTreeSet};
@@ -400,6 +401,19 @@ impl Chain {
         self.blocks.push(Block { height, hash: format!("{height}/{}", self.branches), parent, transfers });
     }
 
+    /// What came to each address and is on the chain up to that block.
+    fn balances(&self, question: &BalanceQuestion) -> Result<Option<Vec<i128>>, String> {
+        let through = usize::try_from(question.height).unwrap_or(0);
+        let block = self.blocks.get(through.wrapping_sub(1)).filter(|block| block.hash == question.block_hash);
+        block.ok_or("that block is gone")?;
+        let transfers = || self.blocks[..through].iter().flat_map(|block| &block.transfers);
+        let of = |address: &String| -> i128 {
+            let to_it = transfers().filter(|transfer| transfer.to == *address && transfer.asset == question.asset);
+            to_it.map(|transfer| transfer.raw.parse::<i128>().expect("raw amounts are numbers")).sum()
+        };
+        Ok(Some(question.addresses.iter().map(of).collect()))
+    }
+
     fn scan(&self, known: &[Header], now: Time, again: usize) -> Result<Scan, String> {
         if self.outage_until.is_some_and(|until| now < until) {
             return Err("no answer".to_owned());
@@ -483,6 +497,15 @@ impl Network for Node {
         };
         self.outside.crash_point();
         Box::pin(ready(scan))
+    }
+
+    fn balances<'a>(
+        &'a self,
+        question: &'a BalanceQuestion,
+        _now: Time,
+    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
+        let found = self.outside.world().chains.get(&self.id).map(|chain| chain.balances(question));
+        Box::pin(ready(found.unwrap_or(Ok(None))))
     }
 }
 

@@ -169,6 +169,14 @@ fn a_payout_that_is_made_again_because_nobody_knows_is_found() {
     assert_found(Bug::PayoutRepeated, &["was paid out twice"]);
 }
 
+#[test]
+fn a_deposit_that_is_overlooked_is_found() {
+    assert_found(
+        Bug::DepositOverlooked,
+        &["the audit finds: at block", "knows nothing of the deposit", "in time and is not settled"],
+    );
+}
+
 /// What seeds must reach together, so that nobody believes in orders that were never paid out.
 #[test]
 fn exchange_orders_come_to_every_end() {

@@ -120,22 +120,30 @@ pub fn advance(tx: &mut Tx<'_>, page: &Page) -> Result<bool, DbError> {
     if settings::cursor(tx, SUMS)? != page.after {
         return Ok(false);
     }
+    write_totals(tx, &page.totals)?;
+    settings::set_cursor(tx, SUMS, page.through)?;
+    Ok(true)
+}
+
+fn write_totals(tx: &mut Tx<'_>, totals: &Totals) -> Result<(), DbError> {
     let row = |((account, asset), (debit, credit)): (&(String, AssetId), &(i64, i64))| {
         vec![account.as_str().into(), asset.as_str().into(), (*debit).into(), (*credit).into()]
     };
-    let rows = page.totals.iter().map(row).collect();
+    let rows = totals.iter().map(row).collect();
     let tail = "on conflict (account, asset) do update set debit_units = excluded.debit_units, \
         credit_units = excluded.credit_units";
     let columns = &[Column::Text, Column::Text, Column::Int, Column::Int];
     tx.insert_all("audit_sums (account, asset, debit_units, credit_units)", tail, Bulk { columns, rows })?;
-    settings::set_cursor(tx, SUMS, page.through)?;
-    Ok(true)
+    Ok(())
 }
 
 /// Everything added up anew, in pages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Whole {
     pub totals: Totals,
+    /// How far the pages went by then, and what they should have come to.
+    pub cursor: i64,
+    pub sums: Totals,
     pub kept: Totals,
     /// By asset, what networks showed and orders know as confirmed.
     pub shown: BTreeMap<AssetId, Deposits>,
@@ -145,13 +153,16 @@ pub struct Whole {
 
 /// Adds everything up. Reads the whole ledger and all transfers of chains, of one moment.
 pub fn whole(tx: &mut Tx<'_>) -> Result<Whole, DbError> {
-    let mut whole = Whole { kept: read_totals(tx, "balances")?, ..Whole::default() };
+    let (kept, cursor) = (read_totals(tx, "balances")?, settings::cursor(tx, SUMS)?);
+    let mut whole = Whole { kept, cursor, ..Whole::default() };
     let mut after = (0, 0);
     loop {
         let entries = ledger::entries_after(tx, after, PAGE)?;
         let Some(last) = entries.last() else { break };
         after = (last.seq, last.part);
-        let added = add_up(&mut whole.totals, entries.iter().map(|entry| &entry.transfer));
+        let paged = entries.iter().filter(|entry| entry.seq <= cursor);
+        let added = add_up(&mut whole.totals, entries.iter().map(|entry| &entry.transfer))
+            .and(add_up(&mut whole.sums, paged.map(|entry| &entry.transfer)));
         added.ok_or(DbError::Corrupt { what: "sum of the ledger" })?;
         for entry in &entries {
             *whole.booked.entry(entry.transfer.asset.clone()).or_default() += deposited(&entry.transfer);
@@ -174,6 +185,17 @@ pub fn whole(tx: &mut Tx<'_>) -> Result<Whole, DbError> {
             deposits.raw = deposits.raw.zip(raw).and_then(|(sum, raw)| sum.checked_add(raw));
         }
     }
+}
+
+/// Makes the kept sums anew: what was wrong with the ledger for a while must not be wrong with them for ever. False, and
+/// nothing is written, if a page was looked at since.
+pub fn reset(tx: &mut Tx<'_>, whole: &Whole) -> Result<bool, DbError> {
+    if settings::cursor(tx, SUMS)? != whole.cursor {
+        return Ok(false);
+    }
+    tx.execute("delete from audit_sums", &[])?;
+    write_totals(tx, &whole.sums)?;
+    Ok(true)
 }
 
 /// A block that is asked about: old enough that everything in it was shown, young enough that nodes know what lay where.

@@ -10,7 +10,7 @@
 use super::{Ran, WorkerError};
 use crate::engine::Engine;
 use crate::ports::{BalanceQuestion, Network};
-use crate::store::audit::{self, Finding, Sample};
+use crate::store::audit::{self, Finding, Sample, Whole};
 use crate::store::{DbError, Tx, settings};
 use domain::asset::{Asset, Rails};
 use domain::audit::{self as rules, Check, Decimals, Difference, name};
@@ -86,17 +86,11 @@ pub async fn whole_once(engine: &Engine, now: Time) -> Result<(), WorkerError> {
         return Ok(());
     }
     let whole = engine.db.read(audit::whole).await?;
-    let market = engine.shared.market();
     let mut look = Look::default();
     look.whole_of(Check::Balances, rules::balances(&whole.totals, &whole.kept));
-    let assets: BTreeSet<&AssetId> = whole.shown.keys().chain(whole.booked.keys()).collect();
-    let of_asset = |asset: &&AssetId| {
-        let shown = whole.shown.get(*asset).cloned().unwrap_or_default();
-        let booked = whole.booked.get(*asset).copied().unwrap_or(0);
-        rules::deposits(asset, &shown, booked, decimals(&market.rails, asset))
-    };
-    look.whole_of(Check::Deposits, assets.iter().filter_map(of_asset).collect());
+    look.whole_of(Check::Deposits, deposits(&whole, &engine.shared.market().rails));
     let write = move |tx: &mut Tx<'_>| {
+        audit::reset(tx, &whole)?;
         settings::set_cursor(tx, WHOLE, today)?;
         look.write(tx, now)
     };
@@ -104,14 +98,27 @@ pub async fn whole_once(engine: &Engine, now: Time) -> Result<(), WorkerError> {
     Ok(())
 }
 
+/// Of each asset, whether what is booked is what was shown.
+fn deposits(whole: &Whole, rails: &Rails) -> Vec<Difference> {
+    let assets: BTreeSet<&AssetId> = whole.shown.keys().chain(whole.booked.keys()).collect();
+    let of_asset = |asset: &AssetId| {
+        let shown = whole.shown.get(asset).cloned().unwrap_or_default();
+        let booked = whole.booked.get(asset).copied().unwrap_or(0);
+        rules::deposits(asset, &shown, booked, decimals(rails, asset))
+    };
+    assets.into_iter().filter_map(of_asset).collect()
+}
+
 /// Some addresses of one network. The inner error is why nothing could be compared.
 pub async fn chain_once(engine: &Engine, network: &dyn Network, now: Time) -> Result<Result<(), String>, WorkerError> {
-    let (market, id) = (engine.shared.market(), network.id().clone());
-    let Some(rail) = market.rails.network_by_id(&id).cloned() else { return Ok(Ok(())) };
+    let Some(rail) = engine.shared.market().rails.network_by_id(network.id()).cloned() else { return Ok(Ok(())) };
+    let mut assets = rail.assets.clone();
     let Some((block, turn, sample)) = engine.db.read(move |tx| draw(tx, &rail)).await? else { return Ok(Ok(())) };
+    if sample.addresses.is_empty() {
+        assets.clear();
+    }
     let (mut look, mut compared, mut failed) = (Look::default(), false, None);
-    let assets: Vec<&Asset> = market.rails.network_by_id(&id).into_iter().flat_map(|rail| &rail.assets).collect();
-    for asset in assets.into_iter().filter(|_| !sample.addresses.is_empty()) {
+    for asset in &assets {
         let question = BalanceQuestion {
             asset: asset.id.clone(),
             addresses: sample.addresses.clone(),
@@ -130,7 +137,7 @@ pub async fn chain_once(engine: &Engine, network: &dyn Network, now: Time) -> Re
             Err(reason) => failed = Some(reason),
         }
     }
-    if compared {
+    if compared || assets.is_empty() && turn.after != sample.through {
         let write = move |tx: &mut Tx<'_>| {
             turn.write(tx, sample.through)?;
             look.write(tx, now)
@@ -142,6 +149,7 @@ pub async fn chain_once(engine: &Engine, network: &dyn Network, now: Time) -> Re
 
 /// Where the round of a network's addresses stands.
 struct Turn {
+    after: i64,
     cursor: String,
     share: String,
     /// Addresses of one run of this round, if it has just begun.
@@ -175,7 +183,7 @@ fn draw(tx: &mut Tx<'_>, rail: &domain::asset::Network) -> Result<Option<(Header
     let differing: Vec<String> =
         differing.filter_map(|finding| Some(finding.id.rsplit_once('|')?.1.to_owned())).collect();
     let sample = audit::sample(tx, (&rail.id, rail.kind), block.height, (after, limit), differing)?;
-    Ok(Some((block, Turn { cursor, share, begun }, sample)))
+    Ok(Some((block, Turn { after, cursor, share, begun }, sample)))
 }
 
 /// Puts on the board what is open, and closes and opens networks by it.
