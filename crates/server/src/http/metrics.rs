@@ -112,7 +112,7 @@ fn register_audit(app: &App, registry: &mut Registry) {
         .rails
         .networks
         .iter()
-        .flat_map(|network| network.assets.iter().map(|asset| ((network.id.clone(), asset.id.clone()), 0)));
+        .flat_map(|network| network.assets.iter().map(move |asset| ((network.id.clone(), asset.id.clone()), 0)));
     let mut differences: BTreeMap<_, i64> = listed.collect();
     differences.extend(audited.differences);
     for ((id, asset), units) in differences {

@@ -21,10 +21,11 @@ pub const PAGE: i64 = 1_000;
 /// How far the audit's sums go.
 const SUMS: &str = "audit";
 
-/// Blocks below the newest one in which nothing is looked for that nodes may not have shown yet, and the most for which a
-/// node still knows what lay where.
-const SETTLED: i64 = 64;
+/// A block is asked about that lies so far below the newest one that its payments were shown by now, and not so far that a
+/// node has forgotten what lay where. One that is not confirmed by then is older still.
+const SETTLED: i64 = 16;
 const REMEMBERED: i64 = 96;
+const UNCONFIRMED: i64 = 64;
 
 /// A part of the ledger, with what must hold after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,9 +203,14 @@ pub fn reset(tx: &mut Tx<'_>, whole: &Whole) -> Result<bool, DbError> {
 pub fn settled_block(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Option<Header>, DbError> {
     let headers = transfers::watched(tx, network)?.window.headers;
     let tip = headers.last().map_or(0, |tip| tip.height);
-    let confirmed = headers.iter().rev().find(|header| header.confirmed && tip - header.height <= REMEMBERED);
-    let old = headers.iter().rev().find(|header| tip - header.height >= SETTLED);
-    Ok(confirmed.or(old.filter(|header| tip - header.height <= 2 * REMEMBERED)).cloned())
+    let below = |header: &Header| tip - header.height;
+    let newest_first = || headers.iter().rev();
+    let settled = newest_first().find(|header| header.confirmed && (SETTLED..=REMEMBERED).contains(&below(header)));
+    let old = newest_first().find(|header| (UNCONFIRMED..=2 * REMEMBERED).contains(&below(header)));
+    // A chain that has just begun has no older ones.
+    let is_young = headers.first().is_some_and(|first| below(first) < SETTLED);
+    let young = newest_first().find(|header| is_young && header.confirmed);
+    Ok(settled.or(old).or(young).cloned())
 }
 
 /// Addresses that were given to somebody, and what came to them.
@@ -213,11 +219,11 @@ pub struct Sample {
     pub addresses: Vec<String>,
     /// Raw amounts by asset and address, up to the height that was asked for.
     pub came: BTreeMap<(AssetId, String), i128>,
-    /// The highest index among them; 0 where the pool is at its end and the next sample begins anew.
+    /// The index from which the next sample goes on; 0 where the pool is at its end.
     pub through: i64,
 }
 
-/// Addresses of a pool after the index `after`, and those of `wanted`, with what came to them on `network` up to a height.
+/// Given addresses of a pool from the index `after` on, and those of `wanted`, with what came to them on `network` up to a height.
 pub fn sample(
     tx: &mut Tx<'_>,
     (network, kind): (&NetworkId, ChainKind),
@@ -342,9 +348,9 @@ fn finding(tx: &mut Tx<'_>, id: &str) -> Result<Option<Finding>, DbError> {
     Ok(tx.query_one(&format!("{FINDING} where id = $1"), &[id.into()])?.as_ref().map(read_finding))
 }
 
-/// What is open, oldest first.
+/// What is open: first what nobody has acknowledged, oldest first.
 pub fn open(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Finding>, DbError> {
-    let sql = format!("{FINDING} where is_open = 1 order by found_at_ms limit $1");
+    let sql = format!("{FINDING} where is_open = 1 order by (acknowledged_at_ms is not null), found_at_ms limit $1");
     Ok(tx.query(&sql, &[limit.into()])?.iter().map(read_finding).collect())
 }
 

@@ -15,7 +15,7 @@ use crate::store::{DbError, Tx, settings};
 use domain::asset::{Asset, Rails};
 use domain::audit::{self as rules, Check, Decimals, Difference, name};
 use domain::chain::Header;
-use domain::ids::AssetId;
+use domain::ids::{AssetId, NetworkId};
 use domain::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -189,8 +189,8 @@ fn draw(tx: &mut Tx<'_>, rail: &domain::asset::Network) -> Result<Option<(Header
 /// Puts on the board what is open, and closes and opens networks by it.
 pub async fn sound(engine: &Engine) -> Result<(), WorkerError> {
     let open = engine.db.read(|tx| audit::open(tx, SHOWN)).await?;
-    let closed = open.iter().filter(|finding| finding.acknowledged.is_none()).map(|finding| finding.network.clone());
-    let closed = closed.collect();
+    let unknown = open.iter().filter(|finding| finding.acknowledged.is_none());
+    let closed: BTreeSet<NetworkId> = unknown.map(|finding| finding.network.clone()).collect();
     let mut differences = BTreeMap::new();
     for finding in open {
         let sum: &mut i64 = differences.entry((finding.network, finding.asset)).or_default();

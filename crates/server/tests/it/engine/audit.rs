@@ -119,12 +119,14 @@ fn a_block_that_is_asked_about_is_neither_too_new_nor_too_old() {
         assert_eq!(block(conn), None, "nothing was scanned");
         watched(conn, &network, 1..=10, 0);
         assert_eq!(block(conn), None, "all of it is new");
+        watched(conn, &network, 1..=10, 8);
+        assert_eq!(block(conn), Some(8), "a chain that has just begun");
         watched(conn, &network, 1..=200, 150);
         assert_eq!(block(conn), Some(150), "the newest that is confirmed");
         watched(conn, &network, 1..=200, 50);
         assert_eq!(block(conn), Some(136), "what is confirmed is long forgotten: 64 blocks below the newest");
         watched(conn, &network, 1..=200, 200);
-        assert_eq!(block(conn), Some(200));
+        assert_eq!(block(conn), Some(184), "16 blocks below the newest");
     });
 }
 
