@@ -23,6 +23,7 @@ mod orders;
 mod exchange;
 mod gateway;
 mod latency;
+mod money;
 mod reads;
 mod rest;
 mod settle;
@@ -88,6 +89,12 @@ const GROUPS: &[Group] = &[
         measure: exchange::measure,
     },
     Group { name: "settle", what: "from the payment to the goods", needs: &[], measure: settle::measure },
+    Group {
+        name: "money",
+        what: "the watcher's blocks, mined payments, catching up with a chain",
+        needs: &[Tool::Anvil],
+        measure: money::measure,
+    },
 ];
 
 /// A clean build takes minutes and every core: it is measured only when it is named.
@@ -145,7 +152,7 @@ mod tests {
     fn without_a_name_everything_but_the_build_is_measured() {
         assert_eq!(
             names(&[]),
-            ["orders", "postgres", "latency", "reads", "rest", "streams", "gateway", "exchange", "settle"]
+            ["orders", "postgres", "latency", "reads", "rest", "streams", "gateway", "exchange", "settle", "money"]
         );
         assert_eq!(names(&["settle", "reads"]), ["reads", "settle"]);
         assert!(names(&["build"]).is_empty());

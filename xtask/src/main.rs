@@ -20,7 +20,7 @@ usage: cargo xtask TASK
 tasks:
   test               install what the tests need (PostgreSQL, Python, Node, Chromium) and run all of them
   fuzz [SECONDS]     look for input that a door cannot bear, for so long at each (60)
-  bench [FIGURE..]   install what measuring needs (nginx, nchan, wrk, strace, PostgreSQL) and measure:
+  bench [FIGURE..]   install what measuring needs (nginx, nchan, wrk, strace, PostgreSQL, anvil) and measure:
 ";
 
 /// Told to the shell when the arguments make no sense, as most command-line programs do.

@@ -23,10 +23,14 @@ const POSTGRES_VARIABLE: &str = "KIOSK_TEST_POSTGRES";
 const SMTP_VARIABLE: &str = "KIOSK_TEST_SMTP_PYTHON";
 
 /// The program of an EVM node, each test starts its own.
-const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
+pub const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
 
 /// The program of hledger.
 const HLEDGER_VARIABLE: &str = "KIOSK_TEST_HLEDGER";
+
+/// The folder with the Solana runtime, and the Node that runs it.
+const LITESVM_VARIABLE: &str = "KIOSK_TEST_LITESVM";
+const NODE_VARIABLE: &str = "KIOSK_TEST_NODE";
 
 /// Its tests run optimised.
 const SIMULATOR: &str = "sim";
@@ -128,8 +132,13 @@ fn run_web_tests(cluster: &Cluster, tools: &Tools) -> Result<Summary> {
     }
     let kiosk = target_directory().join("debug").join("kiosk");
     let mut summary = Summary::default();
-    let folders =
-        ["clients/typescript", "examples/exchange-merchant", "examples/webhook-receiver", "examples/nextjs-partner"];
+    let folders = [
+        "clients/typescript",
+        "examples/exchange-merchant",
+        "examples/webhook-receiver",
+        "examples/first-sale",
+        "examples/nextjs-partner",
+    ];
     for folder in folders {
         for arguments in [["ci", "--no-audit"], ["run", "verify"]] {
             step(&format!("npm {} in {folder}", arguments.join(" ")));
@@ -156,6 +165,7 @@ fn cargo(cluster: &Cluster, tools: &Tools) -> Command {
     let mut command = plain_cargo();
     command.env(POSTGRES_VARIABLE, cluster.url()).env(SMTP_VARIABLE, &tools.smtp_python);
     command.env(ANVIL_VARIABLE, &tools.anvil).env(HLEDGER_VARIABLE, &tools.hledger);
+    command.env(LITESVM_VARIABLE, &tools.litesvm).env(NODE_VARIABLE, tools.node.program());
     command
 }
 

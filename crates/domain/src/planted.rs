@@ -24,6 +24,10 @@ pub enum Bug {
     PayoutRepeated,
     /// Some of the transfers in a block are not noticed.
     DepositOverlooked,
+    /// A payment counts as soon as it is seen where it should wait for the chain's tag.
+    TagIgnored,
+    /// A window ends by the clock, whether or not its network was looked at.
+    ExpiredUnseen,
 }
 
 #[cfg(feature = "planted")]

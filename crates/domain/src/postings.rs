@@ -1,10 +1,10 @@
-//! The whole accounting policy on one page: what each event of an order moves in the ledger.
+//! The whole accounting policy on one page: what each event of an order, and each sweep, moves in the ledger.
 //!
 //! What was posted once stays as it is, so the policy of an order is the one that it was placed under: `kiosk fsck` works
 //! out the postings of years ago and compares. For people: `docs/books.md`.
 
 use crate::event::Event;
-use crate::ids::AssetId;
+use crate::ids::{AssetId, NetworkId};
 use crate::ledger::{Account, Transfer, network_of};
 use crate::order::Order;
 use crate::payment::TransferStatus;
@@ -133,6 +133,16 @@ fn promise(to: &Side) -> Vec<Transfer> {
 /// The same the other way round.
 fn turned(entry: Transfer) -> Transfer {
     Transfer { debit: entry.credit, credit: entry.debit, ..entry }
+}
+
+/// What a transfer from one of our deposit addresses moves once it is confirmed, and moves back once it is not any more. One
+/// to another address of ours moves this, too: that it came in is booked with the order it was for.
+pub fn swept(network: &NetworkId, asset: &AssetId, units: i64, status: TransferStatus) -> Vec<Transfer> {
+    let (cold, deposits) = (Account::Cold(network.clone()), Account::Network(network.clone()));
+    match status {
+        TransferStatus::Confirmed => transfer(cold, deposits, asset, units),
+        TransferStatus::Seen | TransferStatus::Reverted => transfer(deposits, cold, asset, units),
+    }
 }
 
 /// A transfer whose direction is the sign of its amount.

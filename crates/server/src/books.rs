@@ -14,7 +14,7 @@ use domain::asset::Rails;
 use domain::ids::AssetId;
 use domain::ledger::{Account, Transfer};
 use domain::time::Time;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io;
 
 /// Transfers that are read at once.
@@ -103,9 +103,9 @@ impl Coins {
         }
         let moved: BTreeSet<AssetId> = ledger::balances(tx)?.into_iter().map(|balance| balance.asset).collect();
         for asset in moved {
-            if !coins.contains_key(&asset) {
-                let coin = coin_of_orders(tx, &asset)?.unwrap_or_else(|| unknown(&asset));
-                coins.insert(asset, coin);
+            if let btree_map::Entry::Vacant(unnamed) = coins.entry(asset) {
+                let coin = coin_of_orders(tx, unnamed.key())?.unwrap_or_else(|| unknown(unnamed.key()));
+                unnamed.insert(coin);
             }
         }
         Ok(Coins(coins))

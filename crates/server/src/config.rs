@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-pub use networks::{LookAlikeConfig, NetworkConfig, TokenConfig};
+pub use networks::{LookAlikeConfig, NetworkConfig, NetworkKind, TokenConfig};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, Default)]

@@ -11,10 +11,11 @@ use crate::outside::{Fate, World};
 use crate::shop::Shop;
 use domain::event::Event;
 use domain::fulfil::Line;
-use domain::ids::{OrderId, TransferId};
+use domain::ids::{NetworkId, OrderId, TransferId};
 use domain::order::Order;
 use domain::payment::{BLOCK_TIME_GRACE, LATE_WINDOW, TransferStatus};
 use domain::project::OrderState;
+use domain::time::Time;
 use domain::validate::QuotedLine;
 use server::store::{fsck, orders};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,10 @@ pub struct Mirror {
     pub recipients: BTreeMap<OrderId, BTreeSet<String>>,
     /// What is kept of exchange orders.
     pub trades: trades::Kept,
+    /// Payments that were counted since the last look, with the numbers of their orders.
+    counted: Vec<(i64, TransferId)>,
+    /// Orders that expired since then, with the ends of their windows.
+    expired: Vec<(i64, NetworkId, Time)>,
 }
 
 impl Mirror {
@@ -125,10 +130,38 @@ impl Mirror {
         *order = folded.map_err(|_| format!("the event {} of order {} is not legal", event.kind(), order.no))?;
         not_back(order.no, before, order.state)?;
         self.trades.note(order, &event, seq)?;
+        // Nobody watches for what is moved by hand.
+        if !order.is_paid_by_hand() {
+            if let Event::PaymentConfirmed(seen) = &event {
+                self.counted.push((order.no, seen.transfer.clone()));
+            }
+            if matches!(event, Event::Expired) {
+                self.expired.push((order.no, order.quote.network_id.clone(), order.expires_at));
+            }
+        }
         if let Event::PaymentSettled { .. } = &event
             && order.payment.confirmed(&order.quote.asset) < order.quote.due_units - order.tolerance_units
         {
             return Err(format!("order {} was settled with less than its price", order.no));
+        }
+        Ok(())
+    }
+}
+
+impl Mirror {
+    /// Nothing was counted before its chain confirmed it, and nothing expired before its chain was seen to the end of the
+    /// window.
+    pub fn follows_the_chains(&mut self, world: &World) -> Result<(), Broken> {
+        for (no, transfer) in self.counted.drain(..) {
+            if !world.chains.values().any(|chain| chain.confirmed.contains(&transfer)) {
+                return Err(format!("order {no} counts {transfer}, which its chain has not confirmed"));
+            }
+        }
+        for (no, network, until) in self.expired.drain(..) {
+            let shown = world.chains.get(&network).map_or(Time(0), |chain| chain.shown_through);
+            if shown <= until {
+                return Err(format!("order {no} expired while its network was not seen to the end of its window"));
+            }
         }
         Ok(())
     }
@@ -201,7 +234,29 @@ pub fn liveness(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broke
         mails(order, shop, mirror, world)?;
     }
     trades::all_told(shop)?;
+    swept(shop, world)?;
     codes(shop, mirror, world)
+}
+
+/// What left our addresses is in the ledger, once, and what was reorganised away is not.
+fn swept(shop: &Shop, world: &World) -> Result<(), Broken> {
+    let mut expected = BTreeMap::<(String, String), i64>::new();
+    for (network, chain) in &world.chains {
+        let left = chain.blocks.iter().flat_map(|block| &block.transfers).filter(|transfer| transfer.from.is_some());
+        for transfer in left {
+            *expected.entry((format!("cold:{network}"), transfer.asset.to_string())).or_default() += transfer.units;
+        }
+    }
+    let rows = shop.read(|tx| tx.query("select account, asset, debit_units - credit_units from balances", &[]));
+    let kept: BTreeMap<(String, String), i64> = rows
+        .iter()
+        .filter(|row| row.text(0).starts_with("cold:") && row.int(2) != 0)
+        .map(|row| ((row.text(0).to_owned(), row.text(1).to_owned()), row.int(2)))
+        .collect();
+    if kept != expected {
+        return Err(format!("the ledger says that {kept:?} was swept, the chains say {expected:?}"));
+    }
+    Ok(())
 }
 
 /// Final, or on hold with a reason that a person can act on.
@@ -252,10 +307,12 @@ fn outcome(order: &Order, world: &World) -> Result<(), Broken> {
     let promised = |line: &QuotedLine| domain::terms::is_own_stock(&line.suppliers);
     let may_be_gone = order.quote.lines.iter().any(promised) || order.counts.iter().any(|count| count.kept);
     let until = if may_be_gone { order.expires_at } else { order.expires_at + BLOCK_TIME_GRACE + LATE_WINDOW };
+    // What no node showed at first may be found when the order is over: it is credited, and a person decides.
+    let was_kept_back = |id: &TransferId| world.chains.values().any(|chain| chain.kept_back.contains(id));
     let transfers = world.chains.values().flat_map(|chain| &chain.blocks).flat_map(|block| &block.transfers);
     let paid: i64 = transfers
         .filter(|transfer| transfer.to == order.address && transfer.asset == order.quote.asset)
-        .filter(|transfer| transfer.block_at <= until)
+        .filter(|transfer| transfer.block_at <= until && !was_kept_back(&transfer.id))
         .map(|transfer| transfer.units)
         .sum();
     if paid >= order.quote.due_units - order.tolerance_units {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub const SUPPLIERS: [&str; 2] = ["alpha", "beta"];
 /// Takes a tenth off, five times in all and twice for one buyer.
 pub const COUPON: &str = "TENTH";
-/// Blocks that confirm a payment.
+/// Blocks that confirm a payment, or that a tag is behind when it moves.
 pub const CONFIRMATIONS: u32 = 3;
 
 /// A brand's name and who delivers it.
@@ -55,8 +55,12 @@ pub fn market() -> Market {
     let catalogue = Catalogue::build("catalogue".to_owned(), brands, BTreeMap::new(), vec![coupon]);
     let coin = Coin { name: "USDC".to_owned(), quoted_decimals: 2, usd_stable: true, suspended: false };
     let ether = Coin { name: "ETH".to_owned(), quoted_decimals: 6, usd_stable: false, suspended: false };
-    let networks =
-        vec![network("Solana", ChainKind::Svm), network("Base", ChainKind::Evm), network("Arbitrum", ChainKind::Evm)];
+    let blocks = Confirmation::Blocks(CONFIRMATIONS);
+    let networks = vec![
+        network("Solana", ChainKind::Svm, blocks),
+        network("Base", ChainKind::Evm, blocks),
+        network("Arbitrum", ChainKind::Evm, Confirmation::Safe),
+    ];
     let rails = Rails { coins: vec![coin, ether], networks };
     Market {
         exchange: Arc::new(office::exchange(&rails)),
@@ -121,7 +125,7 @@ fn product(number: u8, brand: &str, suppliers: &[&str]) -> Product {
     }
 }
 
-fn network(name: &str, kind: ChainKind) -> Network {
+fn network(name: &str, kind: ChainKind, confirmation: Confirmation) -> Network {
     let id = format!("sim:{}", name.to_lowercase());
     let dollar = Asset {
         id: AssetId::new(format!("{id}/usdc")),
@@ -149,7 +153,7 @@ fn network(name: &str, kind: ChainKind) -> Network {
         base_token: "GAS".to_owned(),
         transfer_cost: "€0".to_owned(),
         window: Span::minutes(30),
-        confirmation: Confirmation::Blocks(CONFIRMATIONS),
+        confirmation,
         suspended: false,
         assets,
     }

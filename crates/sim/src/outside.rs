@@ -4,21 +4,21 @@
 //! Must never look into the shop's database, but for one thing that only a supplier can see: that a call comes after its
 //! attempt was committed, and outside of any transaction.
 
+// What is mined, and what is shown of it.
+mod chains;
 // What an exchange office reaches: payers, a bank, the price of ether, receivers of notifications.
 mod office;
 
+pub use chains::{Chain, Kind, Node};
 pub use office::{Books, Merchants, Paid, Till};
 
 use crate::plan::{Fault, Plan};
 use crate::rng::Rng;
-use domain::chain::{Block, ChainTransfer, Header, Scan};
+use domain::asset::Network;
 use domain::fulfil::{Line, Patience};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::{Span, Time};
-use server::ports::{
-    AddressBook, Answer, BalanceQuestion, Clock, Delivery, Goods, Ids, Mail, Mailer, Network, Outcome, Purchase, Sent,
-    Supplier,
-};
+use server::ports::{Answer, Clock, Delivery, Goods, Ids, Mail, Mailer, Outcome, Purchase, Sent, Supplier};
 use server::store::{Access, Conn, orders};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -37,9 +37,6 @@ pub const PATIENCE: Patience = Patience {
     lookup_every: Span::seconds(60),
     unknown_limit: Span::minutes(10),
 };
-
-/// Blocks that a deep reorganisation replaces at most.
-const DEEPEST: usize = 16;
 
 /// What became of one call to a supplier, decided before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,23 +75,6 @@ impl Deal {
     }
 }
 
-/// One chain.
-#[derive(Debug, Default)]
-pub struct Chain {
-    pub blocks: Vec<Block>,
-    /// When each was mined.
-    times: Vec<Time>,
-    /// Sent and not mined yet.
-    waiting: Vec<ChainTransfer>,
-    /// Fell out of a block, and is mined again after that moment.
-    adrift: Vec<(Time, ChainTransfer)>,
-    /// Nobody answers until then.
-    outage_until: Option<Time>,
-    /// How many blocks behind it is seen.
-    lag: usize,
-    branches: u32,
-}
-
 /// The books of the world.
 pub struct World {
     plan: Plan,
@@ -114,6 +94,10 @@ pub struct World {
     /// What a port saw that must not be.
     pub broken: Vec<String>,
     transfers: u32,
+    /// Deposits that the operator has swept.
+    swept: BTreeSet<TransferId>,
+    /// A scan was asked for that will never be answered.
+    hangs: bool,
     /// Calls and commits until the process dies.
     crash_in: Option<u32>,
     database: Weak<Mutex<Conn>>,
@@ -124,20 +108,23 @@ pub struct World {
 pub struct Outside(Arc<Mutex<World>>);
 
 impl Outside {
-    pub fn new(plan: &Plan, networks: impl Iterator<Item = NetworkId>) -> Outside {
+    pub fn new(plan: &Plan, networks: &[Network]) -> Outside {
+        let chain = |network: &Network| (network.id.clone(), Chain::new(Kind::of(network)));
         let world = World {
             plan: plan.clone(),
             rng: Rng::new(plan.seed ^ 0x0175_1de0),
             now: START,
             clock_off: Span(0),
             faults: true,
-            chains: networks.map(|id| (id, Chain::default())).collect(),
+            chains: networks.iter().map(chain).collect(),
             deals: BTreeMap::new(),
             mails: Vec::new(),
             codes: BTreeSet::new(),
             books: Books::default(),
             broken: Vec::new(),
             transfers: 0,
+            swept: BTreeSet::new(),
+            hangs: false,
             crash_in: None,
             database: Weak::new(),
         };
@@ -210,89 +197,10 @@ impl World {
         self.database = Arc::downgrade(database);
     }
 
-    /// Sends a payment; answers its id. It is mined with the next block.
-    pub fn send(&mut self, network: &NetworkId, transfer: ChainTransfer) -> TransferId {
-        self.transfers += 1;
-        let id = TransferId::new(format!("{network}|tx{}|0", self.transfers));
-        if let Some(chain) = self.chains.get_mut(network) {
-            chain.waiting.push(ChainTransfer { id: id.clone(), ..transfer });
-        }
-        id
-    }
-
-    /// Mines a block on every chain.
-    pub fn mine(&mut self) {
-        let now = self.now;
-        self.chains.values_mut().for_each(|chain| chain.mine(now));
-    }
-
-    /// Replaces the newest blocks of a chain: each payment in them is gone, waits again for the next block
-    /// or for longer, or is a smaller one now.
-    pub fn reorganise(&mut self, network: &NetworkId, depth: usize) {
-        let now = self.now;
-        let mut rng = self.rng.branch();
-        let Some(chain) = self.chains.get_mut(network) else { return };
-        let kept = chain.blocks.len().saturating_sub(depth);
-        let dropped: Vec<Block> = chain.blocks.drain(kept..).collect();
-        chain.times.truncate(kept);
-        chain.branches += 1;
-        for transfer in dropped.iter().flat_map(|block| block.transfers.clone()) {
-            match rng.below(4) {
-                0 => {}
-                1 => {
-                    self.transfers += 1;
-                    let id = TransferId::new(format!("{network}|tx{}|0", self.transfers));
-                    let units = (transfer.units / 2).max(1);
-                    // The chain may keep more decimals than the ledger.
-                    let zeros = transfer.raw.strip_prefix(&transfer.units.to_string()).unwrap_or_default();
-                    let raw = format!("{units}{zeros}");
-                    chain.waiting.push(ChainTransfer { id, units, raw, ..transfer });
-                }
-                2 => {
-                    let longest = if rng.happens(500) { 12 } else { 1_200 };
-                    let later = now + Span::seconds(rng.between(1, longest));
-                    chain.adrift.push((later, transfer));
-                }
-                _ => chain.waiting.push(transfer),
-            }
-        }
-        for _ in 0..=dropped.len() {
-            chain.mine(now);
-        }
-    }
-
-    /// A chain whose payment in its newest blocks is confirmed, and how many blocks must go for that payment to go.
-    pub fn newest_confirmed(&self, confirmations: usize) -> Option<(NetworkId, usize)> {
-        let within = |chain: &Chain| {
-            let carries = |block: &&Block| !block.transfers.is_empty();
-            let newest = chain.blocks.iter().rev().take(DEEPEST).skip(confirmations - 1).find(carries)?;
-            Some(chain.blocks.len() - newest.height as usize + 1)
-        };
-        self.chains.iter().find_map(|(id, chain)| within(chain).map(|depth| (id.clone(), depth)))
-    }
-
-    /// Lag and outages come and go.
-    pub fn weather(&mut self) {
-        let networks: Vec<NetworkId> = self.chains.keys().cloned().collect();
-        for network in networks {
-            let (out, long) = (self.strikes(Fault::Outage), self.rng.between(1, 150));
-            let lags = self.strikes(Fault::Lag);
-            let lag = if lags { self.rng.below(6) as usize } else { 0 };
-            let now = self.now;
-            let Some(chain) = self.chains.get_mut(&network) else { continue };
-            chain.lag = lag;
-            if out && chain.outage_until.is_none_or(|until| until < now) {
-                chain.outage_until = Some(now + Span::minutes(long));
-            }
-        }
-    }
-
     /// Nothing goes wrong from here on.
     pub fn clear_up(&mut self) {
         (self.faults, self.clock_off, self.crash_in) = (false, Span(0), None);
-        for chain in self.chains.values_mut() {
-            (chain.lag, chain.outage_until) = (0, None);
-        }
+        self.chains.values_mut().for_each(Chain::clear_up);
     }
 
     fn fate(&mut self) -> Fate {
@@ -390,52 +298,6 @@ pub fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-impl Chain {
-    fn mine(&mut self, now: Time) {
-        let height = self.blocks.len() as i64 + 1;
-        let parent = self.blocks.last().map_or("-".to_owned(), |block| block.hash.clone());
-        let mut transfers = std::mem::take(&mut self.waiting);
-        transfers.extend(self.adrift.extract_if(.., |(later, _)| *later <= now).map(|(_, transfer)| transfer));
-        transfers.iter_mut().for_each(|transfer| transfer.block_at = now);
-        self.times.push(now);
-        self.blocks.push(Block { height, hash: format!("{height}/{}", self.branches), parent, transfers });
-    }
-
-    /// What came to each address and is on the chain up to that block.
-    fn balances(&self, question: &BalanceQuestion) -> Result<Option<Vec<i128>>, String> {
-        let through = usize::try_from(question.height).unwrap_or(0);
-        let block = self.blocks.get(through.wrapping_sub(1)).filter(|block| block.hash == question.block_hash);
-        block.ok_or("that block is gone")?;
-        let transfers = || self.blocks[..through].iter().flat_map(|block| &block.transfers);
-        let of = |address: &String| -> i128 {
-            let to_it = transfers().filter(|transfer| transfer.to == *address && transfer.asset == question.asset);
-            to_it.map(|transfer| transfer.raw.parse::<i128>().expect("raw amounts are numbers")).sum()
-        };
-        Ok(Some(question.addresses.iter().map(of).collect()))
-    }
-
-    fn scan(&self, known: &[Header], now: Time, again: usize) -> Result<Scan, String> {
-        if self.outage_until.is_some_and(|until| now < until) {
-            return Err("no answer".to_owned());
-        }
-        let visible = &self.blocks[..self.blocks.len().saturating_sub(self.lag)];
-        let tip = visible.len() as i64;
-        if known.last().is_some_and(|newest| newest.height > tip) {
-            return Err("the node is behind what was seen".to_owned());
-        }
-        let same = |header: &&Header| visible.get(header.height as usize - 1).is_some_and(|b| b.hash == header.hash);
-        let common = known.iter().rev().find(same).map_or(0, |header| header.height);
-        let first_known = known.first().map_or(1, |header| header.height);
-        let keep_through = (common - again as i64).max(first_known - 1).min(common);
-        let blocks: Vec<Block> = visible[keep_through.max(0) as usize..].iter().take(100).cloned().collect();
-        let whole = keep_through.max(0) as usize + blocks.len() == visible.len();
-        // Everything before the first block that is not seen was handed over.
-        let unseen = self.times.get(visible.len()).map_or(now, |mined| Time(mined.0 - 1));
-        let scanned_through = if whole { unseen } else { Time(0) };
-        Ok(Scan { keep_through, blocks, scanned_through, ..Scan::default() })
-    }
-}
-
 /// The clock of the shop.
 pub struct ShopClock(pub Outside);
 
@@ -468,44 +330,6 @@ impl Ids for CountedIds {
 
     fn key(&self) -> [u8; 32] {
         self.fill()
-    }
-}
-
-/// A chain as the watcher sees it.
-pub struct Node {
-    pub outside: Outside,
-    pub id: NetworkId,
-}
-
-impl Network for Node {
-    fn id(&self) -> &NetworkId {
-        &self.id
-    }
-
-    fn scan<'a>(
-        &'a self,
-        known: &'a [Header],
-        _book: &'a dyn AddressBook,
-        _now: Time,
-    ) -> Answer<'a, Result<Scan, String>> {
-        self.outside.crash_point();
-        let scan = {
-            let mut world = self.outside.world();
-            let again = if world.strikes(Fault::Duplicate) { world.rng.below(5) as usize } else { 0 };
-            let now = world.now;
-            world.chains.get(&self.id).map_or(Err("no such chain".to_owned()), |chain| chain.scan(known, now, again))
-        };
-        self.outside.crash_point();
-        Box::pin(ready(scan))
-    }
-
-    fn balances<'a>(
-        &'a self,
-        question: &'a BalanceQuestion,
-        _now: Time,
-    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
-        let found = self.outside.world().chains.get(&self.id).map(|chain| chain.balances(question));
-        Box::pin(ready(found.unwrap_or(Ok(None))))
     }
 }
 

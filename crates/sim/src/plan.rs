@@ -79,10 +79,22 @@ pub enum Fault {
     RatesStop,
     /// Receivers of notifications give no answer; some had heard all the same.
     Deaf,
+    /// A far network leaves out blocks without payments.
+    Sparse,
+    /// The tag of a network stands still, and jumps later.
+    TagStands,
+    /// A far network does not answer once.
+    ScanFails,
+    /// A far network never answers, and whoever asked gives up.
+    ScanHangs,
+    /// A far network does not show the payments of a block until the second look.
+    KeepsBack,
+    /// Whose an address is cannot be looked up.
+    BookFails,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 35] = [
+    pub const ALL: [Fault; 41] = [
         Fault::Reorg,
         Fault::DeepReorg,
         Fault::Lag,
@@ -118,6 +130,12 @@ impl Fault {
         Fault::RatesMove,
         Fault::RatesStop,
         Fault::Deaf,
+        Fault::Sparse,
+        Fault::TagStands,
+        Fault::ScanFails,
+        Fault::ScanHangs,
+        Fault::KeepsBack,
+        Fault::BookFails,
     ];
 
     /// Its word on the command line.

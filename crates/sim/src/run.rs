@@ -150,8 +150,7 @@ impl std::io::Write for Captured {
 
 impl Run {
     fn begin(plan: &Plan, conn: Conn, log: Arc<Mutex<Vec<u8>>>) -> Run {
-        let networks = crate::market::market().rails.networks.into_iter().map(|network| network.id);
-        let outside = Outside::new(plan, networks);
+        let outside = Outside::new(plan, &crate::market::market().rails.networks);
         outside.world().mine();
         let shop = Shop::open(conn, outside.clone()).expect("an empty database");
         Run {
@@ -217,7 +216,10 @@ impl Run {
             true => check::safety(&shop, &self.mirror, &mut self.outside.world()),
             false => self.outside.world().broken.pop().map_or(Ok(()), Err),
         });
+        let looked = looked.and_then(|()| self.mirror.follows_the_chains(&self.outside.world()));
         self.shop = Some(shop);
+        let notes = self.outside.world().notes();
+        self.trace.extend(notes.into_iter().map(|note| format!("     {note}")));
         looked?;
         let said = std::mem::take(&mut *self.log.lock().expect("nothing panics while it logs"));
         let said = String::from_utf8_lossy(&said).into_owned();
@@ -277,7 +279,10 @@ impl Run {
         } else if self.strikes(Fault::Reorg) {
             1 + self.rng.below(confirmations as u64 - 1) as usize
         } else {
-            return Ok("the weather changes".to_owned());
+            let swept = self.outside.world().sweep();
+            return Ok(swept.map_or("the weather changes".to_owned(), |swept| {
+                format!("the operator sweeps {} units to {}", swept.units, swept.to)
+            }));
         };
         self.outside.world().reorganise(&network, depth);
         Ok(format!("{network} replaces {depth} blocks"))

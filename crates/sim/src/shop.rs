@@ -124,10 +124,11 @@ impl Shop {
             fill_pools(tx, "")?;
             stock::add(tx, codes, crate::outside::START)
         })?;
-        let networks =
-            market.rails.networks.iter().map(|network| -> Arc<dyn Network> {
-                Arc::new(Node { outside: outside.clone(), id: network.id.clone() })
-            });
+        let networks = market
+            .rails
+            .networks
+            .iter()
+            .map(|network| -> Arc<dyn Network> { Arc::new(Node::new(outside.clone(), network)) });
         let suppliers =
             SUPPLIERS.iter().map(|name| -> Arc<dyn Supplier> { Arc::new(Shelf { outside: outside.clone(), name }) });
         let payers = PAYERS.iter().map(|network| -> Arc<dyn Payer> {
@@ -152,12 +153,20 @@ impl Shop {
         let told = self.read(head::last_seq);
         let process = |number: u32| {
             let shared = Arc::new(Shared::new(format!("process {number} of life {}", self.crashes), market::market()));
+            let far = self.networks.iter().filter(|network| network.rhythm().is_some());
+            far.for_each(|network| shared.board.expect(network.id().clone()));
+            shared.put_closed(&shared.board.closed());
             let clock = Arc::new(ShopClock(self.outside.clone()));
             let engine = Engine::held(self.database.clone(), shared, clock);
             let tail = Tail::new(engine.clone(), self.vault.clone(), Arc::new(settings()));
             Process { engine, put_off: credit::PutOff::default(), tail, told }
         };
         self.processes = vec![process(1), process(2)];
+        // Chains on other machines are closed until somebody has looked, which is what their tasks begin with. What goes
+        // wrong here goes wrong again at the next look, where it is noticed.
+        for Process { engine, .. } in &self.processes {
+            drop(watch_all(&self.outside, engine, &self.networks, engine.clock.now()));
+        }
     }
 
     /// The process dies and starts again: memory is gone, and what was not committed.
@@ -229,7 +238,7 @@ impl Shop {
         let now = engine.clock.now();
         let settings = MailSettings { public_url: "https://shop.example".to_owned(), codes_in_mail: false };
         match worker {
-            Worker::Watch => at_once(watch::run_once(engine, &self.networks, now)),
+            Worker::Watch => watch_all(&self.outside, engine, &self.networks, now),
             Worker::Credit => at_once(credit::run_once(engine, put_off, now)),
             Worker::Own => at_once(advance::run_own(engine, now)),
             Worker::Supplier(at) => {
@@ -301,6 +310,21 @@ impl Shop {
         let goods = opened.map(|opened| opened.goods).unwrap_or_default();
         goods.into_iter().map(|goods| goods.map(|goods| goods.pin_code)).collect()
     }
+}
+
+/// Looks at each chain by itself, as their tasks do: one that never answers, or whose find was not written down, keeps no
+/// other from being looked at.
+fn watch_all(outside: &Outside, engine: &Engine, networks: &[Arc<dyn Network>], now: Time) -> Result<Ran, WorkerError> {
+    let (mut worked, mut failed) = (false, None);
+    for network in networks {
+        match poll_once(watch::run_once(engine, std::slice::from_ref(network), now)) {
+            Poll::Ready(Ok(ran)) => worked |= ran == Ran::Worked,
+            Poll::Ready(Err(error)) => failed = Some(error),
+            Poll::Pending if outside.world().has_hung() => {}
+            Poll::Pending => panic!("something waited: only a chain that hangs may"),
+        }
+    }
+    failed.map_or(Ok(if worked { Ran::Worked } else { Ran::Idle }), Err)
 }
 
 fn fill_pools(tx: &mut Tx<'_>, mark: &str) -> Result<(), DbError> {

@@ -177,16 +177,32 @@ fn a_deposit_that_is_overlooked_is_found() {
     );
 }
 
-/// What seeds must reach together, so that nobody believes in orders that were never paid out.
 #[test]
-fn exchange_orders_come_to_every_end() {
+fn money_that_counts_before_its_tag_is_found() {
+    assert_found(Bug::TagIgnored, &["which its chain has not confirmed"]);
+}
+
+#[test]
+fn a_window_that_ends_unseen_is_found() {
+    assert_found(Bug::ExpiredUnseen, &["was not seen to the end of its window", "in time and is not settled"]);
+}
+
+/// What two hundred seeds say together.
+fn two_hundred_traces() -> String {
     quiet();
     let run = |seed: u64| {
         let outcome = run_in_memory(&Plan::of_seed(seed));
         assert!(outcome.failure.is_none(), "seed {seed}");
         outcome.trace.join("\n")
     };
-    let all: String = (0..200).map(run).collect();
+    (0..200).map(run).collect()
+}
+
+/// What seeds must reach together, so that nobody believes in orders that were never paid out, and in chains that never
+/// did what chains do.
+#[test]
+fn two_hundred_seeds_come_to_every_end() {
+    let all = two_hundred_traces();
     let ends = [
         "an exchange: ",
         ", again: ",
@@ -201,6 +217,17 @@ fn exchange_orders_come_to_every_end() {
         "notes the same money again",
         "without a look",
         "ether costs",
+        "leaves out",
+        "units to the operator's own wallet",
+        "the tag jumps",
+        "is mined again, in block",
+        "is replaced by the smaller",
+        "gives no answer this once",
+        "says nothing at all",
+        "keeps back the payments of block",
+        "asks whose addresses they are, and is not told",
+        "in which payments were mined",
+        "this network cannot be paid on at the moment",
     ];
     for end in ends {
         assert!(all.contains(end), "no seed of two hundred comes to {end:?}");

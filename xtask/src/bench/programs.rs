@@ -21,6 +21,8 @@ use crate::test::{plain_cargo, target_directory};
 
 /// One call of the load generator ends itself much sooner; this keeps a server that never answers from stopping the run.
 const MOST_SECONDS: &str = "180";
+/// The same for one that fills a shop with millions of rows, or a chain with thousands of blocks.
+const MOST_SECONDS_OF_FILLING: &str = "900";
 
 /// Each `fsync` and `fdatasync` returns 5 ms late; nothing else is slowed down.
 const SLOW_DISK: [&str; 9] = [
@@ -105,8 +107,17 @@ impl Bench {
 
     /// The same with another disk under the load generator itself.
     pub fn load_on(&self, disk: Disk, arguments: &[&str]) -> Result<Reading> {
+        self.call(disk, MOST_SECONDS, arguments)
+    }
+
+    /// The same for a call that fills something first.
+    pub fn fill(&self, arguments: &[&str]) -> Result<Reading> {
+        self.call(Disk::Real, MOST_SECONDS_OF_FILLING, arguments)
+    }
+
+    fn call(&self, disk: Disk, most_seconds: &str, arguments: &[&str]) -> Result<Reading> {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", MOST_SECONDS, "sh", "-c", r#"ulimit -n "$0" && exec "$@""#, OPEN_FILES]);
+        command.args(["--kill-after=5", most_seconds, "sh", "-c", r#"ulimit -n "$0" && exec "$@""#, OPEN_FILES]);
         command.args(disk.prefix()?).arg(&self.load).args(arguments);
         let printed = run_command(without_settings(&mut command))?;
         let line = printed.lines().find(|line| line.starts_with('{'));

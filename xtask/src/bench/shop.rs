@@ -18,9 +18,12 @@ use super::process::Server;
 use super::programs::{Bench, Disk, without_settings, words};
 use crate::postgres::free_port;
 use crate::setup::run_command;
+use crate::test::repository_root;
 
 /// The catalogue that every figure is measured with.
 const RECORDS: &str = "10500";
+/// A product of the demo's catalogue that is delivered from stock.
+const PRODUCT: &str = "airbnb-us-100";
 /// More orders than any run creates; each takes one.
 const ADDRESSES: &str = "200000";
 /// How long a server may take until it answers.
@@ -51,6 +54,28 @@ impl Shop {
         fs::create_dir_all(shop.data()).with_context(|| format!("cannot make {}", shop.data().display()))?;
         let settings = settings(&shop.address, &shop.data(), &database);
         fs::write(shop.config(), settings).context("cannot write a configuration")?;
+        Ok(shop)
+    }
+
+    /// A real shop on SQLite, whose network, wallet and rates stand in `money`: with addresses, the demo's catalogue and `codes`
+    /// codes of one of its products.
+    pub fn real(bench: &Bench, name: &str, money: &str, codes: usize) -> Result<Self> {
+        let shop = Self { folder: bench.folder().join(name), address: format!("127.0.0.1:{}", free_port()?) };
+        fs::create_dir_all(shop.data()).with_context(|| format!("cannot make {}", shop.data().display()))?;
+        let settings = format!("{}{money}", common_settings(&shop.address, &shop.data()));
+        fs::write(shop.config(), settings).context("cannot write a configuration")?;
+        let stock = shop.folder.join("codes.csv");
+        let lines = (0..codes).map(|number| format!("{PRODUCT},BENCH-{number:06}\n"));
+        fs::write(&stock, lines.fold("sku,pin_code\n".to_owned(), |text, line| text + &line))
+            .context("cannot write codes")?;
+        let catalogue = repository_root().join("demo").join("catalogue.json");
+        for (what, file) in [("catalogue", catalogue), ("stock", stock)] {
+            let mut import = Command::new(&bench.kiosk);
+            import.args([what, "import"]).arg(file).arg("--config").arg(shop.config());
+            run_command(without_settings(&mut import)).context("a shop cannot be filled")?;
+        }
+        // EVM addresses alone: Solana's are a wallet's own.
+        bench.load(&["prepare", "--config", &text(&shop.config())?, "--addresses", "0"])?;
         Ok(shop)
     }
 
@@ -130,10 +155,15 @@ fn settings(address: &str, data: &Path, database: &Database) -> String {
         Database::Sqlite => String::new(),
         Database::Postgres(url) => format!("[database]\nurl = {url:?}\n"),
     };
+    format!("{}[sandbox]\nenabled = true\n{database}", common_settings(address, data))
+}
+
+/// What every shop has, whatever it is paid with.
+fn common_settings(address: &str, data: &Path) -> String {
     format!(
         "[server]\nlisten = {address:?}\ndata_dir = {:?}\ncalls_per_second = 1000000000\ncalls_burst = 1000000000\n\
          unpaid_products_per_visitor = 10000000\n[limits]\nunpaid_stock_share_percent = 100\n\
-         [callbacks]\nallow = [\"127.0.0.0/8\"]\n[sandbox]\nenabled = true\n[log]\nformat = \"text\"\nlevel = \"warn\"\n{database}",
+         [callbacks]\nallow = [\"127.0.0.0/8\"]\n[log]\nformat = \"text\"\nlevel = \"warn\"\n",
         data.display().to_string()
     )
 }

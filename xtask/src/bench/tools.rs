@@ -1,5 +1,5 @@
 //! Finds the programs that the bench measures with or against, and installs what is missing: nginx with nchan, wrk,
-//! strace, PostgreSQL.
+//! strace, PostgreSQL, anvil.
 //!
 //! It starts nothing, and leaves no server running that a package has started. Called by `bench`.
 
@@ -10,8 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::setup::{find_postgres, install_debian_packages, succeeds};
+use crate::setup::{self, find_postgres, install_debian_packages, succeeds};
 use crate::step;
+use crate::test::{ANVIL_VARIABLE, target_directory};
 
 /// A program beside the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,8 @@ pub enum Tool {
     /// Makes a disk slow.
     Strace,
     Postgres,
+    /// An EVM node; no package of the system has it, and looking for it installs it.
+    Anvil,
 }
 
 impl Tool {
@@ -32,6 +35,7 @@ impl Tool {
             Self::Wrk => &["wrk"],
             Self::Strace => &["strace"],
             Self::Postgres => &["postgresql"],
+            Self::Anvil => &[],
         }
     }
 
@@ -41,6 +45,7 @@ impl Tool {
             Self::Wrk => wrk().map(|_| ()),
             Self::Strace => strace().map(|_| ()),
             Self::Postgres => postgres().and_then(|_| psql()).map(|_| ()),
+            Self::Anvil => anvil().map(|_| ()),
         }
     }
 }
@@ -48,9 +53,9 @@ impl Tool {
 /// Installs what is missing. An error says what to install by hand.
 pub fn prepare(tools: &BTreeSet<Tool>) -> Result<()> {
     let missing: Vec<Tool> = tools.iter().copied().filter(|tool| tool.check().is_err()).collect();
-    if !missing.is_empty() {
+    let packages: Vec<&str> = missing.iter().flat_map(|tool| tool.packages()).copied().collect();
+    if !packages.is_empty() {
         let had_nginx = nginx().is_ok();
-        let packages: Vec<&str> = missing.iter().flat_map(|tool| tool.packages()).copied().collect();
         install_debian_packages(&packages)?;
         if !had_nginx && nginx().is_ok() {
             // The package starts a server on port 80 of every address. Nobody asked for one.
@@ -97,6 +102,14 @@ pub fn postgres() -> Result<PathBuf> {
 pub fn psql() -> Result<PathBuf> {
     let beside_server = postgres().ok().map(|folder| folder.join("psql")).filter(|program| program.is_file());
     beside_server.or_else(|| program("psql")).context("psql is not installed (Debian: postgresql-client)")
+}
+
+/// The EVM node: the one that is named in the environment, else the tests' own.
+pub fn anvil() -> Result<PathBuf> {
+    match env::var_os(ANVIL_VARIABLE).filter(|program| !program.is_empty()) {
+        Some(program) => Ok(PathBuf::from(program)),
+        None => setup::anvil(&target_directory()),
+    }
 }
 
 /// Servers are often kept where only root's PATH leads.

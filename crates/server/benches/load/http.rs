@@ -162,7 +162,8 @@ fn status(head: &[u8]) -> anyhow::Result<u16> {
     digits.and_then(|digits| digits.parse().ok()).context("the answer does not begin with a status")
 }
 
-fn content_length(head: &[u8]) -> anyhow::Result<usize> {
+/// The length that a head names.
+pub fn content_length(head: &[u8]) -> anyhow::Result<usize> {
     let head = std::str::from_utf8(head).context("the head of an answer is not text")?;
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     let mut lengths = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));

@@ -17,6 +17,9 @@ mod passed;
 mod settle;
 mod streams;
 
+// Over HTTP, with a chain; the watcher in this process.
+mod money;
+
 // In this process.
 mod disk;
 mod prepare;
@@ -62,6 +65,14 @@ enum Measurement {
     Passed(passed::PassedArgs),
     /// Time orders from their payment to their goods, one after the other.
     Settle(settle::SettleArgs),
+    /// Fill a data directory with open addresses of EVM chains.
+    Addresses(money::addresses::AddressesArgs),
+    /// Time the watcher's blocks on a scripted chain.
+    Watcher(money::watcher::WatcherArgs),
+    /// Time payments on a real node from their block to their goods.
+    Mined(money::mined::MinedArgs),
+    /// Time what a catch-up on a real node waits for.
+    CatchUp(money::catch_up::CatchUpArgs),
 }
 
 fn main() -> ExitCode {
@@ -99,6 +110,10 @@ fn measure(measurement: &Measurement) -> anyhow::Result<Value> {
         Measurement::Fanout(arguments) => on_one_thread(fanout::run(arguments)),
         Measurement::Passed(arguments) => on_one_thread(passed::run(arguments)),
         Measurement::Settle(arguments) => on_one_thread(settle::run(arguments)),
+        Measurement::Addresses(arguments) => money::addresses::run(arguments),
+        Measurement::Watcher(arguments) => money::watcher::run(arguments),
+        Measurement::Mined(arguments) => on_one_thread(money::mined::run(arguments)),
+        Measurement::CatchUp(arguments) => on_one_thread(money::catch_up::run(arguments)),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod backup;
 pub mod exchange;
 pub mod keys;
 pub mod ledger;
+pub mod network;
 pub mod order;
 pub mod wallet;
 pub mod webhook;
@@ -68,6 +69,9 @@ enum Command {
     /// The books: balances, the postings of an order, exports for a spreadsheet or hledger.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Networks: how far they are scanned.
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
     /// Deposit addresses.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
@@ -124,7 +128,7 @@ impl Installation {
         let config = self.settings()?;
         if !config.server.data_dir.exists() {
             anyhow::bail!(
-                "there is no installation in {}; start one with `kiosk demo`",
+                "there is no installation in {}; `kiosk serve --config FILE` starts a shop there, and `kiosk demo` a demo",
                 config.server.data_dir.display()
             );
         }
@@ -159,6 +163,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sandbox(command) => sandbox::run(command).await,
         Command::Order(command) => order::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
+        Command::Network(command) => network::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Backup(arguments) => backup::backup(arguments).await,

@@ -10,6 +10,7 @@ mod explain;
 use super::Installation;
 use crate::boot::Kiosk;
 use crate::engine::Lane;
+use crate::store::noticed::{self, Look};
 use crate::store::orders::{self, Narrowed};
 use crate::store::{DbError, Tx, mails, transfers};
 use anyhow::{Context, bail};
@@ -20,12 +21,16 @@ use domain::fulfil::Line;
 use domain::ids::OrderId;
 use domain::order::Order;
 use domain::project::OrderState;
+use domain::time::Span;
 use serde::Deserialize;
 use serde::de::{IntoDeserializer, value};
 use std::process::ExitCode;
 
 /// Orders read at once.
 const PAGE: i64 = 500;
+
+/// So long after an order's end somebody may still have sent a wrong token. Each hour more is a thousand blocks to be asked for.
+const LOOKED_FOR: Span = Span::hours(24);
 
 /// The longest note, in bytes: it stays in the log for ever.
 const MOST_NOTE_BYTES: usize = 500;
@@ -60,6 +65,14 @@ pub enum OrderCommand {
     Resolve(ResolveArgs),
     /// Delete the e-mail addresses, phone numbers, refund address and visitor of an order that is over. For good.
     Forget {
+        /// Short number, or order id.
+        order: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Have the running server look for what came to an order's address and does not count: the network's own coin, tokens
+    /// that nobody listed.
+    Notice {
         /// Short number, or order id.
         order: String,
         #[command(flatten)]
@@ -139,6 +152,9 @@ pub async fn run(command: OrderCommand) -> anyhow::Result<ExitCode> {
             resolve(&kiosk, &arguments.order, arguments.decision(), &arguments.note).await?
         }
         OrderCommand::Forget { order, installation } => forget(&installation.open().await?, &order).await?,
+        OrderCommand::Notice { order, installation } => {
+            notice(&installation.open().await?, &order, &installation.as_arguments()).await?
+        }
         OrderCommand::Cancel { order, installation } => cancel(&installation.open().await?, &order).await?,
     };
     println!("{text}");
@@ -236,10 +252,31 @@ pub async fn show(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<Stri
     let found = kiosk.engine.db.read(move |tx| {
         let Some(order) = name.look_up(tx)? else { return Ok(None) };
         let log = orders::events_of(tx, order.id)?;
-        Ok(Some((order, log)))
+        let noticed = noticed::of_order(tx, order.id)?;
+        Ok(Some((order, log, noticed)))
     });
-    let (order, log) = found.await?.with_context(|| name.unknown())?;
-    Ok(explain::explain(&order, &log, same))
+    let (order, log, noticed) = found.await?.with_context(|| name.unknown())?;
+    Ok(explain::explain(&order, &log, &noticed, same))
+}
+
+/// Asks for a look at an order's address: for its coins as they are now, and for tokens that came until a day after its end.
+/// The server that runs makes it: it has the nodes, and what is found stands in `show`.
+///
+/// # Errors
+/// No network watches the address.
+pub async fn notice(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<String> {
+    let order = find(kiosk, order).await?;
+    let no = order.no;
+    if order.is_paid_by_hand() {
+        bail!("order {no} is paid by hand: no network watches for it");
+    }
+    if kiosk.books.is_some() {
+        bail!("order {no} is on a simulated chain, which carries nothing but what its desk pays");
+    }
+    let now = kiosk.engine.clock.now();
+    let look = Look::at(&order, now.min(order.late_until() + LOOKED_FOR), now);
+    kiosk.engine.write(move |tx| noticed::want(tx, &[look])).await?;
+    Ok(format!("the running server looks within seconds; then: kiosk order show {no}{same}"))
 }
 
 /// Puts an order on hold.

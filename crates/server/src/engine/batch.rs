@@ -4,7 +4,7 @@
 
 use super::Committed;
 use crate::store::orders::{Changed, LoggedEvent, Posting};
-use crate::store::{DbError, Tx, affiliates, claims, deliveries, head, orders, transfers};
+use crate::store::{DbError, Tx, affiliates, claims, deliveries, head, looks, orders, transfers};
 use domain::asset::ChainKind;
 use domain::decide::{self, Claim, Command, Decision, Facts, Refusal, Replay, SealedPersonal, TransferFact};
 use domain::event::{Event, HoldReason};
@@ -47,6 +47,8 @@ struct Written {
     stock: BTreeSet<Sku>,
     idempotency: Vec<(decide::Idempotency, OrderId)>,
     addresses: Vec<(String, OrderId)>,
+    /// Those of them that their chain has to be asked for.
+    looked_at: Vec<String>,
     personal: Vec<(OrderId, SealedPersonal)>,
     codes: Vec<(CodeId, OrderId, u32)>,
     goods: Vec<(Sku, SealedGoods, OrderId, u32)>,
@@ -324,6 +326,9 @@ impl Batch {
             }
             Claim::Address { family, address } => {
                 self.addresses.entry(family).or_default().retain(|free| *free != address);
+                if looks::is_looked_at(family) {
+                    self.written.looked_at.push(address.clone());
+                }
                 self.written.addresses.push((address, id));
             }
             Claim::OrderNumber => self.head.next_no += 1,
@@ -387,6 +392,7 @@ impl Batch {
         orders::write_personal(tx, self.written.personal)?;
         claims::remember(tx, self.written.idempotency, self.now)?;
         claims::own_addresses(tx, self.written.addresses)?;
+        looks::begin(tx, self.written.looked_at, self.now)?;
         let counters = self.written.counters.into_iter().map(|key| {
             let counter = self.shared.counters[&key];
             (key, counter)

@@ -204,7 +204,7 @@ pub fn settled_block(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Option<Head
     let headers = transfers::watched(tx, network)?.window.headers;
     let tip = headers.last().map_or(0, |tip| tip.height);
     let below = |header: &Header| tip - header.height;
-    let newest_first = || headers.iter().rev();
+    let newest_first = || headers.iter().rev().filter(|header| !header.is_place());
     let settled = newest_first().find(|header| header.confirmed && (SETTLED..=REMEMBERED).contains(&below(header)));
     let old = newest_first().find(|header| (UNCONFIRMED..=2 * REMEMBERED).contains(&below(header)));
     // A chain that has just begun has no older ones.
@@ -213,7 +213,7 @@ pub fn settled_block(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Option<Head
     Ok(settled.or(old).or(young).cloned())
 }
 
-/// Addresses that were given to somebody, and what came to them.
+/// Addresses that were given to somebody, and what came to them and did not leave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sample {
     pub addresses: Vec<String>,
@@ -223,7 +223,8 @@ pub struct Sample {
     pub through: i64,
 }
 
-/// Given addresses of a pool from the index `after` on, and those of `wanted`, with what came to them on `network` up to a height.
+/// Given addresses of a pool from the index `after` on, and those of `wanted`, with what came to them on `network` up to a
+/// height, less what left.
 pub fn sample(
     tx: &mut Tx<'_>,
     (network, kind): (&NetworkId, ChainKind),
@@ -250,7 +251,7 @@ pub fn sample(
     Ok(Sample { addresses, came, through })
 }
 
-/// What came to addresses, whether an order owned them then or not.
+/// What came to addresses, whether an order owned them then or not, less what left them.
 fn came(
     tx: &mut Tx<'_>,
     network: &NetworkId,
@@ -263,7 +264,9 @@ fn came(
     let by_address = "select asset, address, raw from v join chain_transfers on address = v.c2 \
         where order_id is null and network = v.c3 and height <= v.c4 and status <> v.c5";
     let gone = TransferStatus::Reverted.word();
-    for sql in [by_owner, by_address] {
+    let swept = "select asset, sender, raw from v join sweeps on sender = v.c2 \
+        where network = v.c3 and height <= v.c4 and status <> v.c5";
+    for (sql, sign) in [(by_owner, 1), (by_address, 1), (swept, -1_i128)] {
         let row = |(address, owner): (&String, &String)| {
             vec![owner.as_str().into(), address.as_str().into(), network.as_str().into(), height.into(), gone.into()]
         };
@@ -272,7 +275,7 @@ fn came(
         for row in tx.with_rows(sql, Bulk { columns, rows })? {
             let raw: i128 = row.text(2).parse().map_err(|_| DbError::Corrupt { what: "raw amount of a transfer" })?;
             let sum = came.entry((AssetId::new(row.text(0)), row.text(1).to_owned())).or_default();
-            *sum = sum.checked_add(raw).ok_or(DbError::Corrupt { what: "sum of raw amounts" })?;
+            *sum = sum.checked_add(sign * raw).ok_or(DbError::Corrupt { what: "sum of raw amounts" })?;
         }
     }
     Ok(came)

@@ -3,10 +3,10 @@
 //! Reads everything, in pages; changes nothing. Run by `kiosk fsck`, by the simulator and after every crash in tests.
 
 use super::db::{DbError, Tx};
-use super::{affiliates, claims, orders};
+use super::{affiliates, claims, orders, sweeps};
 use domain::event::Event;
 use domain::ids::{OrderId, Sku};
-use domain::ledger::Transfer;
+use domain::ledger::{Account, Transfer};
 use domain::limits::{Counter, CounterKey};
 use domain::order::Order;
 use domain::payment::TransferStatus;
@@ -52,6 +52,7 @@ pub fn check(tx: &mut Tx<'_>) -> Result<Findings, DbError> {
     check_stock(tx, expected.held, &mut findings)?;
     check_codes(tx, &folded, &mut findings)?;
     check_transfers(tx, &folded, &mut findings)?;
+    check_sweeps(tx, &mut findings)?;
     check_affiliates(tx, &folded, &mut findings)?;
     Ok(findings)
 }
@@ -63,7 +64,7 @@ fn fold_log(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<BTreeMap<OrderId
     loop {
         let page = orders::events_after(tx, after, PAGE)?;
         let Some(last) = page.last() else { return Ok(folded) };
-        let mut written = ledger_page(tx, after, last.seq)?;
+        let mut written = ledger_page(tx, OF_EVENTS, after, last.seq)?;
         after = last.seq;
         for logged in page {
             findings.events += 1;
@@ -114,11 +115,17 @@ fn fold(order: &Order, event: &Event, at: Time) -> Option<(Order, Vec<Transfer>)
 
 type LedgerRows = BTreeMap<i64, Vec<(String, String, String, i64)>>;
 
-fn ledger_page(tx: &mut Tx<'_>, after: i64, through: i64) -> Result<LedgerRows, DbError> {
-    let sql =
-        "select seq, debit, credit, asset, units from ledger_transfers where seq > $1 and seq <= $2 order by seq, part";
+/// Entries of events of orders; what sweeps move belongs to none.
+const OF_EVENTS: &str = "and order_no <> 0";
+const OF_EVERYTHING: &str = "";
+
+fn ledger_page(tx: &mut Tx<'_>, which: &str, after: i64, through: i64) -> Result<LedgerRows, DbError> {
+    let sql = format!(
+        "select seq, debit, credit, asset, units from ledger_transfers where seq > $1 and seq <= $2 {which} \
+        order by seq, part"
+    );
     let mut found = LedgerRows::new();
-    for row in tx.query(sql, &[after.into(), through.into()])? {
+    for row in tx.query(&sql, &[after.into(), through.into()])? {
         let text = |at| row.text(at).to_owned();
         found.entry(row.int(0)).or_default().push((text(1), text(2), text(3), row.int(4)));
     }
@@ -230,7 +237,7 @@ fn check_ledger(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings: &m
     let mut shared = BTreeMap::<(String, String), (i64, i64)>::new();
     let mut after = 0;
     loop {
-        let page = ledger_page(tx, after, after + PAGE)?;
+        let page = ledger_page(tx, OF_EVERYTHING, after, after + PAGE)?;
         for (debit, credit, asset, units) in page.into_values().flatten() {
             for (account, debited, credited) in [(debit, units, 0), (credit, 0, units)] {
                 match account.strip_prefix("order:").and_then(|no| no.parse().ok()) {
@@ -345,6 +352,26 @@ fn check_transfers(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings:
     }
     if !credited.is_empty() {
         findings.report(format!("{} credited transfers are unknown to their orders", credited.len()));
+    }
+    Ok(())
+}
+
+/// What the ledger says was swept is what the sweeps that it counts add up to.
+fn check_sweeps(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<(), DbError> {
+    let mut expected = BTreeMap::<(String, String), i64>::new();
+    for (network, asset, units) in sweeps::booked(tx)? {
+        *expected.entry((Account::Cold(network).to_string(), asset.to_string())).or_default() += units;
+    }
+    let mut kept = BTreeMap::new();
+    for row in tx.query("select account, asset, debit_units - credit_units from balances", &[])? {
+        if row.text(0).starts_with("cold:") {
+            kept.insert((row.text(0).to_owned(), row.text(1).to_owned()), row.int(2));
+        }
+    }
+    expected.retain(|_, units| *units != 0);
+    kept.retain(|_, units| *units != 0);
+    if kept != expected {
+        findings.report("the ledger counts other sweeps than those that are marked as booked".to_owned());
     }
     Ok(())
 }

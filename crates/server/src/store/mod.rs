@@ -11,7 +11,9 @@ pub mod signal;
 pub mod claims;
 pub mod head;
 pub mod ledger;
+pub mod looks;
 pub mod orders;
+pub mod sweeps;
 pub mod transfers;
 
 pub mod accounts;
@@ -23,6 +25,7 @@ pub mod exchange;
 pub mod letters;
 pub mod logins;
 pub mod mails;
+pub mod noticed;
 pub mod partner_links;
 pub mod settings;
 pub mod stock;

@@ -2,7 +2,7 @@
 
 use super::db::{Bulk, Column, DbError, Row, Tx, Val};
 use super::orders::read_id;
-use domain::chain::{Change, Window};
+use domain::chain::{ChainTransfer, Change, Side, Window};
 use domain::decide::TransferFact;
 use domain::ids::{AssetId, NetworkId, OrderId, TransferId};
 use domain::payment::TransferStatus;
@@ -31,6 +31,46 @@ pub fn scanned_through(tx: &mut Tx<'_>) -> Result<BTreeMap<NetworkId, Time>, DbE
     Ok(rows.iter().map(|row| (NetworkId::new(row.text(0)), Time(row.int(1)))).collect())
 }
 
+/// A network that begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anew {
+    /// The first block that is read again: not above a transfer that waits for its confirmation.
+    pub from: i64,
+    /// Transfers that are gone until they are seen again.
+    pub taken_back: u64,
+}
+
+/// Has a network scanned anew from that block on, or from an older one whose transfers are not confirmed. What was not
+/// confirmed counts as gone until it is seen again, so that no order waits for it for ever; what was confirmed stays.
+pub fn begin_anew(tx: &mut Tx<'_>, network: &NetworkId, from: i64) -> Result<Anew, DbError> {
+    let (mut from, mut taken_back) = (from, 0);
+    for table in ["chain_transfers", "sweeps"] {
+        let sql = format!("select min(height) from {table} where network = $1 and status = 'seen'");
+        let oldest = tx.query_one(&sql, &[network.as_str().into()])?.and_then(|row| row.opt_int(0));
+        from = from.min(oldest.unwrap_or(from));
+        let sql = format!("update {table} set status = 'reverted' where network = $1 and status = 'seen'");
+        taken_back += tx.execute(&sql, &[network.as_str().into()])?;
+    }
+    let headers = serde_json::to_string(&Window::begin_above(from - 1)).expect("headers are JSON");
+    // Nothing expires before it is scanned through again.
+    let sql = "update networks set headers = $2, scanned_through_ms = 0 where id = $1";
+    tx.execute(sql, &[network.as_str().into(), headers.into()])?;
+    Ok(Anew { from, taken_back })
+}
+
+/// Transfers to us from a block on that are confirmed, with their blocks, lowest first.
+pub fn confirmed_from(
+    tx: &mut Tx<'_>,
+    network: &NetworkId,
+    from: i64,
+    limit: i64,
+) -> Result<Vec<(i64, TransferFact)>, DbError> {
+    let sql = "select id, asset, units, block_at_ms, status, credited, order_id, height from chain_transfers \
+        where network = $1 and height >= $2 and status = 'confirmed' order by height, id limit $3";
+    let rows = tx.query(sql, &[network.as_str().into(), from.into(), limit.into()])?;
+    rows.iter().map(|row| Ok((row.int(7), read_fact(row)?.0))).collect()
+}
+
 /// Commits what a scan found since `before`: window, transfers and standing, whatever orders make of it later. False, and
 /// nothing is written, if another process has recorded a scan since: its blocks would be forgotten.
 pub fn record_scan(
@@ -53,9 +93,12 @@ pub fn record_scan(
         Change::Confirmed(id) => Some((id, TransferStatus::Confirmed)),
         Change::Reverted(id) => Some((id, TransferStatus::Reverted)),
     });
-    let rows = standing.map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
-    let sql = "update chain_transfers set status = v.c2 from v where chain_transfers.id = v.c1";
-    tx.with_rows(sql, Bulk { columns: &[Column::Text; 2], rows })?;
+    let rows: Vec<Vec<Val>> = standing.map(|(id, status)| vec![id.as_str().into(), status.word().into()]).collect();
+    // What came in is in the one table, what left in the other, and what did both in both.
+    for table in ["chain_transfers", "sweeps"] {
+        let sql = format!("update {table} set status = v.c2 from v where {table}.id = v.c1");
+        tx.with_rows(&sql, Bulk { columns: &[Column::Text; 2], rows: rows.clone() })?;
+    }
     Ok(true)
 }
 
@@ -68,9 +111,12 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             Change::Confirmed(_) | Change::Reverted(_) => None,
         })
         .collect();
+    let out: Vec<_> = seen.iter().filter(|(transfer, ..)| transfer.side != Side::In).copied().collect();
+    super::sweeps::record(tx, network, &out)?;
+    let seen: Vec<_> = seen.into_iter().filter(|(transfer, ..)| transfer.side != Side::Out).collect();
     let addresses = seen.iter().map(|(transfer, ..)| transfer.to.clone()).collect();
     let owners = super::claims::address_owners(tx, addresses)?;
-    let row = |(transfer, height, hash): &(&domain::chain::ChainTransfer, i64, &String)| -> Vec<Val> {
+    let row = |(transfer, height, hash): &(&ChainTransfer, i64, &String)| -> Vec<Val> {
         vec![
             transfer.id.as_str().into(),
             network.as_str().into(),
@@ -83,17 +129,18 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             transfer.block_at.0.into(),
             TransferStatus::Seen.word().into(),
             owners.get(&transfer.to).map(OrderId::expose).into(),
+            transfer.from.as_deref().into(),
         ]
     };
     // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
     // carries too, would else have it confirmed, and counted, a second time.
     let tail = "on conflict (id) do update set asset = excluded.asset, address = excluded.address, \
         order_id = excluded.order_id, units = excluded.units, raw = excluded.raw, height = excluded.height, \
-        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, \
+        block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, sender = excluded.sender, \
         status = case when chain_transfers.status = 'confirmed' then 'confirmed' else excluded.status end";
-    let target =
-        "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, order_id)";
-    let columns = &[Text, Text, Text, Text, Int, Text, Int, Text, Int, Text, Text];
+    let target = "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, \
+        order_id, sender)";
+    let columns = &[Text, Text, Text, Text, Int, Text, Int, Text, Int, Text, Text, Text];
     tx.insert_all(target, tail, Bulk { columns, rows: seen.iter().map(row).collect() })?;
     Ok(())
 }

@@ -6,8 +6,8 @@
 
 use super::WalletError;
 use super::leak::{self, Leak};
+use crate::adapters::evm::Address;
 use bip32::{ChildNumber, ExtendedKey, Prefix, XPub};
-use sha3::{Digest, Keccak256};
 
 /// Depth of an account's key, `m/44'/60'/0'` (BIP-44).
 const ACCOUNT_DEPTH: u8 = 3;
@@ -92,7 +92,7 @@ impl EvmAccount {
         let number = ChildNumber::new(number, false).map_err(|_| WalletError::Index(index))?;
         let key = self.parent.derive_child(number).map_err(WalletError::Derive)?;
         let point = key.public_key().to_sec1_point(false);
-        Ok(address_of(&point.as_bytes()[1..]))
+        Ok(Address::of_public_key(&point.as_bytes()[1..]).to_string())
     }
 
     /// The addresses of `count` indices from `from`.
@@ -114,22 +114,6 @@ impl EvmAccount {
     }
 }
 
-/// The last twenty bytes of Keccak-256 of an uncompressed public key, with the checksum of EIP-55.
-fn address_of(public_key: &[u8]) -> String {
-    let digest = Keccak256::digest(public_key);
-    checksummed(&crate::entropy::to_hex(&digest[12..]))
-}
-
-/// An address of 40 lower-case digits as EIP-55 writes it.
-fn checksummed(hex: &str) -> String {
-    let digest = Keccak256::digest(hex.as_bytes());
-    let letter = |(at, letter): (usize, char)| {
-        let nibble = digest[at / 2] >> (if at % 2 == 0 { 4 } else { 0 }) & 0xf;
-        if nibble >= 8 { letter.to_ascii_uppercase() } else { letter }
-    };
-    std::iter::once("0x".to_owned()).chain(hex.chars().enumerate().map(|pair| letter(pair).to_string())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::throwaway_xpub;
@@ -147,32 +131,6 @@ mod tests {
         "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
         "0x90F79bf6EB2c4f870365E785982E1f101E93b906",
     ];
-
-    #[test]
-    fn checksums_are_those_of_eip_55() {
-        // The examples of the EIP: all capitals, all small, and the four others.
-        for address in [
-            "0x52908400098527886E0F7030069857D2E4169EE7",
-            "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
-            "0xde709f2102306220921060314715629080e2fb77",
-            "0x27b1fdb04752bbc536007a920d24acb045561c26",
-            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
-            "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
-            "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
-            "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
-        ] {
-            assert_eq!(checksummed(&address[2..].to_lowercase()), address);
-        }
-    }
-
-    #[test]
-    fn an_address_is_the_hash_of_the_public_key() {
-        // The generator point: the address of private key 1 is widely published.
-        let point = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
-            483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
-        let bytes: [u8; 64] = crate::entropy::from_hex(point).expect("hex");
-        assert_eq!(address_of(&bytes), "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
-    }
 
     #[test]
     fn public_children_are_those_of_bip_32() {

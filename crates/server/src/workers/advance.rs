@@ -75,7 +75,7 @@ async fn ended_windows(engine: &Engine, now: Time) -> Result<Vec<Command>, Worke
             false => scanned.get(&row.quote.network_id).copied().unwrap_or_default(),
         };
         match step.what {
-            What::Expire if scanned_through > row.expires_at => {
+            What::Expire if scanned_through > row.expires_at || planted::is(Bug::ExpiredUnseen) => {
                 commands.push(Command::Expire { order, scanned_through });
             }
             What::CloseLateWindow if scanned_through > row.late_until() => {

@@ -1,8 +1,9 @@
-//! Transfers to orders: turns each new standing of a transfer into a command.
+//! Transfers to orders: turns each new standing of a transfer into a command. Those from our own addresses go to the ledger
+//! and to nobody's order.
 
 use super::{Ran, WorkerError};
 use crate::engine::{BATCH_LIMIT, Engine, Lane, SubmitError};
-use crate::store::transfers;
+use crate::store::{sweeps, transfers};
 use domain::decide::{Command, Refusal};
 use domain::ids::TransferId;
 use domain::time::{Span, Time};
@@ -33,5 +34,16 @@ pub async fn run_once(engine: &Engine, put_off: &mut PutOff, now: Time) -> Resul
             }
         }
     }
-    Ok(Ran::if_any(!due.is_empty()))
+    let booked = book_sweeps(engine, now).await?;
+    Ok(Ran::if_any(!due.is_empty() || booked))
+}
+
+/// What left our own addresses is booked, or booked back; true if there was anything.
+async fn book_sweeps(engine: &Engine, now: Time) -> Result<bool, WorkerError> {
+    const LIMIT: i64 = BATCH_LIMIT as i64;
+    // Hardly ever anything: no write, and no lock, for nothing.
+    if engine.db.read(|tx| sweeps::due(tx, 1)).await?.is_empty() {
+        return Ok(false);
+    }
+    Ok(engine.write(move |tx| sweeps::book(tx, LIMIT, now)).await? > 0)
 }

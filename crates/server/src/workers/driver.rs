@@ -1,7 +1,7 @@
 //! Calls the workers: at once when there is something due, else at a slow pace; ends with the process.
 
 use super::{Ran, WorkerError, advance, audit, catalogue, credit, exchange, ipn, letters, notify};
-use super::{outbox, pay_out, watch, webhooks};
+use super::{outbox, pay_out, strays, watch, webhooks};
 use crate::engine::Engine;
 use crate::ports::{Mailer, Network, Payer, Poster, Supplier};
 use crate::vault::Vault;
@@ -36,6 +36,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 /// Between looks of the audit.
 const AUDIT: Duration = Duration::from_secs(60);
 
+/// Between looks for what does not count: nobody waits for it.
+const STRAYS: Duration = Duration::from_secs(5);
+
 /// Starts every worker; they end when `stop` turns true. Join the set to wait for their last run.
 pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signal::Receiver<bool>) -> JoinSet<()> {
     let mut running = JoinSet::new();
@@ -43,6 +46,7 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
     let (far, near): (Vec<_>, Vec<_>) = outside.networks.iter().cloned().partition(is_far);
     running.spawn(watch_and_credit(engine.clone(), near, outside.bell.clone(), stop.clone()));
     for network in far {
+        running.spawn(find_strays(engine.clone(), network.clone(), stop.clone()));
         running.spawn(watch_alone(engine.clone(), network, outside.bell.clone(), stop.clone()));
     }
     {
@@ -203,6 +207,20 @@ async fn watch_alone(engine: Engine, network: Arc<dyn Network>, found: Arc<Notif
             () = tokio::time::sleep(rhythm.pace) => {}
             _ = stop.changed() => {}
         }
+    }
+}
+
+/// Looks for what does not count on one chain. A look that is under way at the end is dropped: it is due still.
+async fn find_strays(engine: Engine, network: Arc<dyn Network>, mut stop: signal::Receiver<bool>) {
+    while !*stop.borrow() {
+        let found = tokio::select! {
+            found = strays::run_once(&engine, network.as_ref(), engine.clock.now()) => found,
+            _ = stop.changed() => return,
+        };
+        if let Err(error) = found {
+            tracing::warn!(network = %network.id(), error = &error as &dyn std::error::Error, "strays not noted");
+        }
+        pause(STRAYS, &mut stop).await;
     }
 }
 

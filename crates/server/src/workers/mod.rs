@@ -16,6 +16,7 @@ pub mod notify;
 pub mod outbox;
 pub mod pay_out;
 pub mod rates;
+pub mod strays;
 pub mod watch;
 pub mod webhooks;
 

@@ -8,7 +8,7 @@
 use crate::market::{self, SUPPLIER};
 use crate::store::databases::{now, read, write};
 use domain::asset::ChainKind;
-use domain::chain::{ChainTransfer, Change};
+use domain::chain::{ChainTransfer, Change, Side};
 use domain::decide::{Command, Place, Refusal};
 use domain::fulfil::{Patience, Report};
 use domain::ids::{OrderId, Sku, TransferId};
@@ -98,6 +98,8 @@ impl<'a> Shop<'a> {
         ChainTransfer {
             id: TransferId::new(format!("{}|{}-{}|0", order.quote.network_id, self.shared.process, self.transfers)),
             asset: order.quote.asset.clone(),
+            side: Side::In,
+            from: None,
             to: order.address.clone(),
             units,
             raw: units.to_string(),

@@ -11,10 +11,13 @@ use crate::harness::{Folder, START, Shop};
 use crate::http::{Wanted, get, place, request, row, show};
 use crate::payments::standing;
 use api::PaymentChoice;
+use domain::decide::explain;
 use domain::money::raw_units;
+use domain::payment::PaymentReason;
 use domain::time::{Span, Time};
 use node::{Anvil, Token};
 use serde_json::{Value, json};
+use server::cli::{network, order};
 use server::config::Config;
 use server::ports::Clock;
 
@@ -22,6 +25,12 @@ use server::ports::Clock;
 const CARD: Wanted<'static> = ("Airbnb", "100 USD", "ann@example.com");
 const DONE: &str = "Done PaymentReceived 101.50 {} 0";
 const WAITING: &str = "WaitingForPayment WalletCreated 0 {} 0";
+
+/// Of the words that Ethereum's development nodes start with: nothing is left to steal there.
+const XPUB: &str =
+    "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP";
+/// The operator's own wallet.
+const COLD: &str = "0x00000000000000000000000000000000000c01d0";
 
 /// A shop on a chain of its own. Clock and chain move together, a second for each block.
 struct Story {
@@ -51,6 +60,7 @@ impl Story {
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://shop.test\"\ncalls_per_second = 10000\n\
              calls_burst = 10000\nunpaid_products_per_visitor = 5000\n\
+             [wallet]\nevm_xpub = \"{XPUB}\"\n\
              [[networks]]\nname = \"Base\"\nkind = \"evm\"\nchain_id = 8453\nrpc = \"{}\"\nconfirmations = 2\n{more}\n\
              {tokens}[[networks.look_alikes]]\nname = \"USDbC\"\ncontract = \"{}\"\ndecimals = 6\n",
             node.url, look_alike.contract,
@@ -96,6 +106,13 @@ impl Story {
         self.node.pay(&self.usdc, &to, raw * percent / 100).await
     }
 
+    /// What the ledger says was swept, of each asset.
+    async fn swept(&self) -> Vec<i64> {
+        let sql = "select debit_units - credit_units from balances where account = 'cold:eip155:8453' order by asset";
+        let rows = self.shop.kiosk.engine.db.read(move |tx| tx.query(sql, &[])).await.expect("the ledger is read");
+        rows.iter().map(|row| row.int(0)).collect()
+    }
+
     async fn expect(&self, order: &api::Order, expected: &str, name: &str) {
         assert_eq!(standing(&self.shop, order).await, expected, "{name}");
     }
@@ -109,7 +126,7 @@ async fn payments_of_every_kind_end_as_on_the_simulated_chains() {
     story.expect(&exact, WAITING, "placed").await;
     story.pay(&exact, 100).await;
     story.mine(1).await;
-    story.expect(&exact, "PaymentStarted PaymentRequested 0 {} 0", "one block").await;
+    story.expect(&exact, "PaymentStarted PaymentRequested 101.50 {} 0", "one block").await;
     story.mine(1).await;
     story.expect(&exact, DONE, "exact").await;
 
@@ -243,6 +260,89 @@ async fn reorganisations_before_and_after_confirmation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_sweeps_is_booked_and_booked_back() {
+    let Some(mut story) = Story::open("").await else { return };
+    let order = story.order("ann@example.com").await;
+    story.pay(&order, 100).await;
+    story.mine(2).await;
+    story.expect(&order, DONE, "paid").await;
+    assert_eq!(story.swept().await, Vec::<i64>::new());
+    let (deposit, raw) = story.due(&order, &story.usdc).await;
+    story.node.sweep(&story.usdc, &deposit, COLD, raw).await;
+    story.mine(1).await;
+    assert_eq!(story.swept().await, Vec::<i64>::new(), "one block");
+    story.mine(1).await;
+    assert_eq!(story.swept().await, [101_500_000_i64]);
+    story.expect(&order, DONE, "what leaves the address is no matter of the order").await;
+    story.node.reorganise(2, &[]).await;
+    story.mine(2).await;
+    assert_eq!(story.swept().await, [0_i64], "it never left");
+    story.expect(&order, DONE, "the payment is older").await;
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_count_is_shown_and_not_counted() {
+    let Some(mut story) = Story::open("").await else { return };
+    let now = story.now();
+    let unlisted = story.node.deploy("TestToken", 6, now + 1).await;
+    story.shop.after(Span::seconds(2)).await;
+    let order = story.order("ann@example.com").await;
+    let (to, raw) = story.due(&order, &story.usdc).await;
+    story.node.give(&to, 7_000_000_000).await;
+    story.node.pay(&unlisted, &to, raw).await;
+    story.mine(2).await;
+    story.expect(&order, WAITING, "nothing of it counts").await;
+    story.shop.after(Span::minutes(40)).await;
+    story.mine(1).await;
+    story.expect(&order, "Expired Expired 0 {} 0", "it was looked at when it expired").await;
+    let no = row(&story.shop, &order).await.no.to_string();
+    let text = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    let coin = "7000000000 of the smallest unit of the network's own coin lay there";
+    let token = format!("{raw} of the smallest unit of a token that is not listed");
+    assert!(text.contains(coin) && text.contains(&token), "{text}");
+    assert!(text.to_lowercase().contains(&unlisted.contract.to_lowercase()), "{text}");
+    assert!(text.contains(explain(PaymentReason::WrongAsset)), "{text}");
+
+    // On demand, for an order that is open still.
+    let open = story.order("bob@example.com").await;
+    let (to, _) = story.due(&open, &story.usdc).await;
+    story.node.give(&to, 5).await;
+    story.mine(1).await;
+    let no = row(&story.shop, &open).await.no.to_string();
+    let shown = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    assert!(!shown.contains("own coin"), "{shown}");
+    order::notice(&story.shop.kiosk, &no, "").await.expect("a look is planned");
+    story.shop.pump().await;
+    let shown = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    assert!(shown.contains("5 of the smallest unit of the network's own coin"), "{shown}");
+    story.expect(&open, WAITING, "it changes nothing").await;
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_is_scanned_anew_beside_a_running_server() {
+    let Some(mut story) = Story::open("").await else { return };
+    let order = story.order("ann@example.com").await;
+    story.pay(&order, 100).await;
+    story.mine(2).await;
+    story.expect(&order, DONE, "paid").await;
+    let told = network::rescan(&story.shop.kiosk, "Base", 1).await.expect("a network that was scanned");
+    assert!(told.contains("scanned anew from block 1 on") && told.contains("101500000 units"), "{told}");
+    let listed = network::list(&story.shop.kiosk).await.expect("a list");
+    assert!(listed.contains("scanned anew from block 1 on"), "{listed}");
+    story.mine(1).await;
+    let listed = network::list(&story.shop.kiosk).await.expect("a list");
+    assert!(listed.contains("scanned to block"), "{listed}");
+    story.expect(&order, DONE, "what counted goes on to count, once").await;
+    for (name, from, expected) in [("Bass", 1, "there are: Base"), ("Base", 1_000_000, "begin there or earlier")] {
+        let error = network::rescan(&story.shop.kiosk, name, from).await.expect_err("it cannot be");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_longer_than_the_payment_window_loses_nobodys_payment() {
     let Some(mut story) = Story::open("").await else { return };
     let order = story.order("ann@example.com").await;
@@ -313,7 +413,11 @@ async fn five_thousand_blocks_are_caught_up_with() {
     story.expect(&order, DONE, "somewhere on the way").await;
     let through = story.shop.kiosk.engine.shared.board.all();
     let through: Vec<Time> = through.values().map(|watching| watching.scanned_through).collect();
-    assert_eq!(through, [Time((start + 5_000) * 1_000 - 1)]);
+    let newest = story.node.ask("eth_getBlockByNumber", json!(["latest", false])).await;
+    let seconds =
+        newest["timestamp"].as_str().and_then(|hex| i64::from_str_radix(hex.trim_start_matches("0x"), 16).ok());
+    let newest = Time(seconds.expect("a block has a time") * 1_000 - 1);
+    assert_eq!(through, [newest.min(story.shop.clock.now())]);
     story.shop.close().await;
 }
 
@@ -325,7 +429,7 @@ async fn a_tag_confirms_on_a_real_chain() {
     // The same chain, watched by another shop that waits for `safe`: two blocks behind, with epochs of two slots.
     let folder = Folder::new();
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[[networks]]\nname = \"Base\"\nkind = \"evm\"\nchain_id = 8453\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\n[wallet]\nevm_xpub = \"{XPUB}\"\n[[networks]]\nname = \"Base\"\nkind = \"evm\"\nchain_id = 8453\n\
          rpc = \"{}\"\nconfirmations = \"safe\"\n[[networks.tokens]]\ncoin = \"USDC\"\ncontract = \"{}\"\ndecimals = 6\n",
         url.replacen("http://", "ws://", 1),
         story.usdc.contract,
@@ -337,7 +441,7 @@ async fn a_tag_confirms_on_a_real_chain() {
     let order = story.order("ann@example.com").await;
     story.pay(&order, 100).await;
     story.mine(1).await;
-    story.expect(&order, "PaymentStarted PaymentRequested 0 {} 0", "not safe yet").await;
+    story.expect(&order, "PaymentStarted PaymentRequested 101.50 {} 0", "not safe yet").await;
     story.mine(6).await;
     story.expect(&order, DONE, "safe").await;
     story.shop.close().await;

@@ -25,6 +25,7 @@ mod rates;
 mod readme;
 mod receiver;
 mod snapshots;
+mod solana;
 mod store;
 mod tidy;
 mod tracking;

@@ -22,11 +22,15 @@ mod claims;
 
 mod transfers;
 
+mod sweeps;
+mod looks;
+
 mod shelf;
 
 mod affiliates;
 mod logins;
 mod mails;
+mod noticed;
 mod office;
 mod webhooks;
 

@@ -330,10 +330,12 @@ async fn an_endpoint_that_fails_for_three_days_is_closed_and_others_are_told_so(
     webhook::enable(&office.shop.kiosk, &ann.endpoint).await.expect("opened");
     office.shop.after(DAY).await;
     let waited = ann.receiver.news();
-    // Of the first order one message was given up and the other waited; the second expires from now on.
+    // Of the first order one message was given up; the other waited, or was given up in the same hour: pauses are drawn.
+    // The second order expires from now on.
     let (of_first, of_second): (Vec<Heard>, Vec<Heard>) =
         waited.into_iter().partition(|heard| heard.json()["order_id"] == first["order_id"]);
-    assert_eq!((of_first.len(), states(&of_second)), (1, vec!["Expired".to_owned()]));
+    assert!(of_first.len() <= 1, "{} were sent", of_first.len());
+    assert_eq!(states(&of_second), ["Expired"]);
     ann.buys(&office).await;
     office.shop.pump().await;
     assert_eq!(states(&ann.receiver.news()), ["WaitingForPayment"]);

@@ -5,7 +5,7 @@ use crate::check::Broken;
 use crate::office::RECIPIENT;
 use crate::plan::Fault;
 use crate::shop::UNPAID_PRODUCTS;
-use domain::chain::ChainTransfer;
+use domain::chain::{ChainTransfer, Side};
 use domain::decide::{Caps, Command, Idempotency, PlaceTrade, Refusal};
 use domain::event::Origin;
 use domain::ids::{AssetId, NetworkId, OrderId, TransferId, Uuid};
@@ -207,6 +207,8 @@ impl Run {
         let transfer = ChainTransfer {
             id: TransferId::new(""),
             asset: payment.asset,
+            side: Side::In,
+            from: None,
             to: traded.address.clone(),
             units: payment.units,
             raw: raw_units(payment.units, traded.scale, traded.decimals),

@@ -7,7 +7,7 @@ use crate::market::{BRANDS, COUPON, RANGE, TOP_UP};
 use crate::plan::Fault;
 use crate::rng::Rng;
 use crate::shop::UNPAID_PRODUCTS;
-use domain::chain::ChainTransfer;
+use domain::chain::{ChainTransfer, Side};
 use domain::decide::{Caps, Command, Idempotency, Place, Refusal};
 use domain::event::Origin;
 use domain::ids::{AssetId, CustomerId, OrderId, TransferId, Uuid};
@@ -208,6 +208,8 @@ impl Run {
         let transfer = ChainTransfer {
             id: TransferId::new(""),
             asset,
+            side: Side::In,
+            from: None,
             to: known.address.clone(),
             units,
             raw: units.to_string(),

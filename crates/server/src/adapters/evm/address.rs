@@ -43,9 +43,20 @@ impl Address {
         is_address.then(|| address.try_into().ok()).flatten().map(Address)
     }
 
+    /// The address of an uncompressed public key without its leading 4: the last twenty bytes of its Keccak-256.
+    pub fn of_public_key(point: &[u8]) -> Address {
+        let digest = Keccak256::digest(point);
+        Address(std::array::from_fn(|at| digest[at + 12]))
+    }
+
     /// In small letters: the form that names are made of.
     pub fn small(&self) -> String {
         format!("0x{}", to_hex(&self.0))
+    }
+
+    /// As a word of 32 bytes.
+    pub fn word(&self) -> String {
+        format!("0x{:0>64}", to_hex(&self.0))
     }
 
     /// The bytes.
@@ -74,11 +85,15 @@ mod tests {
     use super::*;
 
     /// The examples of the EIP.
-    const SAMPLES: [&str; 4] = [
+    const SAMPLES: [&str; 8] = [
         "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
         "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
         "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
         "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
+        "0x52908400098527886E0F7030069857D2E4169EE7",
+        "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
+        "0xde709f2102306220921060314715629080e2fb77",
+        "0x27b1fdb04752bbc536007a920d24acb045561c26",
     ];
 
     #[test]
@@ -107,7 +122,17 @@ mod tests {
     fn a_word_holds_an_address_if_nothing_stands_before_it() {
         let word = format!("0x{}{}", "0".repeat(24), SAMPLES[1][2..].to_lowercase());
         assert_eq!(Address::of_word(&word), Address::of_node(SAMPLES[1]));
+        assert_eq!(Address::of_node(SAMPLES[1]).map(|address| address.word()), Some(word.clone()));
         assert_eq!(Address::of_word(&word.replacen("00", "01", 1)), None);
         assert_eq!(Address::of_word(SAMPLES[1]), None);
+    }
+
+    #[test]
+    fn an_address_is_the_hash_of_the_public_key() {
+        // The generator point: the address of private key 1 is widely published.
+        let point = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+            483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+        let bytes: [u8; 64] = from_hex(point).expect("hex");
+        assert_eq!(Address::of_public_key(&bytes).to_string(), "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
     }
 }

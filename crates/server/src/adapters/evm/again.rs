@@ -63,7 +63,9 @@ impl Again {
     /// After a start nobody knows what was looked at.
     fn begin(&mut self, known: &[Header], now: Time) {
         if !std::mem::replace(&mut self.has_begun, true) {
-            let mut newest: Vec<&Header> = known.iter().rev().take(AT_ONCE).collect();
+            // Not where blocks were left out: what is read again must follow a known block. There everybody was asked.
+            let linked = known.windows(2).rev().take_while(|pair| pair[0].height + 1 == pair[1].height);
+            let mut newest: Vec<&Header> = linked.take(AT_ONCE).map(|pair| &pair[1]).collect();
             newest.reverse();
             let seen = |header: &&Header| Seen { height: header.height, hash: header.hash.clone(), since: now };
             self.waiting = newest.iter().map(seen).collect();
@@ -124,7 +126,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The heights at which a node shows transfers to us that are not known.
+    /// The heights at which a node shows transfers to or from us that are not known.
     async fn missed(&self, node: &Endpoint, due: &[Seen]) -> Result<BTreeSet<i64>, Fault> {
         let (from, to) = (due[0].height, due[due.len() - 1].height);
         let logs = self.ours(self.logs_in_ranges(node, from, to).await?).await?;
@@ -132,7 +134,7 @@ impl<'a> Reading<'a> {
         for seen in due {
             let is_known = |header: &&Header| header.height == seen.height && header.hash == seen.hash;
             let Some(header) = self.known.iter().find(is_known) else { continue };
-            let of_block: Vec<_> = logs.iter().filter(|log| log.block == seen.hash).cloned().collect();
+            let of_block: Vec<_> = logs.iter().filter(|ours| ours.log.block == seen.hash).cloned().collect();
             let transfers = self.network.transfers(&of_block, Time(0));
             if transfers.iter().any(|transfer| !header.transfers.contains(&transfer.id)) {
                 missed.insert(seen.height);

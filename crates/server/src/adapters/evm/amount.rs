@@ -22,6 +22,12 @@ impl Amount {
         from_hex(text.strip_prefix("0x")?).map(Amount)
     }
 
+    /// Reads a number such as `0x1b4`.
+    pub fn of_quantity(text: &str) -> Option<Amount> {
+        let digits = text.strip_prefix("0x").filter(|digits| (1..=64).contains(&digits.len()))?;
+        Amount::of_word(&format!("0x{digits:0>64}"))
+    }
+
     pub fn is_zero(&self) -> bool {
         self.0 == [0; 32]
     }
@@ -119,6 +125,21 @@ mod tests {
         assert_eq!(amount(&format!("7{}", "f".repeat(31))).as_i128(), Some(i128::MAX));
         assert_eq!(amount(&format!("8{}", "0".repeat(31))).as_i128(), None);
         assert_eq!(amount(&"f".repeat(64)).as_i128(), None);
+    }
+
+    #[test]
+    fn a_balance_is_a_number_of_any_length() {
+        for (text, expected) in [
+            ("0x0", Some("0")),
+            ("0x1b4", Some("436")),
+            ("0xde0b6b3a7640000", Some("1000000000000000000")),
+            ("0x", None),
+            ("1", None),
+            ("0x+1", None),
+        ] {
+            assert_eq!(Amount::of_quantity(text).map(|amount| amount.to_string()).as_deref(), expected, "{text}");
+        }
+        assert_eq!(Amount::of_quantity(&format!("0x1{}", "0".repeat(64))), None);
     }
 
     #[test]

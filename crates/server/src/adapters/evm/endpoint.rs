@@ -9,7 +9,8 @@ use super::address::Address;
 use super::amount::Amount;
 use super::rpc::{Ask, Rpc, RpcError};
 use super::wire::{self, BALANCE_OF, Log, Mined, TRANSFER};
-use domain::time::{Span, Time};
+use crate::adapters::rest::Rest;
+use domain::time::Time;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -17,10 +18,6 @@ use std::sync::Mutex;
 
 /// Blocks, or events of single blocks, that one batch asks for.
 const IN_ONE_BATCH: usize = 25;
-
-/// A node that failed is asked last for this long; each further failure doubles it.
-const REST: Span = Span::seconds(1);
-const LONGEST_REST: Span = Span::minutes(1);
 
 /// A node.
 pub struct Endpoint {
@@ -36,39 +33,59 @@ pub struct Endpoint {
 #[derive(Default)]
 struct Condition {
     is_of_our_chain: bool,
-    failures: u32,
-    rests_until: Time,
+    rest: Rest,
 }
 
-/// Whose events are asked for.
+/// Which events are asked for.
 pub struct Filter {
-    pub contracts: BTreeSet<Address>,
-    /// The same as nodes read it.
-    addresses: Value,
+    touches: Touches,
+    /// The same as nodes read it, without blocks.
+    asked: Value,
+}
+
+enum Touches {
+    Contracts(BTreeSet<Address>),
+    /// Of any contract whatever.
+    Receivers(BTreeSet<Address>),
 }
 
 impl Filter {
+    /// Transfers of those tokens.
     pub fn new(contracts: BTreeSet<Address>) -> Filter {
-        let addresses = contracts.iter().map(|contract| Value::from(contract.small())).collect();
-        Filter { contracts, addresses: Value::Array(addresses) }
+        let addresses: Vec<String> = contracts.iter().map(Address::small).collect();
+        let asked = json!({ "address": addresses, "topics": [TRANSFER] });
+        Filter { touches: Touches::Contracts(contracts), asked }
+    }
+
+    /// Transfers to those addresses.
+    pub fn to(receivers: BTreeSet<Address>) -> Filter {
+        let words: Vec<String> = receivers.iter().map(Address::word).collect();
+        let asked = json!({ "topics": [TRANSFER, null, words] });
+        Filter { touches: Touches::Receivers(receivers), asked }
     }
 
     fn between(&self, from: i64, to: i64) -> Ask {
-        let (from, to) = (wire::to_quantity(from), wire::to_quantity(to));
-        let filter = json!({ "fromBlock": from, "toBlock": to, "address": self.addresses, "topics": [TRANSFER] });
+        let mut filter = self.asked.clone();
+        filter["fromBlock"] = json!(wire::to_quantity(from));
+        filter["toBlock"] = json!(wire::to_quantity(to));
         Ask::new("eth_getLogs", json!([filter]))
     }
 
     fn of_block(&self, hash: &str) -> Ask {
-        let filter = json!({ "blockHash": hash, "address": self.addresses, "topics": [TRANSFER] });
+        let mut filter = self.asked.clone();
+        filter["blockHash"] = json!(hash);
         Ask::new("eth_getLogs", json!([filter]))
     }
 
-    /// Events of other contracts were not asked for: whoever sends them cannot be right about the rest.
+    /// Other events were not asked for: whoever sends them cannot be right about the rest.
     fn checked(&self, logs: Vec<Log>) -> Result<Vec<Log>, RpcError> {
-        match logs.iter().all(|log| self.contracts.contains(&log.contract)) {
+        let was_asked_for = |log: &Log| match &self.touches {
+            Touches::Contracts(contracts) => contracts.contains(&log.contract),
+            Touches::Receivers(receivers) => receivers.contains(&log.to),
+        };
+        match logs.iter().all(was_asked_for) {
             true => Ok(logs),
-            false => Err(RpcError::Unclear("an event of a contract that was not asked for")),
+            false => Err(RpcError::Unclear("an event that nobody asked for")),
         }
     }
 }
@@ -87,7 +104,7 @@ impl Endpoint {
 
     /// When it is worth asking before others again.
     pub fn rests_until(&self) -> Time {
-        self.with_condition(|condition| condition.rests_until)
+        self.with_condition(|condition| condition.rest.until())
     }
 
     /// It failed, or was told apart from the others.
@@ -95,15 +112,13 @@ impl Endpoint {
         self.with_condition(|condition| {
             // Behind one address another node may stand by now.
             condition.is_of_our_chain = false;
-            let rest = Span(REST.0 << condition.failures.min(10)).min(LONGEST_REST);
-            condition.failures = condition.failures.saturating_add(1);
-            condition.rests_until = now + rest;
+            condition.rest.failed(now);
         });
     }
 
     /// A whole scan went well with it.
     pub fn did_well(&self) {
-        self.with_condition(|condition| (condition.failures, condition.rests_until) = (0, Time(0)));
+        self.with_condition(|condition| condition.rest = Rest::default());
     }
 
     fn with_condition<T>(&self, change: impl FnOnce(&mut Condition) -> T) -> T {
@@ -185,6 +200,19 @@ impl Endpoint {
             }
         }
         Ok(found)
+    }
+
+    /// What those addresses have of the network's own coin, in their order.
+    pub async fn balances(&self, addresses: &[Address]) -> Result<Vec<Amount>, RpcError> {
+        let mut balances = Vec::with_capacity(addresses.len());
+        for part in addresses.chunks(IN_ONE_BATCH) {
+            let ask = |address: &Address| Ask::new("eth_getBalance", json!([address.small(), "latest"]));
+            let asks: Vec<Ask> = part.iter().map(ask).collect();
+            for answer in self.ask(&asks).await? {
+                balances.push(wire::balance(&answer)?);
+            }
+        }
+        Ok(balances)
     }
 
     /// Asks, and first of all which chain this is, unless that is known.

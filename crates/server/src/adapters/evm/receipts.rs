@@ -1,10 +1,11 @@
 //! Events of tokens as transfers of the domain.
 
 use super::amount::Amount;
+use super::scan::Ours;
 use super::wire::Log;
 use super::{Address, EvmNetwork, Token};
 use crate::entropy::to_hex;
-use domain::chain::ChainTransfer;
+use domain::chain::{ChainTransfer, Side};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::Time;
 use sha2::{Digest, Sha256};
@@ -14,22 +15,26 @@ use std::collections::BTreeMap;
 const LEDGER_DECIMALS: u32 = 8;
 
 impl EvmNetwork {
-    /// The transfers in the events of one block, which are all to us. What moves nothing is left out.
-    pub(super) fn transfers(&self, logs: &[Log], at: Time) -> Vec<ChainTransfer> {
+    /// The transfers in the events of one block, which are all to us or from us. What moves nothing is left out: anybody may
+    /// have a token say that we sent nothing to somebody.
+    pub(super) fn transfers(&self, logs: &[Ours], at: Time) -> Vec<ChainTransfer> {
         let mut names = Names { network: &self.id, used: BTreeMap::new() };
-        let moving = logs.iter().filter(|log| !log.amount.is_zero());
-        let known = moving.filter_map(|log| self.tokens.get(&log.contract).map(|token| (log, token)));
-        known.map(|(log, token)| transfer(names.name(log), log, token, at)).collect()
+        let moving = logs.iter().filter(|ours| !ours.log.amount.is_zero());
+        let known = moving.filter_map(|ours| self.tokens.get(&ours.log.contract).map(|token| (ours, token)));
+        known.map(|(ours, token)| transfer(names.name(&ours.log), ours, token, at)).collect()
     }
 }
 
-fn transfer(id: TransferId, log: &Log, token: &Token, at: Time) -> ChainTransfer {
-    if let Some(name) = &token.look_alike {
+fn transfer(id: TransferId, ours: &Ours, token: &Token, at: Time) -> ChainTransfer {
+    let Ours { log, side } = ours;
+    if let (Some(name), Side::In) = (&token.look_alike, side) {
         tracing::info!(token = %name, transfer = %id, "a token that does not count came in");
     }
     ChainTransfer {
         id,
         asset: token.asset.clone(),
+        side: *side,
+        from: Some(log.from.to_string()),
         to: log.to.to_string(),
         units: log.amount.units(token.decimals, token.decimals.min(LEDGER_DECIMALS)),
         raw: log.amount.to_string(),

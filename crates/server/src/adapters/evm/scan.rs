@@ -6,6 +6,7 @@
 //! are those that every node of the council shows for that block's hash. Must never hand over less of a block than was
 //! handed over before: what a node does not show any more of the very same block is its fault.
 
+use super::Address;
 use super::EvmNetwork;
 use super::again::Suspicion;
 use super::council::{Council, Fault};
@@ -13,7 +14,7 @@ use super::endpoint::Endpoint;
 use super::rpc::RpcError;
 use super::wire::{Log, Mined};
 use crate::ports::AddressBook;
-use domain::chain::{Block, Header, Scan, WINDOW};
+use domain::chain::{Block, Header, Scan, Side, WINDOW};
 use domain::ids::TransferId;
 use domain::time::Time;
 use futures_util::future::join_all;
@@ -41,6 +42,13 @@ pub(super) struct Reading<'a> {
     pub known: &'a [Header],
     pub book: &'a dyn AddressBook,
     pub now: Time,
+}
+
+/// An event that moves money to or from us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ours {
+    pub log: Log,
+    pub side: Side,
 }
 
 /// Where it goes on.
@@ -88,6 +96,9 @@ impl Reading<'_> {
         let Some((tip, older)) = self.known.split_last() else {
             return Ok(Anchor { height: (self.council.height - FIRST_BLOCKS).max(-1), hash: None });
         };
+        if tip.is_place() {
+            return Ok(Anchor { height: tip.height, hash: None });
+        }
         let newest = &leader.newest;
         let is_tip = newest.height == tip.height && newest.hash == tip.hash;
         let is_child = newest.height == tip.height + 1 && newest.parent == tip.hash;
@@ -121,7 +132,7 @@ impl Reading<'_> {
         self.cut_to_agreed(&mut mined).await?;
         let logs = self.logs_of_all(&mined).await?;
         let ours = self.ours(logs).await?;
-        let mut heights: BTreeSet<i64> = ours.iter().map(|log| log.height).collect();
+        let mut heights: BTreeSet<i64> = ours.iter().map(|ours| ours.log.height).collect();
         heights.extend(&suspicion.heights);
         let with_money: Vec<&Mined> = mined.iter().filter(|block| heights.contains(&block.height)).collect();
         let certain = self.certain_logs(&with_money, suspicion.accuser).await?;
@@ -143,7 +154,7 @@ impl Reading<'_> {
         let looks = self.council.seats.iter().map(|seat| self.logs_in_ranges(seat.node, from, to));
         let mut heights = BTreeSet::from([to]);
         for logs in join_all(looks).await {
-            heights.extend(self.ours(logs?).await?.iter().map(|log| log.height));
+            heights.extend(self.ours(logs?).await?.iter().map(|ours| ours.log.height));
         }
         let heights: Vec<i64> = heights.into_iter().collect();
         let leader = self.council.leader();
@@ -225,7 +236,7 @@ impl Reading<'_> {
     }
 
     /// A node's events of a range, asked for in parts that it can answer.
-    async fn logs_in_ranges(&self, node: &Endpoint, from: i64, to: i64) -> Result<Vec<Log>, Fault> {
+    pub(super) async fn logs_in_ranges(&self, node: &Endpoint, from: i64, to: i64) -> Result<Vec<Log>, Fault> {
         let (mut next, mut found) = (from, Vec::new());
         while next <= to {
             let end = to.min(next + self.network.range() - 1);
@@ -244,36 +255,41 @@ impl Reading<'_> {
         Ok(found)
     }
 
-    /// Those of the events that are to us.
-    pub(super) async fn ours(&self, mut logs: Vec<Log>) -> Result<Vec<Log>, Fault> {
-        let receivers: BTreeSet<_> = logs.iter().map(|log| log.to).collect();
-        let spelled: Vec<String> = receivers.iter().map(ToString::to_string).collect();
+    /// Those of the events that are to us, or from us.
+    pub(super) async fn ours(&self, logs: Vec<Log>) -> Result<Vec<Ours>, Fault> {
+        let touched: BTreeSet<Address> = logs.iter().flat_map(|log| [log.from, log.to]).collect();
+        let spelled: Vec<String> = touched.iter().map(ToString::to_string).collect();
         let ours = self.book.ours(&spelled).await.map_err(Fault::Book)?;
-        let is_ours = receivers.iter().zip(&spelled).filter(|(_, spelled)| ours.contains(*spelled));
-        let ours: BTreeSet<_> = is_ours.map(|(receiver, _)| *receiver).collect();
-        logs.retain(|log| ours.contains(&log.to));
-        Ok(logs)
+        let is_ours = touched.iter().zip(&spelled).filter(|(_, spelled)| ours.contains(*spelled));
+        let ours: BTreeSet<Address> = is_ours.map(|(address, _)| *address).collect();
+        let side = |log: &Log| match (ours.contains(&log.from), ours.contains(&log.to)) {
+            (false, false) => None,
+            (false, true) => Some(Side::In),
+            (true, false) => Some(Side::Out),
+            (true, true) => Some(Side::Within),
+        };
+        Ok(logs.into_iter().filter_map(|log| side(&log).map(|side| Ours { log, side })).collect())
     }
 
-    /// The events to us in those blocks: what every node of the council, and whoever accused one of them, shows for the
+    /// The events to and from us in those blocks: what every node of the council, and whoever accused one of them, shows for the
     /// blocks' hashes.
     async fn certain_logs(
         &self,
         blocks: &[&Mined],
         accuser: Option<&Endpoint>,
-    ) -> Result<BTreeMap<i64, Vec<Log>>, Fault> {
+    ) -> Result<BTreeMap<i64, Vec<Ours>>, Fault> {
         if blocks.is_empty() {
             return Ok(BTreeMap::new());
         }
         let mut nodes: Vec<&Endpoint> = self.council.seats.iter().map(|seat| seat.node).collect();
         let accuser = accuser.filter(|node| !self.council.seats.iter().any(|seat| seat.node.number == node.number));
         nodes.extend(accuser);
-        let mut agreed: Option<BTreeMap<i64, Vec<Log>>> = None;
+        let mut agreed: Option<BTreeMap<i64, Vec<Ours>>> = None;
         for node in nodes {
             let logs = node.logs_of(&self.network.filter, blocks).await.map_err(|error| Fault::of(node, error))?;
-            let mut shown: BTreeMap<i64, Vec<Log>> = blocks.iter().map(|block| (block.height, Vec::new())).collect();
-            for log in self.ours(logs.into_iter().flatten().collect()).await? {
-                shown.entry(log.height).or_default().push(log);
+            let mut shown: BTreeMap<i64, Vec<Ours>> = blocks.iter().map(|block| (block.height, Vec::new())).collect();
+            for ours in self.ours(logs.into_iter().flatten().collect()).await? {
+                shown.entry(ours.log.height).or_default().push(ours);
             }
             match &agreed {
                 None => agreed = Some(shown),
@@ -287,7 +303,7 @@ impl Reading<'_> {
         Ok(agreed.unwrap_or_default())
     }
 
-    fn blocks(&self, mined: &[Mined], logs: &BTreeMap<i64, Vec<Log>>) -> Vec<Block> {
+    fn blocks(&self, mined: &[Mined], logs: &BTreeMap<i64, Vec<Ours>>) -> Vec<Block> {
         let block = |block: &Mined| {
             let logs = logs.get(&block.height).map_or(&[][..], Vec::as_slice);
             let transfers = self.network.transfers(logs, block.at);

@@ -37,6 +37,7 @@ pub struct Log {
     /// In its block.
     pub index: i64,
     pub contract: Address,
+    pub from: Address,
     pub to: Address,
     pub amount: Amount,
 }
@@ -88,6 +89,12 @@ pub fn amount(raw: &RawValue) -> Result<Amount, RpcError> {
     Amount::of_word(&text).ok_or(RpcError::Unclear("a balance that is none"))
 }
 
+/// The balance in an answer.
+pub fn balance(raw: &RawValue) -> Result<Amount, RpcError> {
+    let text: String = read(raw)?;
+    Amount::of_quantity(&text).ok_or(RpcError::Unclear("a balance that is none"))
+}
+
 /// The block in an answer; `None` where the node has none.
 pub fn block(raw: &RawValue) -> Result<Option<Mined>, RpcError> {
     let Some(wire) = read::<Option<WireBlock>>(raw)? else { return Ok(None) };
@@ -129,6 +136,7 @@ fn log(wire: &WireLog) -> Option<Log> {
         transaction: hash(wire.transaction_hash.as_ref()?)?,
         index: quantity(wire.log_index.as_ref()?)?,
         contract: Address::of_node(&wire.address)?,
+        from: Address::of_word(&wire.topics[1])?,
         to: Address::of_word(&wire.topics[2])?,
         amount: Amount::of_word(&wire.data)?,
     })
@@ -179,6 +187,7 @@ mod tests {
             transaction: word("d"),
             index: 3,
             contract: Address::of_node(&format!("0x{}", "aa".repeat(20))).expect("an address"),
+            from: Address::of_node(&format!("0x{}", "00".repeat(20))).expect("an address"),
             to: Address::of_node(&format!("0x{}", "bb".repeat(20))).expect("an address"),
             amount: Amount::of_word(&format!("0x{:064x}", 25)).expect("a word"),
         };
@@ -217,6 +226,7 @@ mod tests {
             ("topics", json!([])),
             ("topics", json!([word("1"), word("0"), word("0")])),
             ("topics", json!([TRANSFER, word("0"), word("1")])),
+            ("topics", json!([TRANSFER, word("1"), word("0")])),
             ("data", json!(format!("0x{}", "g".repeat(64)))),
             ("blockNumber", json!(null)),
             ("blockNumber", json!("5")),

@@ -8,7 +8,7 @@
 
 use super::books::{Books, BooksError, hash_at, mine, tip_height};
 use crate::ports::{AddressBook, Answer, BalanceQuestion, Network};
-use domain::chain::{Block, ChainTransfer, Header, Scan};
+use domain::chain::{Block, ChainTransfer, Header, Scan, Side};
 use domain::ids::{AssetId, NetworkId, TransferId};
 use domain::time::Time;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -172,6 +172,8 @@ fn blocks(books: &Connection, network: &str, keep_through: i64, through: i64) ->
         let transfer = ChainTransfer {
             id: TransferId::new(row.get::<_, String>(1)?),
             asset: AssetId::new(row.get::<_, String>(2)?),
+            side: Side::In,
+            from: None,
             to: row.get(3)?,
             units: row.get(4)?,
             raw: row.get(5)?,
@@ -310,6 +312,8 @@ mod tests {
         let expected = ChainTransfer {
             id: watcher.names.keys().next().expect("it was paid").clone(),
             asset: AssetId::new("look-alike"),
+            side: Side::In,
+            from: None,
             to: "0x2222".to_owned(),
             units: 12_500_000,
             raw: "12500000000000000000".to_owned(),
@@ -431,7 +435,7 @@ mod tests {
         watcher.pay("here", &payment());
         let other = SandboxNetwork { books: Arc::clone(&watcher.network.books), id: NetworkId::new("sandbox:other") };
         assert_eq!(other.id().as_str(), "sandbox:other");
-        let scan = ready(other.scan(&[], NOW)).expect("readable books");
+        let scan = ready(other.scan(&[], &Nobody, NOW)).expect("readable books");
         assert!(scan.blocks.is_empty());
         watcher.rounds(&[&["seen here", "confirmed here"]]);
     }

@@ -8,15 +8,17 @@
 mod trade;
 
 use crate::cli::shop::text::is_unsafe;
+use crate::store::noticed::Noticed;
 use crate::store::orders::LoggedEvent;
 use domain::asset::Rails;
 use domain::catalog::OWN_STOCK;
+use domain::chain::StrayKind;
 use domain::decide::{self, TransferFact};
 use domain::event::{Event, HoldReason, Seen, Settlement};
 use domain::fulfil::Line;
 use domain::money::units_to_text;
 use domain::order::{Hold, Order};
-use domain::payment::{Received, TransferStatus};
+use domain::payment::{PaymentReason, Received, TransferStatus};
 use domain::project::OrderState;
 
 /// Money came that the order will not use: it waits in the claim queue.
@@ -70,9 +72,9 @@ pub(super) fn ownerless(fact: &TransferFact, address: &str, rails: &Rails) -> St
 }
 
 /// Everything about an order. `same` are the arguments that lead further commands to the same installation.
-pub(super) fn explain(order: &Order, log: &[LoggedEvent], same: &str) -> String {
+pub(super) fn explain(order: &Order, log: &[LoggedEvent], noticed: &[Noticed], same: &str) -> String {
     let mut text = head(order);
-    text.extend(payment(order));
+    text.extend(payment(order, noticed));
     text.extend(goods(order, log, same));
     text.extend(for_a_person(order, same));
     text.push("\nLog".to_owned());
@@ -150,7 +152,7 @@ fn meaning(order: &Order) -> String {
     }
 }
 
-fn payment(order: &Order) -> Vec<String> {
+fn payment(order: &Order, noticed: &[Noticed]) -> Vec<String> {
     let quote = &order.quote;
     let (seen, confirmed) = (order.payment.seen(&quote.asset), order.payment.confirmed(&quote.asset));
     let mut text = vec!["\nPayment".to_owned()];
@@ -170,9 +172,27 @@ fn payment(order: &Order) -> Vec<String> {
         let (at, status) = (one.block_at.rfc3339(), one.status.word());
         text.push(format!("  - {what}, {status}, block time {at}, transfer {}", one.transfer));
     }
-    let reasons = order.payment.reasons(&order.terms());
+    text.extend(noticed.iter().map(stray));
+    let mut reasons = order.payment.reasons(&order.terms());
+    if !noticed.is_empty() && !reasons.contains(&PaymentReason::WrongAsset) {
+        reasons.push(PaymentReason::WrongAsset);
+    }
     text.extend(reasons.into_iter().map(|reason| format!("  {}", decide::explain(reason))));
     text
+}
+
+/// What lies at the address and does not count. A stranger's token is called by its contract: its name is his text.
+fn stray(noticed: &Noticed) -> String {
+    let (raw, at) = (&noticed.raw, noticed.at.rfc3339());
+    match &noticed.what {
+        StrayKind::Coin => {
+            format!("  - {raw} of the smallest unit of the network's own coin lay there {at}; they do not count")
+        }
+        StrayKind::Token { contract, transaction } => format!(
+            "  - {raw} of the smallest unit of a token that is not listed, which may be worth nothing and does not count: \
+             contract {contract}, transaction {transaction}"
+        ),
+    }
 }
 
 fn goods(order: &Order, log: &[LoggedEvent], same: &str) -> Vec<String> {

@@ -157,6 +157,14 @@ fn a_sample_knows_what_came_to_its_addresses() {
         assert_eq!(came, [(first.address.as_str(), i128::from(due)), (third.address.as_str(), 3)]);
         assert!(all.came.keys().all(|(of, _)| *of == asset));
         assert!(draw(shop.conn, 0, 0, 25, &[]).came.is_empty(), "before the block in which it came");
+        // A part of it is swept; another sweep vanished again.
+        let swept = "insert into sweeps (id, network, asset, sender, receiver, units, raw, height, block_hash, block_at_ms, \
+            status, booked) select 'swept', network, asset, address, 'cold', 5, '5', 1, block_hash, block_at_ms, 'seen', 0 \
+            from chain_transfers where order_id is not null and status = 'confirmed'";
+        write(shop.conn, |tx| tx.execute(swept, &[]));
+        write(shop.conn, |tx| tx.execute(&swept.replace("'swept'", "'gone'").replace("'seen'", "'reverted'"), &[]));
+        let left = draw(shop.conn, 1, 0, 25, &[]).came;
+        assert_eq!(left.get(&(asset.clone(), first.address.clone())), Some(&i128::from(due - 5)));
         assert_eq!(read(shop.conn, |tx| audit::given(tx, ChainKind::Evm)), 3);
         assert_eq!(read(shop.conn, |tx| audit::given(tx, ChainKind::Svm)), 0);
 

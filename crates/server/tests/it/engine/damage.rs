@@ -53,7 +53,11 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "update ledger_transfers set units = units + 1 where credit = 'sales:giftcard'",
         "are not those its kind asks for",
     ),
-    ("lost transfers", "delete from ledger_transfers where debit = 'sales:giftcard'", "are not those its kind asks for"),
+    (
+        "lost transfers",
+        "delete from ledger_transfers where debit = 'sales:giftcard'",
+        "are not those its kind asks for",
+    ),
     (
         "a transfer of no event",
         "insert into ledger_transfers (seq, part, order_no, debit, credit, asset, units, at_ms) \
@@ -116,6 +120,12 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "is worth something else on its chain",
     ),
     ("a lost payment", "delete from chain_transfers", "is credited as None"),
+    (
+        "a sweep that the ledger does not know",
+        "insert into sweeps (id, network, asset, sender, receiver, units, raw, height, block_hash, block_at_ms, status, \
+         booked) values ('s', 'test:base', 'usdc', 'a', 'b', 1, '1', 1, 'h', 0, 'confirmed', 1)",
+        "the ledger counts other sweeps",
+    ),
     (
         "a payment to another order",
         "update chain_transfers set order_id = (select id from orders where no = 1003)",

@@ -129,7 +129,10 @@ fn the_rest_of_a_short_payment_settles_and_a_second_payment_is_owed_back() {
         assert_eq!((paid.state, paid.credit_units), (OrderState::PaymentReceived, 0));
         let twice = shop.pay(&order, DUE, order.expires_at);
         assert_eq!((twice.state, twice.credit_units), (OrderState::PaymentReceived, DUE));
-        assert_eq!(books(&mut shop), [("network:test:base".to_owned(), DUE + DUE), ("sales:giftcard".to_owned(), -DUE)]);
+        assert_eq!(
+            books(&mut shop),
+            [("network:test:base".to_owned(), DUE + DUE), ("sales:giftcard".to_owned(), -DUE)]
+        );
         shop.check();
     });
 }

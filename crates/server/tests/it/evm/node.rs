@@ -112,6 +112,21 @@ impl Anvil {
         json!({ "from": self.accounts[0], "to": token.contract, "data": data, "gas": GAS })
     }
 
+    /// A transfer by the owner of an address whose key is elsewhere, to be mined next.
+    pub async fn sweep(&self, token: &Token, from: &str, to: &str, raw: u128) {
+        self.ask("anvil_impersonateAccount", json!([from])).await;
+        self.ask("anvil_setBalance", json!([from, "0xde0b6b3a7640000"])).await;
+        let data = call(token, "transfer(address,uint256)", &format!("{}{}", address(to), word(raw)));
+        let transaction = json!({ "from": from, "to": token.contract, "data": data, "gas": GAS });
+        self.ask("eth_sendTransaction", json!([transaction])).await;
+    }
+
+    /// So much of the chain's own coin, to be mined next.
+    pub async fn give(&self, to: &str, wei: u128) {
+        let transaction = json!({ "from": self.accounts[0], "to": to, "value": format!("{wei:#x}"), "gas": GAS });
+        self.ask("eth_sendTransaction", json!([transaction])).await;
+    }
+
     /// Two transfers in one transaction.
     pub async fn pay_both(&self, token: &Token, one: (&str, u128), other: (&str, u128)) {
         let arguments = [address(one.0), word(one.1), address(other.0), word(other.1)].concat();

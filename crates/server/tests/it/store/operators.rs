@@ -5,7 +5,7 @@ use super::databases::{for_each_store, now, read, write};
 use crate::harness::{Folder, START};
 use crate::market::{OWN, addresses, codes, network_id, order, order_id, sku};
 use domain::asset::ChainKind;
-use domain::chain::{ChainTransfer, Change, Window};
+use domain::chain::{ChainTransfer, Change, Side, Window};
 use domain::decide::SealedPersonal;
 use domain::event::HoldReason;
 use domain::ids::{AssetId, CodeId, Sku, TransferId};
@@ -89,6 +89,8 @@ fn seen(id: &str, to: &str) -> Change {
     let transfer = ChainTransfer {
         id: TransferId::new(id),
         asset: AssetId::new("usdc"),
+        side: Side::In,
+        from: None,
         to: to.to_owned(),
         units: 5,
         raw: "5".to_owned(),

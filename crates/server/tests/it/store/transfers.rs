@@ -4,12 +4,12 @@ use super::databases::{for_each_store, read, write};
 use crate::harness::START;
 use crate::market::{network_id, order_id};
 use domain::asset::ChainKind;
-use domain::chain::{ChainTransfer, Change, Header, Window};
+use domain::chain::{ChainTransfer, Change, Header, Side, Window};
 use domain::decide::TransferFact;
 use domain::ids::{AssetId, OrderId, TransferId};
 use domain::payment::TransferStatus;
 use domain::time::{Span, Time};
-use server::store::transfers::{self, Watched};
+use server::store::transfers::{self, Anew, Watched};
 use server::store::{Conn, Tx, claims};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,8 @@ fn transfer(id: &str, to: &str, units: i64) -> ChainTransfer {
     ChainTransfer {
         id: TransferId::new(id),
         asset: AssetId::new("test:base/usdc"),
+        side: Side::In,
+        from: None,
         to: to.to_owned(),
         units,
         raw: format!("{units}000000000000"),
@@ -121,6 +123,28 @@ fn a_transfer_is_due_whenever_its_order_does_not_know_its_standing() {
         let row = read(conn, |tx| tx.query_one("select height, block_hash, raw from chain_transfers", &[]));
         let row = row.expect("one row");
         assert_eq!((row.int(0), row.text(1), row.text(2)), (9, "block-9", "5000000000000"));
+    });
+}
+
+#[test]
+fn a_network_begins_anew_below_whatever_waits_for_its_confirmation() {
+    for_each_store(|conn| {
+        own(conn, 3);
+        let base = network_id("Base");
+        let [old, waiting, counted] = [1, 2, 3].map(|n| transfer(&format!("t{n}"), &format!("owned-{n}"), n));
+        let changes = [seen(&old, 5), seen(&waiting, 7), seen(&counted, 9), Change::Confirmed(old.id.clone())];
+        scan(conn, &changes);
+        scan(conn, &[Change::Confirmed(counted.id.clone())]);
+        let anew = write(conn, |tx| transfers::begin_anew(tx, &base, 9));
+        assert_eq!(anew, Anew { from: 7, taken_back: 1 });
+        let expected = Watched { window: Window::begin_above(6), scanned_through: Time(0) };
+        assert_eq!(read(conn, |tx| transfers::watched(tx, &base)), expected);
+        let status = |conn: &mut Conn, id| known(conn, id).map(|(fact, _)| fact.status);
+        assert_eq!(status(conn, "t2"), Some(TransferStatus::Reverted));
+        let kept = read(conn, |tx| transfers::confirmed_from(tx, &base, 7, 10));
+        assert_eq!(kept, [(9, fact(&counted, TransferStatus::Confirmed, None))]);
+        assert_eq!(write(conn, |tx| transfers::begin_anew(tx, &base, 8)), Anew { from: 8, taken_back: 0 });
+        assert_eq!(read(conn, |tx| transfers::confirmed_from(tx, &base, 1, 1)).len(), 1);
     });
 }
 

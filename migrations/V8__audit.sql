@@ -25,3 +25,5 @@ create index audit_findings_open on audit_findings (id) where is_open = 1;
 
 -- Money at an address that no order owned when it came: few rows, looked for by address.
 create index chain_transfers_ownerless on chain_transfers (address) where order_id is null;
+-- What left an address of ours, looked for by that address.
+create index sweeps_sender on sweeps (sender);
