@@ -129,7 +129,7 @@ fn a_call_before_its_commit_is_found() {
 fn money_that_stays_counted_is_found() {
     assert_found(
         Bug::RevertedStaysCounted,
-        &["the chain has None", "is credited as", "broke an invariant", "not legal"],
+        &["the chain has None", "is credited as", "broke an invariant", "not legal", "the audit finds"],
     );
 }
 
