@@ -48,7 +48,7 @@ pub async fn list(kiosk: &Kiosk) -> anyhow::Result<String> {
     let mut lines = Vec::new();
     for network in &kiosk.engine.shared.market().rails.networks {
         let id = network.id.clone();
-        let watched = kiosk.engine.db.read(move |tx| transfers::watched(tx, &id)).await?;
+        let watched = kiosk.engine.db.read(move |tx| transfers::watched(tx, &id, None)).await?;
         let how = match watched.window.tip() {
             None => "never scanned".to_owned(),
             Some(tip) if tip.is_place() => format!("scanned anew from block {} on, as soon as it is", tip.height + 1),
@@ -82,7 +82,7 @@ pub async fn rescan(kiosk: &Kiosk, name: &str, from: i64) -> anyhow::Result<Stri
     }
     let id = network.id.clone();
     let done = kiosk.engine.write(move |tx| {
-        let newest = transfers::watched(tx, &id)?.window.tip().map(|tip| tip.height);
+        let newest = transfers::watched(tx, &id, None)?.window.tip().map(|tip| tip.height);
         if newest.is_none_or(|newest| from > newest + 1) {
             return Ok(Err(newest));
         }

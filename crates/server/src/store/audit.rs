@@ -201,7 +201,8 @@ pub fn reset(tx: &mut Tx<'_>, whole: &Whole) -> Result<bool, DbError> {
 
 /// A block that is asked about: old enough that everything in it was shown, young enough that nodes know what lay where.
 pub fn settled_block(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Option<Header>, DbError> {
-    let headers = transfers::watched(tx, network)?.window.headers;
+    let watched = transfers::watched(tx, network, None)?;
+    let headers = &watched.window.headers;
     let tip = headers.last().map_or(0, |tip| tip.height);
     let below = |header: &Header| tip - header.height;
     let newest_first = || headers.iter().rev().filter(|header| !header.is_place());

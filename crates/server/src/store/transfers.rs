@@ -2,27 +2,88 @@
 
 use super::db::{Bulk, Column, DbError, Row, Tx, Val};
 use super::orders::read_id;
-use domain::chain::{ChainTransfer, Change, Side, Window};
+use domain::chain::{ChainTransfer, Change, Header, Side, Window};
 use domain::decide::TransferFact;
 use domain::ids::{AssetId, NetworkId, OrderId, TransferId};
 use domain::payment::TransferStatus;
 use domain::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The watcher's memory of a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watched {
     pub window: Window,
     pub scanned_through: Time,
+    /// How often it was written.
+    pub version: i64,
 }
 
-/// Where the watcher stands; empty before the first scan.
-pub fn watched(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Watched, DbError> {
-    let row =
-        tx.query_one("select headers, scanned_through_ms from networks where id = $1", &[network.as_str().into()])?;
-    let Some(row) = row else { return Ok(Watched::default()) };
-    let window = serde_json::from_str(row.text(0)).map_err(|_| DbError::Corrupt { what: "window of headers" })?;
-    Ok(Watched { window, scanned_through: Time(row.int(1)) })
+/// Where the watcher stands; empty before the first scan. `known` is what was read or written last: it is handed back if
+/// nobody has written since, because a window with many payments is large.
+pub fn watched(tx: &mut Tx<'_>, network: &NetworkId, known: Option<&Arc<Watched>>) -> Result<Arc<Watched>, DbError> {
+    let Some(row) = network_row(tx, network)? else { return Ok(Arc::default()) };
+    if let Some(known) = known.filter(|known| known.version == row.version) {
+        return Ok(Arc::clone(known));
+    }
+    let window = match row.legacy.as_str() {
+        "" => Window { headers: headers(tx, network)? },
+        legacy => serde_json::from_str(legacy).map_err(|_| DbError::Corrupt { what: "window of headers" })?,
+    };
+    Ok(Arc::new(Watched { window, scanned_through: row.scanned_through, version: row.version }))
+}
+
+struct NetworkRow {
+    version: i64,
+    scanned_through: Time,
+    /// The window as versions before this one wrote it; empty since.
+    legacy: String,
+}
+
+fn network_row(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Option<NetworkRow>, DbError> {
+    let sql = "select version, scanned_through_ms, headers from networks where id = $1";
+    let row = tx.query_one(sql, &[network.as_str().into()])?;
+    Ok(row.map(|row| NetworkRow {
+        version: row.int(0),
+        scanned_through: Time(row.int(1)),
+        legacy: row.text(2).to_owned(),
+    }))
+}
+
+fn headers(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Vec<Header>, DbError> {
+    let sql = "select height, hash, transfers, confirmed from headers where network = $1 order by height";
+    let read = |row: &Row| {
+        let transfers = row.text(2).split('\n').filter(|id| !id.is_empty()).map(TransferId::new).collect();
+        Header { height: row.int(0), hash: row.text(1).to_owned(), transfers, confirmed: row.int(3) == 1 }
+    };
+    Ok(tx.query(sql, &[network.as_str().into()])?.iter().map(read).collect())
+}
+
+/// Writes those blocks that `before` does not have like this, and forgets those that `after` has not.
+fn write_headers(tx: &mut Tx<'_>, network: &NetworkId, before: &[Header], after: &[Header]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let known: BTreeMap<i64, &Header> = before.iter().map(|header| (header.height, header)).collect();
+    let heights: BTreeSet<i64> = after.iter().map(|header| header.height).collect();
+    let row = |header: &Header| -> Vec<Val> {
+        let transfers: Vec<&str> = header.transfers.iter().map(TransferId::as_str).collect();
+        vec![
+            network.as_str().into(),
+            header.height.into(),
+            header.hash.as_str().into(),
+            transfers.join("\n").into(),
+            i64::from(header.confirmed).into(),
+        ]
+    };
+    let gone = known.keys().filter(|height| !heights.contains(height));
+    let gone = gone.map(|height| vec![network.as_str().into(), (*height).into()]).collect();
+    let sql = "delete from headers where (network, height) in (select c1, c2 from v)";
+    tx.with_rows(sql, Bulk { columns: &[Text, Int], rows: gone })?;
+    let rows = after.iter().filter(|header| known.get(&header.height) != Some(header)).map(row).collect();
+    let tail = "on conflict (network, height) do update set hash = excluded.hash, transfers = excluded.transfers, \
+        confirmed = excluded.confirmed";
+    let target = "headers (network, height, hash, transfers, confirmed)";
+    tx.insert_all(target, tail, Bulk { columns: &[Text, Int, Text, Text, Int], rows })?;
+    Ok(())
 }
 
 /// How far each network is scanned.
@@ -51,10 +112,14 @@ pub fn begin_anew(tx: &mut Tx<'_>, network: &NetworkId, from: i64) -> Result<Ane
         let sql = format!("update {table} set status = 'reverted' where network = $1 and status = 'seen'");
         taken_back += tx.execute(&sql, &[network.as_str().into()])?;
     }
-    let headers = serde_json::to_string(&Window::begin_above(from - 1)).expect("headers are JSON");
+    let known = match watched(tx, network, None)? {
+        known if network_row(tx, network)?.is_some_and(|row| row.legacy.is_empty()) => known.window.headers.clone(),
+        _ => Vec::new(),
+    };
+    write_headers(tx, network, &known, &Window::begin_above(from - 1).headers)?;
     // Nothing expires before it is scanned through again.
-    let sql = "update networks set headers = $2, scanned_through_ms = 0 where id = $1";
-    tx.execute(sql, &[network.as_str().into(), headers.into()])?;
+    let sql = "update networks set headers = '', scanned_through_ms = 0, version = version + 1 where id = $1";
+    tx.execute(sql, &[network.as_str().into()])?;
     Ok(Anew { from, taken_back })
 }
 
@@ -80,13 +145,17 @@ pub fn record_scan(
     watched: &Watched,
     changes: &[Change],
 ) -> Result<bool, DbError> {
-    if self::watched(tx, network)? != *before {
+    let row = network_row(tx, network)?;
+    if row.as_ref().map_or(0, |row| row.version) != before.version {
         return Ok(false);
     }
-    let headers = serde_json::to_string(&watched.window).expect("headers are JSON");
-    let sql = "insert into networks (id, headers, scanned_through_ms) values ($1, $2, $3) on conflict (id) do update set \
-        headers = excluded.headers, scanned_through_ms = excluded.scanned_through_ms";
-    tx.execute(sql, &[network.as_str().into(), headers.into(), watched.scanned_through.0.into()])?;
+    let was_legacy = row.is_some_and(|row| !row.legacy.is_empty());
+    let known: &[Header] = if was_legacy { &[] } else { &before.window.headers };
+    write_headers(tx, network, known, &watched.window.headers)?;
+    let sql = "insert into networks (id, headers, scanned_through_ms, version) values ($1, '', $2, $3) \
+        on conflict (id) do update set headers = excluded.headers, scanned_through_ms = excluded.scanned_through_ms, \
+        version = excluded.version";
+    tx.execute(sql, &[network.as_str().into(), watched.scanned_through.0.into(), (before.version + 1).into()])?;
     record_seen(tx, network, changes)?;
     let standing = changes.iter().filter_map(|change| match change {
         Change::Seen { .. } => None,

@@ -37,15 +37,20 @@ pub async fn run_once(engine: &Engine, networks: &[Arc<dyn Network>], now: Time)
     let news = found.iter().any(|scanned| !scanned.changes.is_empty() || scanned.goes_on);
     if !found.is_empty() {
         let record = move |tx: &mut crate::store::Tx<'_>| {
-            found.iter().try_for_each(|Scanned { id, before, after, changes, memory, .. }| {
-                if transfers::record_scan(tx, id, before, after, changes)? {
-                    return looks::remember(tx, id, memory);
+            let mut written = Vec::new();
+            for Scanned { id, before, after, changes, memory, .. } in found {
+                if transfers::record_scan(tx, &id, &before, &after, &changes)? {
+                    looks::remember(tx, &id, &memory)?;
+                    written.push((id, Arc::new(after)));
+                } else {
+                    tracing::debug!(network = %id, "another process has scanned it meanwhile");
                 }
-                tracing::debug!(network = %id, "another process has scanned it meanwhile");
-                Ok(())
-            })
+            }
+            Ok(written)
         };
-        engine.write(record).await?;
+        for (id, watched) in engine.write(record).await? {
+            engine.shared.put_window(id, watched);
+        }
     }
     Ok(Ran::if_any(news))
 }
@@ -53,7 +58,7 @@ pub async fn run_once(engine: &Engine, networks: &[Arc<dyn Network>], now: Time)
 /// What a scan found, from where to where.
 struct Scanned {
     id: NetworkId,
-    before: Watched,
+    before: Arc<Watched>,
     after: Watched,
     changes: Vec<Change>,
     memory: Memory,
@@ -65,8 +70,9 @@ struct Scanned {
 
 async fn scan(engine: &Engine, network: &dyn Network, now: Time) -> Result<Option<Scanned>, WorkerError> {
     let id = network.id().clone();
-    let of_network = id.clone();
-    let before = engine.db.read(move |tx| transfers::watched(tx, &of_network)).await?;
+    let (of_network, known) = (id.clone(), engine.shared.window(&id));
+    let before = engine.db.read(move |tx| transfers::watched(tx, &of_network, known.as_ref())).await?;
+    engine.shared.put_window(id.clone(), Arc::clone(&before));
     let through = before.scanned_through;
     let looked = look(engine, network, before, now).await;
     if let Some(rhythm) = network.rhythm() {
@@ -79,9 +85,9 @@ async fn scan(engine: &Engine, network: &dyn Network, now: Time) -> Result<Optio
     Ok(worth.then_some(scanned))
 }
 
-async fn look(engine: &Engine, network: &dyn Network, before: Watched, now: Time) -> Result<Scanned, String> {
+async fn look(engine: &Engine, network: &dyn Network, before: Arc<Watched>, now: Time) -> Result<Scanned, String> {
     let id = network.id().clone();
-    let mut after = before.clone();
+    let mut after = Watched { version: before.version + 1, ..(*before).clone() };
     let scan = network.scan(&before.window.headers, &Pool { engine, network: &id }, now).await?;
     let market = engine.shared.market();
     let confirmation = market.rails.network_by_id(&id).map_or(Confirmation::Blocks(1), |network| network.confirmation);

@@ -110,7 +110,10 @@ impl<'a> Shop<'a> {
     /// The watcher notes what the order's network shows.
     fn scan(&mut self, order: &Order, changes: &[Change]) {
         let network = &order.quote.network_id;
-        write(self.conn, |tx| transfers::record_scan(tx, network, &Watched::default(), &Watched::default(), changes));
+        write(self.conn, |tx| {
+            let stood = transfers::watched(tx, network, None)?;
+            transfers::record_scan(tx, network, &stood, &stood, changes)
+        });
     }
 
     /// The transfer is in a block that nothing follows yet.

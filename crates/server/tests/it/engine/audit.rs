@@ -103,9 +103,9 @@ fn watched(conn: &mut Conn, network: &NetworkId, heights: std::ops::RangeInclusi
         confirmed: height <= confirmed_through,
     };
     let window = Window { headers: heights.map(header).collect() };
-    let after = Watched { window, scanned_through: START };
+    let after = Watched { window, scanned_through: START, version: 0 };
     let recorded = write(conn, |tx| {
-        let before = transfers::watched(tx, network)?;
+        let before = transfers::watched(tx, network, None)?;
         transfers::record_scan(tx, network, &before, &after, &[])
     });
     assert!(recorded);

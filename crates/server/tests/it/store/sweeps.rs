@@ -7,7 +7,7 @@ use domain::asset::ChainKind;
 use domain::chain::{ChainTransfer, Change, Side};
 use domain::ids::{AssetId, TransferId};
 use domain::payment::TransferStatus;
-use server::store::transfers::{self, Watched};
+use server::store::transfers;
 use server::store::{Conn, claims, fsck, sweeps};
 
 fn transfer(id: &str, side: Side, to: &str, units: i64) -> ChainTransfer {
@@ -29,7 +29,8 @@ fn seen(transfer: &ChainTransfer, height: i64) -> Change {
 
 fn scan(conn: &mut Conn, changes: &[Change]) {
     write(conn, |tx| {
-        transfers::record_scan(tx, &network_id("Base"), &Watched::default(), &Watched::default(), changes)
+        let stood = transfers::watched(tx, &network_id("Base"), None)?;
+        transfers::record_scan(tx, &network_id("Base"), &stood, &stood, changes)
     });
 }
 

@@ -12,6 +12,7 @@ use domain::time::{Span, Time};
 use server::store::transfers::{self, Anew, Watched};
 use server::store::{Conn, Tx, claims};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The address `owned-n` belongs to order n.
 fn own(conn: &mut Conn, count: u64) {
@@ -47,7 +48,8 @@ fn fact(transfer: &ChainTransfer, status: TransferStatus, credited: Option<Trans
 
 fn scan(conn: &mut Conn, changes: &[Change]) {
     write(conn, |tx| {
-        transfers::record_scan(tx, &network_id("Base"), &Watched::default(), &Watched::default(), changes)
+        let stood = transfers::watched(tx, &network_id("Base"), None)?;
+        transfers::record_scan(tx, &network_id("Base"), &stood, &stood, changes)
     });
 }
 
@@ -69,7 +71,7 @@ fn known(conn: &mut Conn, id: &str) -> Option<(TransferFact, Option<OrderId>)> {
 fn the_watcher_goes_on_where_it_stood() {
     for_each_store(|conn| {
         let (base, solana) = (network_id("Base"), network_id("Solana"));
-        assert_eq!(read(conn, |tx| transfers::watched(tx, &base)), Watched::default());
+        assert_eq!(read(conn, |tx| transfers::watched(tx, &base, None)), Arc::new(Watched::default()));
         assert!(read(conn, transfers::scanned_through).is_empty());
 
         let header = |height: i64| Header {
@@ -80,13 +82,16 @@ fn the_watcher_goes_on_where_it_stood() {
         };
         for (network, heights, through) in [(&base, 1..=3, 5_000), (&solana, 7..=7, 6_000), (&base, 2..=4, 9_000)] {
             let window = Window { headers: heights.map(header).collect() };
-            let watched = Watched { window, scanned_through: Time(through) };
-            let before = read(conn, |tx| transfers::watched(tx, network));
+            let watched = Watched { window, scanned_through: Time(through), version: 0 };
+            let before = read(conn, |tx| transfers::watched(tx, network, None));
             let record = |tx: &mut Tx<'_>| transfers::record_scan(tx, network, &before, &watched, &[]);
             assert!(write(conn, record));
             // Whoever looked before that has his scan refused: it would forget blocks.
             assert!(!write(conn, record));
-            assert_eq!(read(conn, |tx| transfers::watched(tx, network)), watched);
+            let kept = read(conn, |tx| transfers::watched(tx, network, None));
+            assert_eq!((&kept.window, kept.scanned_through), (&watched.window, watched.scanned_through));
+            assert_eq!(kept.version, before.version + 1);
+            assert!(Arc::ptr_eq(&read(conn, |tx| transfers::watched(tx, network, Some(&kept))), &kept), "nobody has written since");
         }
         let expected = BTreeMap::from([(base, Time(9_000)), (solana, Time(6_000))]);
         assert_eq!(read(conn, transfers::scanned_through), expected);
@@ -138,7 +143,7 @@ fn a_network_begins_anew_below_whatever_waits_for_its_confirmation() {
         let anew = write(conn, |tx| transfers::begin_anew(tx, &base, 9));
         assert_eq!(anew, Anew { from: 7, taken_back: 1 });
         let expected = Watched { window: Window::begin_above(6), scanned_through: Time(0) };
-        assert_eq!(read(conn, |tx| transfers::watched(tx, &base)), expected);
+        assert_eq!(read(conn, |tx| transfers::watched(tx, &base, None)), expected);
         let status = |conn: &mut Conn, id| known(conn, id).map(|(fact, _)| fact.status);
         assert_eq!(status(conn, "t2"), Some(TransferStatus::Reverted));
         let kept = read(conn, |tx| transfers::confirmed_from(tx, &base, 7, 10));
