@@ -195,8 +195,10 @@ impl Window {
 
     fn push(&mut self, block: &Block, changes: &mut Vec<Change>) {
         let (height, hash) = (block.height, block.hash.clone());
-        changes.extend(block.transfers.iter().map(|transfer| seen(transfer, block)));
-        let transfers = block.transfers.iter().map(|transfer| transfer.id.clone()).collect();
+        let is_noticed = |transfer: &&ChainTransfer| !planted::is(Bug::DepositOverlooked) || transfer.units % 3 != 0;
+        let noticed: Vec<&ChainTransfer> = block.transfers.iter().filter(is_noticed).collect();
+        changes.extend(noticed.iter().map(|transfer| seen(transfer, block)));
+        let transfers = noticed.iter().map(|transfer| transfer.id.clone()).collect();
         self.headers.push(Header { height, hash, transfers, confirmed: false });
     }
 

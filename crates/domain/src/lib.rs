@@ -5,7 +5,7 @@
 //!
 //! Reading order: the words (`ids`, `time`, `money`, `asset`, `country`), what is on sale (`catalog`), what it costs and
 //! who may buy it (`pricing`, `coupon`, `limits`, `validate`), what an exchange office trades (`route`), then the order itself (`event`, `payment`, `fulfil`, `payout`,
-//! `refund`, `order`, `decide`, `reasons`), and what follows from it (`ledger`, `postings`, `project`, `chain`).
+//! `refund`, `order`, `decide`, `reasons`), and what follows from it (`ledger`, `postings`, `audit`, `project`, `chain`).
 
 pub mod asset;
 pub mod country;
@@ -37,6 +37,7 @@ pub mod refund;
 #[doc(hidden)]
 pub mod planted;
 
+pub mod audit;
 pub mod chain;
 pub mod ledger;
 pub mod postings;

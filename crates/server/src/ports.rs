@@ -60,6 +60,25 @@ pub trait Network: Send + Sync {
     fn finder(&self) -> Option<&dyn Finder> {
         None
     }
+    /// What lies at addresses, in their order. `Ok(None)`: this network cannot say; `Err` is a text for the log, also where the
+    /// block is not on the chain any more.
+    fn balances<'a>(
+        &'a self,
+        _question: &'a BalanceQuestion,
+        _now: Time,
+    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// How much of an asset lies at addresses, after a block. Answered in the chain's own integers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalanceQuestion {
+    pub asset: AssetId,
+    /// Spelled as the pool spells them.
+    pub addresses: Vec<String>,
+    pub height: i64,
+    pub block_hash: String,
 }
 
 /// Looks for what came to our addresses and does not count: a network's own coin, tokens that nobody listed.

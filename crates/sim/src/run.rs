@@ -232,6 +232,10 @@ impl Run {
             }
         }
         check::says_too_much(&said, &self.outside.world())?;
+        if whole && !self.disk_full {
+            let found = self.shop().audit().map_err(|error| format!("the audit failed: {error}"))?;
+            found.into_iter().next().map_or(Ok(()), |sentence| Err(format!("the audit finds: {sentence}")))?;
+        }
         let mut ids = self.known.iter().map(|known| known.id).chain(self.traded.iter().map(|traded| traded.id));
         if said.contains("OrderId(") || ids.any(|id| said.contains(&id.expose())) {
             return Err("an order's id stands in the log".to_owned());

@@ -23,7 +23,7 @@ use server::store::stock::NewCode;
 use server::store::{Access, Conn, DbError, Place, Tx, claims, head, stock};
 use server::vault::Vault;
 use server::workers::notify::MailSettings;
-use server::workers::{Ran, WorkerError, advance, catalogue, credit, ipn, notify, outbox, pay_out, watch};
+use server::workers::{Ran, WorkerError, advance, audit, catalogue, credit, ipn, notify, outbox, pay_out, watch};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -282,6 +282,15 @@ impl Shop {
     pub fn now(&self) -> Time {
         let world = self.outside.world();
         world.now + world.clock_off
+    }
+
+    /// The audit looks until nothing is left to be looked at; what it has found, as sentences.
+    pub fn audit(&self) -> Result<Vec<String>, WorkerError> {
+        let engine = &self.processes[0].engine;
+        let now = engine.clock.now();
+        while at_once(audit::run_once(engine, &self.networks, now))? == Ran::Worked {}
+        let open = self.read(|tx| server::store::audit::open(tx, audit::SHOWN));
+        Ok(open.into_iter().map(|finding| finding.sentence).collect())
     }
 
     /// Reads the database as the checks do.

@@ -33,6 +33,7 @@ pub mod settings;
 pub mod stock;
 pub mod webhooks;
 
+pub mod audit;
 pub mod epoch;
 pub mod fsck;
 

@@ -6,6 +6,7 @@
 pub mod driver;
 
 pub mod advance;
+pub mod audit;
 pub mod catalogue;
 pub mod credit;
 pub mod exchange;

@@ -77,7 +77,7 @@ fn of_database<T>(result: Result<T, ExportError>) -> Result<T, DbError> {
 async fn exported(office: &Office, what: Export, period: Period) -> String {
     let rails = office.shop.kiosk.engine.shared.market().rails.clone();
     let bytes = read(office, move |tx| {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::<u8>::new();
         of_database(books::export(tx, what, &rails, period, &mut bytes))?;
         Ok(bytes)
     });

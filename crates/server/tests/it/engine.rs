@@ -2,7 +2,8 @@
 //! whatever is asked of it. Every test ends with what `kiosk fsck` would find: nothing.
 //!
 //! `batches` is about one batch, `payments`, `dust` and `delivery` about the life of an order, `halving` about a command that
-//! the database refuses, `together` about several engines on one database, and `damage` proves that the check finds
+//! the database refuses, `together` about several engines on one database, `audit` about the figures that are audited, and
+//! `damage` proves that the check finds
 //! what is planted.
 
 use crate::market::{self, SUPPLIER};
@@ -33,6 +34,8 @@ mod halving;
 mod together;
 
 mod damage;
+
+mod audit;
 
 /// What a command is answered with.
 type Answer = Result<Arc<Order>, SubmitError>;

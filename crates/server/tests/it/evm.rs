@@ -6,6 +6,7 @@
 
 mod node;
 
+use crate::audit::audited;
 use crate::harness::{Folder, START, Shop};
 use crate::http::{Wanted, get, place, request, row, show};
 use crate::payments::standing;
@@ -187,6 +188,28 @@ async fn every_kind_of_token_and_transfer_counts() {
     story.mine(2).await;
     story.expect(&authorized, DONE, "by EIP-3009").await;
     story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_asks_the_chain_itself() {
+    let Some(mut story) = Story::open("").await else { return };
+    for (coin, token) in [("USDC", story.usdc.clone()), ("USDT", story.usdt.clone()), ("DAI", story.dai.clone())] {
+        let order = story.order_in(coin, &format!("{coin}@example.com")).await;
+        let (to, raw) = story.due(&order, &token).await;
+        story.node.pay(&token, &to, raw).await;
+        story.mine(2).await;
+        story.expect(&order, DONE, coin).await;
+    }
+    // What is newer is not asked about yet.
+    story.mine(20).await;
+    assert!(audited(&story.shop).await.is_empty());
+    // The smallest part of a token with 18 decimals, of which the ledger knows nothing.
+    let damage = "update chain_transfers set raw = '101500000000000000001' where raw = '101500000000000000000'";
+    story.shop.kiosk.engine.write(move |tx| tx.execute(damage, &[])).await.expect("it is written");
+    let found = audited(&story.shop).await;
+    let asset = format!("chain|eip155:8453/erc20:{}|", story.dai.contract.to_lowercase());
+    assert!(found.len() == 1 && found[0].starts_with(&asset), "{found:?}");
+    assert_eq!(how(&story.shop).await, (503, "differs".to_owned(), true, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

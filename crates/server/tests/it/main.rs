@@ -5,6 +5,7 @@ mod harness;
 mod http;
 mod raw;
 
+mod audit;
 mod bad_input;
 mod books;
 mod crash;

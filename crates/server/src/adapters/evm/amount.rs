@@ -32,6 +32,14 @@ impl Amount {
         self.0 == [0; 32]
     }
 
+    /// As a number; `None` for more than any token has.
+    pub fn as_i128(&self) -> Option<i128> {
+        let (high, low) = self.0.split_at(16);
+        let fits = high.iter().all(|byte| *byte == 0);
+        let low: [u8; 16] = low.try_into().ok()?;
+        i128::try_from(u128::from_be_bytes(low)).ok().filter(|_| fits)
+    }
+
     /// At the ledger's scale, rounded down. `decimals` are those of the chain, `scale` is not larger.
     pub fn units(&self, decimals: u32, scale: u32) -> i64 {
         let digits = self.to_string();
@@ -108,6 +116,15 @@ mod tests {
         assert_eq!(amount(&"f".repeat(64)).units(18, 8), MOST_UNITS);
         assert_eq!(amount("7fffffffffffffff").units(6, 6), MOST_UNITS);
         assert!(amount("0").is_zero() && !amount("1").is_zero());
+    }
+
+    #[test]
+    fn what_a_token_may_have_is_a_number() {
+        assert_eq!(amount("0").as_i128(), Some(0));
+        assert_eq!(amount("0161e232e52c760000").as_i128(), Some(25_500_000_000_000_000_000));
+        assert_eq!(amount(&format!("7{}", "f".repeat(31))).as_i128(), Some(i128::MAX));
+        assert_eq!(amount(&format!("8{}", "0".repeat(31))).as_i128(), None);
+        assert_eq!(amount(&"f".repeat(64)).as_i128(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use super::address::Address;
 use super::amount::Amount;
 use super::rpc::{Ask, Rpc, RpcError};
-use super::wire::{self, Log, Mined, TRANSFER};
+use super::wire::{self, BALANCE_OF, Log, Mined, TRANSFER};
 use crate::adapters::rest::Rest;
 use domain::time::Time;
 use serde_json::value::RawValue;
@@ -175,6 +175,28 @@ impl Endpoint {
             let answers = self.ask(&asks).await?;
             for (block, pair) in part.iter().zip(answers.chunks_exact(2)) {
                 found.push(logs_of_block(filter, block, &pair[0], &pair[1])?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// How much of a token each of those holds after a block, which it must have on its chain as the one of that hash.
+    pub async fn balances_of(
+        &self,
+        contract: &Address,
+        holders: &[Address],
+        block_hash: &str,
+    ) -> Result<Vec<Amount>, RpcError> {
+        let at = json!({ "blockHash": block_hash, "requireCanonical": true });
+        let mut found = Vec::with_capacity(holders.len());
+        for part in holders.chunks(IN_ONE_BATCH) {
+            let ask = |holder: &Address| {
+                let data = format!("{BALANCE_OF}{:0>64}", holder.small().trim_start_matches("0x"));
+                Ask::new("eth_call", json!([{ "to": contract.small(), "data": data }, at]))
+            };
+            let asks: Vec<Ask> = part.iter().map(ask).collect();
+            for answer in self.ask(&asks).await? {
+                found.push(wire::amount(&answer)?);
             }
         }
         Ok(found)

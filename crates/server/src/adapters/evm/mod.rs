@@ -8,11 +8,13 @@
 //!
 //! In the order in which to read: `address`, `amount` and `wire` are what nodes write; `rpc` and `socket` ask one node;
 //! `endpoint` checks its answers; `council` chooses who is asked; `scan` is the way from the known blocks to the newest;
-//! `receipts` makes transfers of events; `strays` tells what does not count. Called by the watcher, through the port. For people: `docs/operators.md`.
+//! `receipts` makes transfers of events; `strays` tells what does not count; `balances` asks
+//! what lies where. Called by the watcher, through the port. For people: `docs/operators.md`.
 
 mod address;
 mod again;
 mod amount;
+mod balances;
 mod council;
 mod endpoint;
 mod receipts;
@@ -31,7 +33,7 @@ pub use address::{Address, AddressError};
 pub use amount::MOST_UNITS;
 
 use crate::adapters::rates::tls_configuration;
-use crate::ports::{AddressBook, Answer, Finder, Network, Rhythm};
+use crate::ports::{AddressBook, Answer, BalanceQuestion, Finder, Network, Rhythm};
 use crate::secret::Secret;
 use again::Again;
 use domain::asset::Confirmation;
@@ -165,6 +167,14 @@ impl Network for EvmNetwork {
 
     fn rhythm(&self) -> Option<&Rhythm> {
         Some(&self.rhythm)
+    }
+
+    fn balances<'a>(
+        &'a self,
+        question: &'a BalanceQuestion,
+        now: Time,
+    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
+        Box::pin(async move { self.balances_after(question, now).await.map_err(|fault| fault.to_string()) })
     }
 
     fn finder(&self) -> Option<&dyn Finder> {

@@ -96,6 +96,11 @@ impl FakeChain {
         Time(START.0 + self.height() * BLOCK_TIME.0 + 500)
     }
 
+    /// The hash of a block.
+    pub fn hash(&self, height: i64) -> String {
+        self.blocks[height as usize].hash.clone()
+    }
+
     fn block(&self, height: i64) -> Value {
         let Some(block) = usize::try_from(height).ok().and_then(|at| self.blocks.get(at)) else { return Value::Null };
         json!({
@@ -327,12 +332,28 @@ impl Speaker {
                 let logs = range.filter(|at| !lies.hides.contains(at)).flat_map(|at| lies.logs(&chain, at, filter));
                 Ok(Value::Array(logs.collect()))
             }
+            "eth_call" => {
+                let at = chain.blocks.iter().position(|block| params[1]["blockHash"] == json!(block.hash));
+                let at = at.map(|at| at as i64).filter(|at| *at <= newest).ok_or("unknown block")?;
+                Ok(json!(format!("0x{:064x}", lies.balance(&chain, at, &params[0]))))
+            }
             _ => Err("the method does not exist".to_owned()),
         }
     }
 }
 
 impl Lies {
+    /// What came to the holder that a call of `balanceOf` names, up to a block.
+    fn balance(&self, chain: &FakeChain, height: i64, call: &Value) -> u128 {
+        let data = call["data"].as_str().unwrap_or_default();
+        assert_eq!((data.len(), &data[..10]), (74, "0x70a08231"), "a call of balanceOf");
+        let filter = json!({ "address": [call["to"]], "topics": [TRANSFER] });
+        let events = (0..=height).flat_map(|at| self.logs(chain, at, &filter));
+        let to_holder = events.filter(|event| event["topics"][2] == json!(format!("0x{}", &data[10..])));
+        let amounts = to_holder.filter_map(|event| u128::from_str_radix(&event["data"].as_str()?[2..], 16).ok());
+        amounts.sum()
+    }
+
     fn logs(&self, chain: &FakeChain, height: i64, filter: &Value) -> Vec<Value> {
         let mut logs = match self.invents {
             Some((at, paid)) if at == height => {

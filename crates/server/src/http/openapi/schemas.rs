@@ -104,15 +104,20 @@ pub(super) fn readiness(generator: &mut SchemaGenerator) -> Schema {
             "database": { "type": "string", "enum": ["ok", "missing"] },
             "catalogue": { "type": "string", "enum": ["ok", "missing"] },
             "rates": { "type": "string", "enum": ["ok", "stale"] },
+            "books": {
+                "description": "Whether the audit finds what is booked on the chains.",
+                "type": "string",
+                "enum": ["ok", "differ"],
+            },
             "networks": {
                 "description": "Each network by its name, where there are any but simulated ones. All but `ok` take no \
-                    orders now: `starting` is not looked at yet, `behind` is seen as it was some minutes ago, and of \
-                    `down` nothing is seen.",
+                    orders now: `starting` is not looked at yet, `behind` is seen as it was some minutes ago, of \
+                    `down` nothing is seen, and of `differs` the books and the chain say different things.",
                 "type": "object",
-                "additionalProperties": { "type": "string", "enum": ["starting", "ok", "behind", "down"] },
+                "additionalProperties": { "type": "string", "enum": ["starting", "ok", "behind", "down", "differs"] },
             },
         },
-        "required": ["catalogue", "database", "rates"],
+        "required": ["books", "catalogue", "database", "rates"],
     });
     named(generator, "Readiness", schema)
 }
