@@ -6,6 +6,7 @@
 
 use crate::order::Order;
 use crate::payment::PaymentReason;
+use crate::time::Time;
 
 /// What is unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,7 +148,7 @@ pub fn of(order: &Order) -> Vec<Reason> {
             PaymentReason::Over => Reason::Over,
             PaymentReason::Late if settled => Reason::LateAccepted,
             // It is weighed once it is confirmed.
-            PaymentReason::Late if !payment.closed && payment.awaits_confirmation(&order.quote.asset) => continue,
+            PaymentReason::Late if !payment.closed && payment.awaits_confirmation(&order.quote.asset, Time(i64::MAX)) => continue,
             PaymentReason::Late => Reason::LateRefused,
             PaymentReason::Second => Reason::Second,
             PaymentReason::WrongAsset => Reason::WrongAsset,
