@@ -4,10 +4,10 @@
 //! out the postings of years ago and compares. For people: `docs/books.md`.
 
 use crate::event::Event;
-use crate::ids::{AssetId, NetworkId};
+use crate::ids::{AssetId, NetworkId, TransferId};
 use crate::ledger::{Account, Transfer, network_of};
 use crate::order::Order;
-use crate::payment::TransferStatus;
+use crate::payment::{Received, TransferStatus};
 use crate::refund::RefundStep;
 use crate::route::Side;
 use std::collections::BTreeMap;
@@ -26,21 +26,10 @@ pub const MOST_OF_ANOTHER: i64 = 100_000_000_000_000;
 pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     let asset = &order.quote.asset;
     let own = || Account::Order(order.no);
-    let network = |asset: &AssetId| Account::Network(network_of(asset));
     let paid_out = || Account::PaidOut(network_of(asset));
     match event {
-        // Confirmed money lies at our address and is owed to the payer until it is used.
-        Event::PaymentConfirmed(seen) if !is_booked(order, &seen.asset, seen.units) => Vec::new(),
-        Event::PaymentConfirmed(seen) => transfer(network(&seen.asset), own(), &seen.asset, seen.units),
-        // Only what was booked is booked back.
-        Event::PaymentReverted { transfer: id } => order
-            .payment
-            .received
-            .iter()
-            .filter(|received| received.transfer == *id && received.status == TransferStatus::Confirmed)
-            .filter(|received| is_booked(order, &received.asset, received.units))
-            .flat_map(|received| transfer(own(), network(&received.asset), &received.asset, received.units))
-            .collect(),
+        Event::PaymentConfirmed(seen) => came_in(order, &seen.asset, seen.units),
+        Event::PaymentReverted { transfer } => vanished(order, transfer),
         Event::PaymentSettled { sold_units, difference_units, .. } => {
             let mut entries = sale(order, *sold_units);
             entries.extend(difference(Account::Differences, own(), asset, *difference_units));
@@ -101,6 +90,21 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
 /// Whether the books have a confirmed transfer to the order's address.
 fn is_booked(order: &Order, asset: &AssetId, units: i64) -> bool {
     order.policy < 2 || *asset == order.quote.asset || units <= MOST_OF_ANOTHER
+}
+
+/// Confirmed money lies at our address and is owed to the payer until it is used.
+fn came_in(order: &Order, asset: &AssetId, units: i64) -> Vec<Transfer> {
+    if !is_booked(order, asset, units) {
+        return Vec::new();
+    }
+    transfer(Account::Network(network_of(asset)), Account::Order(order.no), asset, units)
+}
+
+/// Only what was booked is booked back.
+fn vanished(order: &Order, id: &TransferId) -> Vec<Transfer> {
+    let is_counted = |received: &&Received| received.transfer == *id && received.status == TransferStatus::Confirmed;
+    let counted = order.payment.received.iter().filter(is_counted);
+    counted.flat_map(|received| came_in(order, &received.asset, received.units)).map(turned).collect()
 }
 
 /// The price of an order: to the exchanges, or to the sales of each kind of goods in it.

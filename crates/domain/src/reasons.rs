@@ -148,7 +148,11 @@ pub fn of(order: &Order) -> Vec<Reason> {
             PaymentReason::Over => Reason::Over,
             PaymentReason::Late if settled => Reason::LateAccepted,
             // It is weighed once it is confirmed.
-            PaymentReason::Late if !payment.closed && payment.awaits_confirmation(&order.quote.asset, Time(i64::MAX)) => continue,
+            PaymentReason::Late
+                if !payment.closed && payment.awaits_confirmation(&order.quote.asset, Time(i64::MAX)) =>
+            {
+                continue;
+            }
             PaymentReason::Late => Reason::LateRefused,
             PaymentReason::Second => Reason::Second,
             PaymentReason::WrongAsset => Reason::WrongAsset,

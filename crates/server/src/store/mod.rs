@@ -9,13 +9,13 @@ mod scratch;
 pub mod signal;
 
 pub mod claims;
+mod dust;
 pub mod head;
 pub mod ledger;
 pub mod looks;
 pub mod orders;
 pub mod sweeps;
 pub mod transfers;
-mod dust;
 
 pub mod accounts;
 pub mod affiliates;

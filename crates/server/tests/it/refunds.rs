@@ -325,8 +325,9 @@ fn codes(explained: &Value) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_is_told_what_is_unusual_and_what_he_can_do() {
     let mut shop = Shop::open().await;
-    // How it is paid, what is unusual, what is missing, and what can be claimed.
-    let table: &[(&str, &[&str], Option<&str>, Option<&str>)] = &[
+    /// How it is paid, what is unusual, what is missing, and what can be claimed.
+    type Row = (&'static str, &'static [&'static str], Option<&'static str>, Option<&'static str>);
+    let table: &[Row] = &[
         ("{}", &[], None, None),
         (r#"{"factor": "0.996"}"#, &["tolerance"], None, None),
         (r#"{"factor": "1.004"}"#, &["trifle"], None, None),

@@ -490,7 +490,7 @@ async fn what_does_not_count_is_told_and_never_scanned() {
     let (coin, first) = (format!("{ANN} 1000000000000000000"), format!("{ANN} 7 of {UNLISTED} by 1"));
     // Block 300 has the second 600, the order was placed half a second before it.
     let early = window(ANN, placed, placed + Span::seconds(10));
-    assert_eq!(strays(&watcher, &chain, &[early.clone()]).await, [coin.clone(), first.clone()]);
+    assert_eq!(strays(&watcher, &chain, std::slice::from_ref(&early)).await, [coin.clone(), first.clone()]);
     let whole = window(ANN, placed, at(&chain) + Span::hours(1));
     let second = format!("{ANN} 6 of {UNLISTED} by 5");
     assert_eq!(strays(&watcher, &chain, &[whole, window(BOB, placed, placed)]).await, [coin.clone(), first, second]);

@@ -297,7 +297,8 @@ impl Look<'_> {
             return Ok(Left::Nothing);
         }
         let is_news = balances.iter().any(|balance| balance.amount != mark.amount);
-        if !is_news && !(turn == Turn::Due && self.is_to_be_read_again(account, &mark)) {
+        let reads_again = turn == Turn::Due && self.is_to_be_read_again(account, &mark);
+        if !is_news && !reads_again {
             return Ok(Left::Nothing);
         }
         if self.network.with_pacing(|pacing| pacing.resting.get(&account.key).is_some_and(|until| *until > self.now)) {

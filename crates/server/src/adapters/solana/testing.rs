@@ -110,8 +110,8 @@ impl FakeChain {
     }
 
     fn balance(&self, account: &str, slot: i64) -> i64 {
-        let known = self.transactions.iter().filter(|one| one.slot <= slot).flat_map(|one| &one.moves);
-        known.filter(|moved| moved.0 == account).last().map_or(0, |moved| moved.4)
+        let mut known = self.transactions.iter().filter(|one| one.slot <= slot).flat_map(|one| &one.moves);
+        known.rfind(|moved| moved.0 == account).map_or(0, |moved| moved.4)
     }
 
     pub fn now(&self) -> Time {
@@ -284,8 +284,8 @@ fn show(chain: &FakeChain, name: &str, slot: i64, length: usize, lies: &Lies) ->
         (data[44], data[45]) = (lies.decimals.unwrap_or(6), 1);
         return account(&program(name).key().to_string(), &data);
     }
-    let moves = chain.transactions.iter().filter(|one| one.slot <= slot).flat_map(|one| &one.moves);
-    match moves.filter(|moved| moved.0 == name).last() {
+    let mut moves = chain.transactions.iter().filter(|one| one.slot <= slot).flat_map(|one| &one.moves);
+    match moves.rfind(|moved| moved.0 == name) {
         Some((_, mint, owner, _, amount)) if !lies.is_blind => {
             let data =
                 [key(mint).bytes().to_vec(), key(owner).bytes().to_vec(), amount.to_le_bytes().to_vec()].concat();
@@ -376,7 +376,7 @@ impl AddressBook for Book {
                 self.given.iter().filter(is_after).take(limit as usize).cloned().collect()
             }
             Wanted::Due { at, limit } => {
-                let is_due = |given: &&Given| next_look(*given) <= at;
+                let is_due = |given: &&Given| next_look(given) <= at;
                 self.given.iter().filter(is_due).take(limit as usize).cloned().collect()
             }
         };

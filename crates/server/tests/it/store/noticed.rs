@@ -38,22 +38,22 @@ fn looks_are_due_until_they_are_made() {
     for_each_store(|conn| {
         let (one, other) = (look(1, START), look(2, START + Span::seconds(1)));
         write(conn, |tx| noticed::want(tx, &[other.clone(), one.clone()]));
-        assert_eq!(due(conn, START), [one.clone()]);
+        assert_eq!(due(conn, START), std::slice::from_ref(&one));
         let later = START + Span::seconds(1);
         assert_eq!(due(conn, later), [one.clone(), other.clone()]);
         assert!(read(conn, |tx| noticed::due(tx, &network_id("Solana"), later, 10)).is_empty());
         assert_eq!(read(conn, |tx| noticed::due(tx, &network_id("Base"), later, 1)).len(), 1);
 
         // One failed; of the other somebody wants to know more meanwhile.
-        write(conn, |tx| noticed::put_off(tx, &[one.clone()], later));
+        write(conn, |tx| noticed::put_off(tx, std::slice::from_ref(&one), later));
         let more = Look { until: START + Span::hours(1), ..other.clone() };
-        write(conn, |tx| noticed::want(tx, &[more.clone()]));
+        write(conn, |tx| noticed::want(tx, std::slice::from_ref(&more)));
         write(conn, |tx| noticed::note(tx, &[other], &[], later));
         assert_eq!(due(conn, later), [Look { due_at: later, attempts: 1, ..one.clone() }, more.clone()]);
         write(conn, |tx| noticed::note(tx, &[more], &[], later));
         for _ in 1..12 {
             assert_eq!(due(conn, later).len(), 1);
-            write(conn, |tx| noticed::put_off(tx, &[one.clone()], later));
+            write(conn, |tx| noticed::put_off(tx, std::slice::from_ref(&one), later));
         }
         assert!(due(conn, later).is_empty(), "after twelve failures nobody looks again by himself");
     });

@@ -55,7 +55,7 @@ fn what_left_our_addresses_is_booked_and_booked_back() {
         scan(conn, &[seen(&first, 1), seen(&second, 2)]);
         assert_eq!(book(conn), (0, Vec::new()), "nothing is confirmed");
         assert!(read(conn, |tx| transfers::of_no_order(tx, 10)).is_empty(), "it did not come in");
-        assert!(read(conn, |tx| transfers::facts(tx, &[first.id.clone()])).is_empty());
+        assert!(read(conn, |tx| transfers::facts(tx, std::slice::from_ref(&first.id))).is_empty());
 
         scan(conn, &[Change::Confirmed(first.id.clone())]);
         let due = read(conn, |tx| sweeps::due(tx, 10));
@@ -97,8 +97,8 @@ fn from_one_of_our_addresses_to_another_is_both() {
         let within = transfer("t1", Side::Within, "owned", 25);
         scan(conn, &[seen(&within, 1), Change::Confirmed(within.id.clone())]);
         assert_eq!(book(conn), (1, moved(25)));
-        assert_eq!(read(conn, |tx| transfers::due(tx, 10)), [within.id.clone()]);
-        let facts = read(conn, |tx| transfers::facts(tx, &[within.id.clone()]));
+        assert_eq!(read(conn, |tx| transfers::due(tx, 10)), std::slice::from_ref(&within.id));
+        let facts = read(conn, |tx| transfers::facts(tx, std::slice::from_ref(&within.id)));
         let (fact, order) = facts.get(&within.id).expect("it came in, too");
         assert_eq!((fact.units, fact.status, *order), (25, TransferStatus::Confirmed, Some(order_id(1))));
         let sender = read(conn, |tx| tx.query_one("select sender from chain_transfers", &[]));
