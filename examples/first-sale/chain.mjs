@@ -2,6 +2,7 @@
 //   node chain.mjs token NODE                      puts a dollar token there, with a million for the first account
 //   node chain.mjs pay NODE CONTRACT TO AMOUNT     the first account pays, in whole tokens such as 25.38
 import { readFile } from 'node:fs/promises';
+import { units } from './amount.mjs';
 
 const DECIMALS = 6;
 const compiled = new URL('../../crates/server/tests/it/evm/tokens/tokens.json', import.meta.url);
@@ -18,13 +19,6 @@ async function ask(method, ...params) {
 
 /** A number or an address as an argument of a contract's method. */
 const word = (value) => BigInt(value).toString(16).padStart(64, '0');
-
-/** The chain's own integer of an amount such as 25.38. */
-function units(text) {
-  if (!/^\d+(\.\d{1,6})?$/.test(text ?? '')) throw new Error('an amount is a decimal number such as 25.38');
-  const [whole, fraction = ''] = text.split('.');
-  return BigInt(whole + fraction.padEnd(DECIMALS, '0'));
-}
 
 /** The receipt of a transaction, which the node mines within moments. */
 async function receiptOf(hash) {
@@ -50,10 +44,10 @@ const call = (method, ...words) => `0x${token.methods[method]}${words.map(word).
 if (command === 'token' && node) {
   const { contractAddress } = await send(token.bytecode + word(DECIMALS));
   const [first] = await ask('eth_accounts');
-  await send(call('mint(address,uint256)', first, units('1000000')), { to: contractAddress });
+  await send(call('mint(address,uint256)', first, units('1000000', DECIMALS)), { to: contractAddress });
   console.log(contractAddress);
 } else if (command === 'pay' && amount) {
-  const { transactionHash } = await send(call('transfer(address,uint256)', to, units(amount)), { to: contract });
+  const { transactionHash } = await send(call('transfer(address,uint256)', to, units(amount, DECIMALS)), { to: contract });
   console.log(transactionHash);
 } else {
   console.error('usage: node chain.mjs token NODE | node chain.mjs pay NODE CONTRACT TO AMOUNT');
