@@ -17,6 +17,13 @@ pub enum Fault {
     TooFew { answer: usize, wanted: usize, reasons: String },
     #[error("{names} do not agree about block {height}")]
     Disagree { height: i64, numbers: [usize; 2], names: String },
+    #[error("{names} against every other node about block {height}: what it shows alone is not believed, and it rests")]
+    Outvoted { height: i64, names: String },
+    #[error(
+        "{name} shows a transfer in block {height} when it is asked for a range, and does not when it is asked for that \
+         block"
+    )]
+    Contradicts { number: usize, name: String, height: i64 },
     #[error(
         "no block that was scanned is on the chain that {name} shows: a reorganisation deeper than {known} blocks, or \
          another chain of the same id. Nothing is taken from it; see docs/operators.md"
@@ -39,12 +46,21 @@ impl Fault {
     /// The nodes that are asked last from now on.
     pub fn to_blame(&self) -> Vec<usize> {
         match self {
-            Fault::Node { number, .. } | Fault::OtherChain { number, .. } | Fault::Lost { number, .. } => vec![*number],
+            Fault::Node { number, .. }
+            | Fault::OtherChain { number, .. }
+            | Fault::Contradicts { number, .. }
+            | Fault::Lost { number, .. } => vec![*number],
             // Nobody knows who is right: with a third node, each of the two is tried with it.
             Fault::Disagree { numbers, .. } => numbers.to_vec(),
             // Who failed to answer rests already.
-            Fault::TooFew { .. } | Fault::Moved | Fault::Book(_) => Vec::new(),
+            Fault::TooFew { .. } | Fault::Outvoted { .. } | Fault::Moved | Fault::Book(_) => Vec::new(),
         }
+    }
+
+    /// Two nodes that differ.
+    pub fn disagree(one: &Endpoint, other: &Endpoint, height: i64) -> Fault {
+        let names = format!("{} and {}", one.name, other.name);
+        Fault::Disagree { height, numbers: [one.number, other.number], names }
     }
 }
 
@@ -79,11 +95,9 @@ impl<'a> Council<'a> {
         &self.seats[1..]
     }
 
-    /// Two nodes that differ.
+    /// The leader and another node that differ.
     pub fn differ(&self, other: &Endpoint, height: i64) -> Fault {
-        let one = self.leader().node;
-        let names = format!("{} and {}", one.name, other.name);
-        Fault::Disagree { height, numbers: [one.number, other.number], names }
+        Fault::disagree(self.leader().node, other, height)
     }
 }
 

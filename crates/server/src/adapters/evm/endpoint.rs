@@ -21,6 +21,10 @@ const IN_ONE_BATCH: usize = 25;
 const REST: Span = Span::seconds(1);
 const LONGEST_REST: Span = Span::minutes(1);
 
+/// The same of one that stood alone against the others about events that cannot change. No success makes that good.
+const REST_ALONE: Span = Span::minutes(5);
+const LONGEST_REST_ALONE: Span = Span::hours(24);
+
 /// A node.
 pub struct Endpoint {
     /// In the configuration's order, from 0.
@@ -37,6 +41,9 @@ struct Condition {
     is_of_our_chain: bool,
     failures: u32,
     rests_until: Time,
+    /// How often it stood alone since the start, and until when it rests for that.
+    stood_alone: u32,
+    alone_until: Time,
 }
 
 /// Whose events are asked for.
@@ -86,7 +93,7 @@ impl Endpoint {
 
     /// When it is worth asking before others again.
     pub fn rests_until(&self) -> Time {
-        self.with_condition(|condition| condition.rests_until)
+        self.with_condition(|condition| condition.rests_until.max(condition.alone_until))
     }
 
     /// It failed, or was told apart from the others.
@@ -97,6 +104,15 @@ impl Endpoint {
             let rest = Span(REST.0 << condition.failures.min(10)).min(LONGEST_REST);
             condition.failures = condition.failures.saturating_add(1);
             condition.rests_until = now + rest;
+        });
+    }
+
+    /// At least two others show something else than it does.
+    pub fn stood_alone(&self, now: Time) {
+        self.with_condition(|condition| {
+            let rest = Span(REST_ALONE.0 << condition.stood_alone.min(10)).min(LONGEST_REST_ALONE);
+            condition.stood_alone = condition.stood_alone.saturating_add(1);
+            condition.alone_until = now + rest;
         });
     }
 

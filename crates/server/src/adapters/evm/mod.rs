@@ -8,11 +8,12 @@
 //!
 //! In the order in which to read: `address`, `amount` and `wire` are what nodes write; `rpc` and `socket` ask one node;
 //! `endpoint` checks its answers; `council` chooses who is asked; `scan` is the way from the known blocks to the newest;
-//! `receipts` makes transfers of events. Called by the watcher, through the port. For people: `docs/operators.md`.
+//! `certain` is what they must show alike of a block, `again` the second look; `receipts` makes transfers of events. Called by the watcher, through the port. For people: `docs/operators.md`.
 
 mod address;
 mod again;
 mod amount;
+mod certain;
 mod council;
 mod endpoint;
 mod receipts;

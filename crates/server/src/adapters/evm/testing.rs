@@ -123,6 +123,8 @@ pub struct Lies {
     pub lag: usize,
     /// Blocks whose events it does not show.
     pub hides: BTreeSet<i64>,
+    /// The same, when it is asked for the very block.
+    pub hides_by_hash: BTreeSet<i64>,
     /// A transfer that never was, in that block.
     pub invents: Option<(i64, Paid)>,
     /// Shows events under the hash of another block.
@@ -310,7 +312,9 @@ impl Speaker {
                     return Err("query returned more than 10000 results".to_owned());
                 }
                 let contracts = filter["address"].as_array().cloned().unwrap_or_default();
-                let logs = range.filter(|at| !lies.hides.contains(at)).flat_map(|at| lies.logs(&chain, at, &contracts));
+                let by_hash = filter["blockHash"].is_string();
+                let is_hidden = |at: &i64| lies.hides.contains(at) || by_hash && lies.hides_by_hash.contains(at);
+                let logs = range.filter(|at| !is_hidden(at)).flat_map(|at| lies.logs(&chain, at, &contracts));
                 Ok(Value::Array(logs.collect()))
             }
             _ => Err("the method does not exist".to_owned()),
