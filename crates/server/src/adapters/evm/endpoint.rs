@@ -5,8 +5,9 @@
 //! itself (go-ethereum#24078). So events are asked for by the hash of their block, or in one batch with the last block of
 //! their range, which the same machine must have. Must never decide between nodes: that is `scan`'s.
 
+use super::Range;
 use super::address::Address;
-use super::rpc::{Ask, Rpc, RpcError};
+use super::rpc::{Ask, LARGEST_ANSWER, LARGEST_BLOCK, Rpc, RpcError};
 use super::wire::{self, Log, Mined, TRANSFER};
 use domain::time::{Span, Time};
 use serde_json::value::RawValue;
@@ -14,8 +15,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-/// Blocks, or events of single blocks, that one batch asks for.
-const IN_ONE_BATCH: usize = 25;
+/// Blocks, or events of single blocks, that one batch asks for at most: with the questions that prove the block, twice as
+/// many, and one for the chain. What a node does not answer is halved, and after a while tried larger again.
+const IN_ONE_BATCH: i64 = 25;
 
 /// A node that failed is asked last for this long; each further failure doubles it.
 const REST: Span = Span::seconds(1);
@@ -34,6 +36,8 @@ pub struct Endpoint {
     rpc: Rpc,
     chain_id: u64,
     condition: Mutex<Condition>,
+    /// Blocks that one batch asks for now.
+    batch: Mutex<Range>,
 }
 
 #[derive(Default)]
@@ -70,6 +74,11 @@ impl Filter {
         Ask::new("eth_getLogs", json!([filter]))
     }
 
+    /// The same for each contract by itself.
+    fn parts(&self) -> Vec<Filter> {
+        self.contracts.iter().map(|contract| Filter::new(BTreeSet::from([*contract]))).collect()
+    }
+
     /// Events of other contracts were not asked for: whoever sends them cannot be right about the rest.
     fn checked(&self, logs: Vec<Log>) -> Result<Vec<Log>, RpcError> {
         match logs.iter().all(|log| self.contracts.contains(&log.contract)) {
@@ -88,7 +97,8 @@ pub struct Newest {
 
 impl Endpoint {
     pub fn new(number: usize, name: String, rpc: Rpc, chain_id: u64) -> Endpoint {
-        Endpoint { number, name, rpc, chain_id, condition: Mutex::default() }
+        let batch = Mutex::new(Range::new(IN_ONE_BATCH));
+        Endpoint { number, name, rpc, chain_id, condition: Mutex::default(), batch }
     }
 
     /// When it is worth asking before others again.
@@ -142,10 +152,12 @@ impl Endpoint {
     /// The blocks at those heights, all of which it must have.
     pub async fn blocks(&self, heights: &[i64]) -> Result<Vec<Mined>, RpcError> {
         let mut blocks = Vec::with_capacity(heights.len());
-        for part in heights.chunks(IN_ONE_BATCH) {
+        while blocks.len() < heights.len() {
+            let part = self.part(&heights[blocks.len()..]);
             let ask = |height: &i64| Ask::new("eth_getBlockByNumber", json!([wire::to_quantity(*height), false]));
             let asks: Vec<Ask> = part.iter().map(ask).collect();
-            for (height, answer) in part.iter().zip(self.ask(&asks).await?) {
+            let Some(answers) = self.ask_part(&asks, part.len()).await? else { continue };
+            for (height, answer) in part.iter().zip(answers) {
                 blocks.push(block_at(*height, &answer)?);
             }
         }
@@ -167,27 +179,76 @@ impl Endpoint {
     /// The events of each of those blocks, which it must have just as they are given.
     pub async fn logs_of(&self, filter: &Filter, blocks: &[&Mined]) -> Result<Vec<Vec<Log>>, RpcError> {
         let mut found = Vec::with_capacity(blocks.len());
-        for part in blocks.chunks(IN_ONE_BATCH) {
-            let pair = |block: &&Mined| {
-                [Ask::new("eth_getBlockByHash", json!([block.hash, false])), filter.of_block(&block.hash)]
-            };
-            let asks: Vec<Ask> = part.iter().flat_map(pair).collect();
-            let answers = self.ask(&asks).await?;
-            for (block, pair) in part.iter().zip(answers.chunks_exact(2)) {
-                found.push(logs_of_block(filter, block, &pair[0], &pair[1])?);
+        while found.len() < blocks.len() {
+            let part = self.part(&blocks[found.len()..]);
+            let asks: Vec<Ask> = part.iter().flat_map(|block| pair(filter, block)).collect();
+            match self.ask_part(&asks, part.len()).await {
+                Ok(Some(answers)) => {
+                    for (block, pair) in part.iter().zip(answers.chunks_exact(2)) {
+                        found.push(logs_of_block(filter, block, &pair[0], &pair[1])?);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) if part.len() == 1 && error.may_be_too_much() && error != RpcError::Slow => {
+                    found.push(self.logs_by_contract(filter, part[0]).await?);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(found)
     }
 
-    /// Asks, and first of all which chain this is, unless that is known.
+    /// The events of one block that are too many for one answer: anybody can make a listed token write them. They are asked
+    /// for contract by contract, and may be larger.
+    async fn logs_by_contract(&self, filter: &Filter, block: &Mined) -> Result<Vec<Log>, RpcError> {
+        let mut found = Vec::new();
+        for filter in filter.parts() {
+            let answers = self.ask_for(&pair(&filter, block), LARGEST_BLOCK).await?;
+            let [shown, logs] = &answers[..] else { return Err(RpcError::Unanswered) };
+            found.extend(logs_of_block(&filter, block, shown, logs)?);
+        }
+        found.sort_by_key(|log| log.index);
+        Ok(found)
+    }
+
+    /// As many of those as one batch asks for now.
+    fn part<'a, T>(&self, all: &'a [T]) -> &'a [T] {
+        let most = usize::try_from(self.with_batch(|batch| batch.now)).unwrap_or(1);
+        &all[..all.len().min(most)]
+    }
+
+    /// Asks what belongs to so many blocks; `None` if that was too much, and less is to be asked for.
+    async fn ask_part(&self, asks: &[Ask], blocks: usize) -> Result<Option<Vec<Box<RawValue>>>, RpcError> {
+        match self.ask(asks).await {
+            Ok(answers) => {
+                self.with_batch(Range::did_well);
+                Ok(Some(answers))
+            }
+            Err(error) if blocks > 1 && error.may_be_too_much() => {
+                self.with_batch(|batch| batch.halve(i64::try_from(blocks).unwrap_or(1)));
+                // Whoever kept us waiting is asked for less the next time.
+                if error == RpcError::Slow { Err(error) } else { Ok(None) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn with_batch<T>(&self, change: impl FnOnce(&mut Range) -> T) -> T {
+        change(&mut self.batch.lock().expect("nobody panics while holding the size of a batch"))
+    }
+
     async fn ask(&self, asks: &[Ask]) -> Result<Vec<Box<RawValue>>, RpcError> {
+        self.ask_for(asks, LARGEST_ANSWER).await
+    }
+
+    /// Asks, and first of all which chain this is, unless that is known.
+    async fn ask_for(&self, asks: &[Ask], most: usize) -> Result<Vec<Box<RawValue>>, RpcError> {
         if self.with_condition(|condition| condition.is_of_our_chain) {
-            return self.rpc.ask(asks).await?.into_iter().collect();
+            return self.rpc.ask(asks, most).await?.into_iter().collect();
         }
         let which = std::iter::once(Ask::new("eth_chainId", json!([])));
         let with_chain: Vec<Ask> = which.chain(asks.iter().cloned()).collect();
-        let mut answers = self.rpc.ask(&with_chain).await?.into_iter();
+        let mut answers = self.rpc.ask(&with_chain, most).await?.into_iter();
         let chain = answers.next().ok_or(RpcError::Unanswered)??;
         let found = wire::number(&chain)?;
         if u64::try_from(found) != Ok(self.chain_id) {
@@ -196,6 +257,11 @@ impl Endpoint {
         self.with_condition(|condition| condition.is_of_our_chain = true);
         answers.collect()
     }
+}
+
+/// What asks for a block and its events.
+fn pair(filter: &Filter, block: &Mined) -> [Ask; 2] {
+    [Ask::new("eth_getBlockByHash", json!([block.hash, false])), filter.of_block(&block.hash)]
 }
 
 fn block_at(height: i64, answer: &RawValue) -> Result<Mined, RpcError> {

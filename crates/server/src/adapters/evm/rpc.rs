@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 
 /// Bytes of an answer. More is refused, and less is asked for.
 pub const LARGEST_ANSWER: usize = 16 << 20;
+/// The same of an answer about one block, of which no less can be asked for.
+pub const LARGEST_BLOCK: usize = 64 << 20;
 
 /// Letters of a node's own words that are shown.
 const SHOWN: usize = 160;
@@ -33,8 +35,8 @@ pub enum RpcError {
     Slow,
     #[error("it answered with status {0}")]
     Status(u16),
-    #[error("its answer has more than {} MiB", LARGEST_ANSWER >> 20)]
-    TooLarge,
+    #[error("its answer has more than {} MiB", .0 >> 20)]
+    TooLarge(usize),
     #[error("its answer is no JSON-RPC")]
     NotJsonRpc,
     #[error("it answered something else than was asked")]
@@ -56,7 +58,7 @@ impl RpcError {
     /// Whether less at once may be answered: nodes limit ranges and results, and each says so in words of its own.
     pub fn may_be_too_much(&self) -> bool {
         match self {
-            RpcError::Refused { .. } | RpcError::Status(_) | RpcError::TooLarge | RpcError::Slow => true,
+            RpcError::Refused { .. } | RpcError::Status(_) | RpcError::TooLarge(_) | RpcError::Slow => true,
             RpcError::Unreachable(_)
             | RpcError::NotJsonRpc
             | RpcError::Unanswered
@@ -110,11 +112,11 @@ impl Rpc {
         Rpc { transport, timeout, next_id: AtomicU64::new(1), keys }
     }
 
-    /// One answer per question, in the same order.
+    /// One answer per question, in the same order, all of them together with at most `most` bytes.
     ///
     /// # Errors
     /// The outer one where nothing at all came back; the node's refusal of one question stands in its place.
-    pub async fn ask(&self, asks: &[Ask]) -> Result<Vec<Answered>, RpcError> {
+    pub async fn ask(&self, asks: &[Ask], most: usize) -> Result<Vec<Answered>, RpcError> {
         let count = asks.len() as u64;
         let first = self.next_id.fetch_add(count, Ordering::Relaxed);
         let question = |(ask, id): (&Ask, u64)| {
@@ -131,8 +133,8 @@ impl Rpc {
             }
         };
         let answered = match &self.transport {
-            Transport::Http { http, url } => post(http, url, text, self.timeout).await,
-            Transport::Socket(socket) => socket.ask(text).await,
+            Transport::Http { http, url } => self.post(http, url, text, most).await,
+            Transport::Socket(socket) => socket.ask(text).await.and_then(|text| fits(text, most)),
         };
         let answers = answered.and_then(|text| answers(&text, first, asks.len()));
         match answers {
@@ -145,6 +147,26 @@ impl Rpc {
                 Err(error)
             }
         }
+    }
+
+    async fn post(&self, http: &Client, url: &Url, text: String, most: usize) -> Result<String, RpcError> {
+        let unreachable = |error: reqwest::Error| match error.is_timeout() {
+            true => RpcError::Slow,
+            false => RpcError::Unreachable(said(error)),
+        };
+        let request = http.post(url.clone()).header("content-type", "application/json").body(text);
+        let mut response = request.timeout(self.timeout).send().await.map_err(unreachable)?;
+        if response.status() != StatusCode::OK {
+            return Err(RpcError::Status(response.status().as_u16()));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if bytes.len() + chunk.len() > most {
+                return Err(RpcError::TooLarge(most));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        String::from_utf8(bytes).map_err(|_| RpcError::NotJsonRpc)
     }
 
     /// Some nodes quote the key that they do not like.
@@ -167,24 +189,9 @@ fn keys_of(url: &Url) -> Vec<String> {
     keys
 }
 
-async fn post(http: &Client, url: &Url, text: String, timeout: Duration) -> Result<String, RpcError> {
-    let unreachable = |error: reqwest::Error| match error.is_timeout() {
-        true => RpcError::Slow,
-        false => RpcError::Unreachable(said(error)),
-    };
-    let request = http.post(url.clone()).header("content-type", "application/json").body(text).timeout(timeout);
-    let mut response = request.send().await.map_err(unreachable)?;
-    if response.status() != StatusCode::OK {
-        return Err(RpcError::Status(response.status().as_u16()));
-    }
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if bytes.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(RpcError::TooLarge);
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| RpcError::NotJsonRpc)
+/// A socket hands over whatever it can hold.
+fn fits(text: String, most: usize) -> Result<String, RpcError> {
+    if text.len() > most { Err(RpcError::TooLarge(most)) } else { Ok(text) }
 }
 
 #[derive(Deserialize)]

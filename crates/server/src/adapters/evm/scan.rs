@@ -266,6 +266,10 @@ impl Reading<'_> {
                     self.network.with_range(|range| range.halve(end - next + 1));
                     continue;
                 }
+                // One block that is too much: contract by contract it may not be.
+                Err(error) if error.may_be_too_much() && error != RpcError::Slow => {
+                    self.logs_of_one(node, next).await.map_err(|error| Fault::of(node, error))?
+                }
                 Err(error) => return Err(Fault::of(node, error)),
             };
             let is_other = |log: &&Log| hashes.is_some_and(|all| all.get(&log.height) != Some(&log.block.as_str()));
@@ -277,6 +281,12 @@ impl Reading<'_> {
             next = end + 1;
         }
         Ok(found)
+    }
+
+    async fn logs_of_one(&self, node: &Endpoint, height: i64) -> Result<Vec<Log>, RpcError> {
+        let blocks = node.blocks(&[height]).await?;
+        let logs = node.logs_of(&self.network.filter, &blocks.iter().collect::<Vec<_>>()).await?;
+        Ok(logs.into_iter().flatten().collect())
     }
 
     /// Those of the events that move money to us, or from us. What moves nothing is left out first: anybody may have a token

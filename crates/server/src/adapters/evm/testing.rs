@@ -133,6 +133,12 @@ pub struct Lies {
     pub takes_back: bool,
     /// Refuses larger ranges.
     pub most_blocks: Option<i64>,
+    /// Refuses larger batches.
+    pub most_asks: Option<usize>,
+    /// Shows the events of those blocks for one contract at a time.
+    pub fat: BTreeSet<i64>,
+    /// Letters that every answer with events has more than it needs.
+    pub padding: usize,
     pub chain_id: Option<u64>,
     /// Says this to everything.
     pub says: Option<&'static str>,
@@ -263,9 +269,18 @@ impl Speaker {
         if let Some(text) = lies.says {
             return text.to_owned();
         }
+        let padding = if body.contains("eth_getLogs") { " ".repeat(lies.padding) } else { String::new() };
+        padding + &self.answers(body, &lies)
+    }
+
+    fn answers(&self, body: &str, lies: &Lies) -> String {
         match serde_json::from_str::<Value>(body).expect("a request is JSON") {
-            Value::Array(asks) => Value::Array(asks.iter().map(|ask| self.one(ask, &lies)).collect()).to_string(),
-            ask => self.one(&ask, &lies).to_string(),
+            Value::Array(asks) if lies.most_asks.is_some_and(|most| asks.len() > most) => {
+                json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32_600, "message": "a batch too large" } })
+                    .to_string()
+            }
+            Value::Array(asks) => Value::Array(asks.iter().map(|ask| self.one(ask, lies)).collect()).to_string(),
+            ask => self.one(&ask, lies).to_string(),
         }
     }
 
@@ -312,6 +327,9 @@ impl Speaker {
                     return Err("query returned more than 10000 results".to_owned());
                 }
                 let contracts = filter["address"].as_array().cloned().unwrap_or_default();
+                if contracts.len() > 1 && range.clone().any(|at| lies.fat.contains(&at)) {
+                    return Err("response size exceeded".to_owned());
+                }
                 let by_hash = filter["blockHash"].is_string();
                 let is_hidden = |at: &i64| lies.hides.contains(at) || by_hash && lies.hides_by_hash.contains(at);
                 let logs = range.filter(|at| !is_hidden(at)).flat_map(|at| lies.logs(&chain, at, &contracts));

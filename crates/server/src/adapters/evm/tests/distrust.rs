@@ -1,4 +1,5 @@
-//! What one node shows and another does not: nothing of it is passed over in silence.
+//! What one node shows and another does not, and what is too much for one answer: nothing of it is passed over in silence,
+//! and nothing of it stops a network for good.
 
 use super::*;
 
@@ -192,4 +193,62 @@ async fn after_a_start_the_known_blocks_are_looked_at_again_at_once() {
         words.extend(restarted.round(at(&chain)).await.expect("a scan"));
     }
     assert_eq!(words, ["seen 1.0 of 5 at 10", "confirmed 1.0"]);
+}
+
+fn asked(node: &Node, method: &str) -> usize {
+    node.asked.lock().expect("a lock").iter().filter(|asked| *asked == method).count()
+}
+
+#[tokio::test]
+async fn a_node_that_takes_a_few_questions_at_once_is_asked_a_few() {
+    let (chain, node, mut watcher) = watched(10).await;
+    node.lie(|lies| lies.most_asks = Some(5));
+    on(&chain, |chain| {
+        chain.mine(&[(USDC, ANN, 5, 1)]);
+        chain.mine(&[(USDC, ANN, 6, 2)]);
+        chain.mine(&[(USDC, ANN, 7, 3)]);
+        chain.mine_empty(100);
+    });
+    let words = watcher.rounds(at(&chain)).await.expect("a scan");
+    assert_eq!(words.iter().filter(|word| word.starts_with("seen")).count(), 3, "{words:?}");
+    assert_eq!(watcher.window.tip().map(|tip| tip.height), Some(112));
+}
+
+#[tokio::test]
+async fn a_block_that_is_too_much_for_one_answer_is_read_contract_by_contract() {
+    // Asked for by hash, and as a range.
+    for more in [0, 10] {
+        let (chain, node, mut watcher) = watched(10).await;
+        node.lie(|lies| lies.fat.extend([10, 11]));
+        on(&chain, |chain| {
+            chain.mine(&[(DAI, ANN, 25 * 10_u128.pow(18), 1), (USDC, STRANGER, 0, 9), (USDC, BOB, 5, 2)]);
+            chain.mine(&[(USDC, ANN, 6, 3)]);
+            chain.mine_empty(more);
+        });
+        let words = watcher.rounds(at(&chain)).await.expect("a scan");
+        let seen: Vec<&str> = words.iter().map(String::as_str).filter(|word| word.starts_with("seen")).collect();
+        assert_eq!(seen, ["seen 1.0 of 2500000000 at 10", "seen 2.0 of 5 at 10", "seen 3.0 of 6 at 11"]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_one_block_may_be_larger_than_any_other() {
+    let (chain, node, mut watcher) = watched(10).await;
+    on(&chain, |chain| chain.mine(&[(USDC, ANN, 5, 1)]));
+    node.lie(|lies| lies.padding = 17 << 20);
+    assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), ["seen 1.0 of 5 at 10"]);
+}
+
+#[tokio::test]
+async fn a_token_that_says_that_nothing_was_sent_costs_no_question() {
+    let (chain, node, mut watcher) = watched(10).await;
+    node.asked.lock().expect("a lock").clear();
+    on(&chain, |chain| {
+        chain.senders.extend([(1, ANN), (2, BOB)]);
+        for transaction in 1..=12 {
+            chain.mine(&[(USDC, ANN, 0, transaction)]);
+        }
+    });
+    assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), NOTHING);
+    assert_eq!((asked(&node, "eth_getLogs"), asked(&node, "eth_getBlockByHash")), (1, 0), "one range, and no block");
 }
