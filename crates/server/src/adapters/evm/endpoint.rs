@@ -19,6 +19,9 @@ use std::sync::Mutex;
 /// many, and one for the chain. What a node does not answer is halved, and after a while tried larger again.
 const IN_ONE_BATCH: i64 = 25;
 
+/// Above this height every chain that has the tags of confirmation has a block for them.
+const YOUNG: i64 = 1_000;
+
 /// A node that failed is asked last for this long; each further failure doubles it.
 const REST: Span = Span::seconds(1);
 const LONGEST_REST: Span = Span::minutes(1);
@@ -143,8 +146,15 @@ impl Endpoint {
         let block = wire::block(&answers[0])?.ok_or(RpcError::Unclear("no newest block"))?;
         let tagged = match tag {
             None => None,
-            // A young chain has no such block yet: nothing is confirmed.
-            Some(_) => Some(wire::block(&answers[1])?.map_or(-1, |tagged| tagged.height)),
+            Some(_) => match wire::block(&answers[1])? {
+                Some(tagged) => Some(tagged.height),
+                // A young chain has no such block yet: nothing is confirmed. An old one of which a node says so would
+                // confirm nothing for ever, and seem well.
+                None if block.height <= YOUNG => Some(-1),
+                None => {
+                    return Err(RpcError::Unclear("no block for the tag that confirms, on a chain that is not new"));
+                }
+            },
         };
         Ok(Newest { block, tagged })
     }

@@ -252,3 +252,17 @@ async fn a_token_that_says_that_nothing_was_sent_costs_no_question() {
     assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), NOTHING);
     assert_eq!((asked(&node, "eth_getLogs"), asked(&node, "eth_getBlockByHash")), (1, 0), "one range, and no block");
 }
+
+#[tokio::test]
+async fn an_old_chain_without_a_tagged_block_is_a_fault() {
+    let chain = chain(1_001);
+    let node = Node::over_http(&chain).await;
+    let mut watcher = Watcher::with(&[&node], 1, Confirmation::Safe);
+    // The newest block has the height 1,000.
+    assert_eq!(watcher.round(at(&chain)).await.expect("a young chain"), NOTHING);
+    on(&chain, |chain| chain.mine_empty(1));
+    let error = watcher.round(at(&chain)).await.expect_err("nothing would ever be confirmed");
+    assert!(error.contains("rpc 1") && error.contains("no block for the tag"), "{error}");
+    on(&chain, |chain| chain.safe = Some(990));
+    assert_eq!(watcher.round(at(&chain)).await.expect("a scan"), NOTHING);
+}
