@@ -24,7 +24,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
     let now = app.engine.clock.now();
     let rates = market.rates.fiat_is_fresh(now);
     let board = app.engine.shared.board.all();
-    let payable = board.is_empty() || board.values().any(|watching| watching.condition == Condition::Open);
+    let payable = board.is_empty() || board.values().any(|watching| watching.condition(now) == Condition::Open);
     // Stale fiat rates stop some sales, not the shop: dollar sales in stablecoins go on.
     let ready = database && catalogue && payable;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -35,7 +35,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
         let name = |id: &NetworkId| {
             market.rails.network_by_id(id).map_or_else(|| id.to_string(), |network| network.name.clone())
         };
-        let words = board.iter().map(|(id, watching)| (name(id), Value::from(watching.condition.word())));
+        let words = board.iter().map(|(id, watching)| (name(id), Value::from(watching.condition(now).word())));
         told["networks"] = Value::Object(words.collect());
     }
     (status, Json(told)).into_response()

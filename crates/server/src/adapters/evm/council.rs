@@ -7,6 +7,7 @@ use super::wire::Mined;
 use domain::time::Time;
 use futures_util::future::join_all;
 use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
 
 /// Why a scan came to nothing. Its text is for the log, and names nodes by their hosts alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,8 @@ pub enum Fault {
          another chain of the same id. Nothing is taken from it; see docs/operators.md"
     )]
     OtherChain { number: usize, name: String, known: usize },
+    #[error("{name} led a scan that took longer than {seconds} seconds")]
+    TooLong { number: usize, name: String, seconds: u64 },
     #[error("the chain changed while it was read")]
     Moved,
     #[error("{name} no longer shows a transfer in block {height} that it showed before")]
@@ -49,6 +52,7 @@ impl Fault {
             Fault::Node { number, .. }
             | Fault::OtherChain { number, .. }
             | Fault::Contradicts { number, .. }
+            | Fault::TooLong { number, .. }
             | Fault::Lost { number, .. } => vec![*number],
             // Nobody knows who is right: with a third node, each of the two is tried with it.
             Fault::Disagree { numbers, .. } => numbers.to_vec(),
@@ -105,8 +109,12 @@ impl EvmNetwork {
     /// Asks nodes for their newest blocks until enough have answered; none of them is behind `least`.
     pub(super) async fn council(&self, least: i64, now: Time) -> Result<Council<'_>, Fault> {
         let mut waiting = self.endpoints.iter().collect::<Vec<_>>();
+        let lead = |node: &Endpoint| self.leading.store(node.number, Ordering::Relaxed);
         // Rested ones in the configuration's order, then whoever has rested longest. Reversed: taken from the end.
         waiting.sort_by_key(|node| Reverse((node.rests_until().max(now), node.number)));
+        if let Some(node) = waiting.last() {
+            lead(node);
+        }
         let (mut seats, mut tags, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         while seats.len() < self.agree && !waiting.is_empty() {
             let wanted = self.agree - seats.len();
@@ -132,6 +140,9 @@ impl EvmNetwork {
         if seats.len() < self.agree {
             let (answer, wanted) = (seats.len(), self.agree);
             return Err(Fault::TooFew { answer, wanted, reasons: reasons.join("; ") });
+        }
+        if let Some(Seat { node, .. }) = seats.first() {
+            lead(node);
         }
         let height = seats.iter().map(|seat| seat.newest.height).min().unwrap_or(least);
         Ok(Council { seats, height, tagged_through: tags.into_iter().min() })

@@ -266,3 +266,20 @@ async fn an_old_chain_without_a_tagged_block_is_a_fault() {
     on(&chain, |chain| chain.safe = Some(990));
     assert_eq!(watcher.round(at(&chain)).await.expect("a scan"), NOTHING);
 }
+
+#[tokio::test]
+async fn a_scan_that_takes_too_long_is_given_up_and_another_node_leads() {
+    let chain = chain(10);
+    let nodes = [Node::over_http(&chain).await, Node::over_http(&chain).await];
+    let mut watcher = Watcher::new(&[&nodes[0], &nodes[1]], 1);
+    watcher.rounds(at(&chain)).await.expect("a scan");
+    // Each of its answers might still come in time: that takes twenty seconds here.
+    watcher.network.deadline = Duration::from_millis(200);
+    nodes[0].lie(|lies| lies.is_silent = true);
+    on(&chain, |chain| chain.mine(&[(USDC, ANN, 5, 1)]));
+    let error = watcher.round(at(&chain)).await.expect_err("a node that keeps everybody waiting");
+    assert!(error.contains("rpc 1") && error.contains("took longer"), "{error}");
+    watcher.network.deadline = Duration::from_secs(60);
+    let now = at(&chain) + Span::seconds(60);
+    assert_eq!(watcher.rounds(now).await.expect("the second node"), ["seen 1.0 of 5 at 10"]);
+}
