@@ -117,7 +117,7 @@ impl EvmNetwork {
         for (number, address) in settings.addresses.iter().enumerate() {
             let url = Url::parse(address.expose()).map_err(|_| EvmError::NotAnAddress(number + 1))?;
             let host = url.host_str().ok_or(EvmError::NotAnAddress(number + 1))?;
-            let name = format!("rpc {} ({}://{host})", number + 1, url.scheme());
+            let name = format!("rpc {} ({}://{})", number + 1, url.scheme(), rpc::public_part(host));
             let rpc = Rpc::new(url, &http, settings.call_timeout, &settings.rhythm.bell);
             endpoints.push(Endpoint::new(number, name, rpc, settings.chain_id));
         }

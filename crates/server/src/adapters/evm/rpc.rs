@@ -10,6 +10,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -179,12 +180,23 @@ impl Rpc {
     }
 }
 
-/// The parts of an address that may be keys: everything that is long but the host's name.
+/// What of a host may be shown: an IP address, or the last two labels of a name. Some providers put keys before those.
+pub fn public_part(host: &str) -> &str {
+    if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {
+        return host;
+    }
+    host.rmatch_indices('.').nth(1).map_or(host, |(dot, _)| &host[dot + 1..])
+}
+
+/// The parts of an address that may be keys: everything that is long but the public part of the host's name.
 fn keys_of(url: &Url) -> Vec<String> {
     let mut keys: Vec<String> = url.path().split('/').map(str::to_owned).collect();
     keys.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
     keys.extend(url.password().map(str::to_owned));
     keys.push(url.username().to_owned());
+    let host = url.host_str().unwrap_or_default();
+    let secret = host.strip_suffix(public_part(host)).unwrap_or_default();
+    keys.extend(secret.split('.').map(str::to_owned));
     keys.retain(|key| key.len() >= SHORTEST_KEY);
     keys
 }
@@ -301,6 +313,21 @@ mod tests {
         ] {
             assert_eq!(texts(answers(reply, 7, 1)), Err(expected), "{reply}");
         }
+    }
+
+    #[test]
+    fn a_key_in_the_name_of_a_host_is_hidden() {
+        for (host, shown) in [
+            ("0123456789abcdef.base.provider.example", "provider.example"),
+            ("provider.example", "provider.example"),
+            ("localhost", "localhost"),
+            ("10.20.30.40", "10.20.30.40"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(public_part(host), shown, "{host}");
+        }
+        let url = Url::parse("wss://0123456789abcdef.base.provider.example/v1").expect("a URL");
+        assert_eq!(keys_of(&url), ["0123456789abcdef"]);
     }
 
     #[test]

@@ -283,3 +283,12 @@ async fn a_scan_that_takes_too_long_is_given_up_and_another_node_leads() {
     let now = at(&chain) + Span::seconds(60);
     assert_eq!(watcher.rounds(now).await.expect("the second node"), ["seen 1.0 of 5 at 10"]);
 }
+
+#[tokio::test]
+async fn a_node_is_called_by_its_number_and_the_public_part_of_its_host() {
+    let chain = chain(10);
+    let mut node = Node::over_http(&chain).await;
+    node.url = node.url.replace("127.0.0.1", "hunter2hunter2.base.localhost");
+    let watcher = Watcher::new(&[&node], 1);
+    assert_eq!(watcher.network.endpoints[0].name, "rpc 1 (http://base.localhost)");
+}
