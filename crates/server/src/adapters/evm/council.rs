@@ -119,7 +119,7 @@ impl EvmNetwork {
         while seats.len() < self.agree && !waiting.is_empty() {
             let wanted = self.agree - seats.len();
             let asked = waiting.split_off(waiting.len().saturating_sub(wanted));
-            let answers = join_all(asked.iter().rev().map(|node| node.newest(self.tag))).await;
+            let answers = join_all(asked.iter().rev().map(|node| self.newest_of(node))).await;
             for (node, answer) in asked.into_iter().rev().zip(answers) {
                 match answer {
                     Ok(Newest { block, tagged }) if block.height >= least => {
@@ -146,5 +146,12 @@ impl EvmNetwork {
         }
         let height = seats.iter().map(|seat| seat.newest.height).min().unwrap_or(least);
         Ok(Council { seats, height, tagged_through: tags.into_iter().min() })
+    }
+
+    /// A node's newest block, if it has our tokens.
+    async fn newest_of(&self, node: &Endpoint) -> Result<Newest, RpcError> {
+        let newest = node.newest(self.tag).await?;
+        node.check_tokens(&self.tokens).await?;
+        Ok(newest)
     }
 }

@@ -5,19 +5,23 @@
 //! itself (go-ethereum#24078). So events are asked for by the hash of their block, or in one batch with the last block of
 //! their range, which the same machine must have. Must never decide between nodes: that is `scan`'s.
 
-use super::Range;
 use super::address::Address;
-use super::rpc::{Ask, LARGEST_ANSWER, LARGEST_BLOCK, Rpc, RpcError};
+use super::amount::Amount;
+use super::rpc::{Answered, Ask, LARGEST_ANSWER, LARGEST_BLOCK, Rpc, RpcError};
 use super::wire::{self, Log, Mined, TRANSFER};
+use super::{Range, Token};
 use domain::time::{Span, Time};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 /// Blocks, or events of single blocks, that one batch asks for at most: with the questions that prove the block, twice as
 /// many, and one for the chain. What a node does not answer is halved, and after a while tried larger again.
 const IN_ONE_BATCH: i64 = 25;
+
+/// What asks a token for its decimals: the first bytes of the hash of `decimals()` (EIP-20).
+const DECIMALS: &str = "0x313ce567";
 
 /// Above this height every chain that has the tags of confirmation has a block for them.
 const YOUNG: i64 = 1_000;
@@ -46,6 +50,8 @@ pub struct Endpoint {
 #[derive(Default)]
 struct Condition {
     is_of_our_chain: bool,
+    /// What the configuration says of the tokens was compared with it.
+    has_our_tokens: bool,
     failures: u32,
     rests_until: Time,
     /// How often it stood alone since the start, and until when it rests for that.
@@ -229,7 +235,11 @@ impl Endpoint {
 
     /// Asks what belongs to so many blocks; `None` if that was too much, and less is to be asked for.
     async fn ask_part(&self, asks: &[Ask], blocks: usize) -> Result<Option<Vec<Box<RawValue>>>, RpcError> {
-        match self.ask(asks).await {
+        self.sized(self.ask(asks).await, blocks)
+    }
+
+    fn sized<T>(&self, answered: Result<T, RpcError>, blocks: usize) -> Result<Option<T>, RpcError> {
+        match answered {
             Ok(answers) => {
                 self.with_batch(Range::did_well);
                 Ok(Some(answers))
@@ -251,10 +261,14 @@ impl Endpoint {
         self.ask_for(asks, LARGEST_ANSWER).await
     }
 
-    /// Asks, and first of all which chain this is, unless that is known.
     async fn ask_for(&self, asks: &[Ask], most: usize) -> Result<Vec<Box<RawValue>>, RpcError> {
+        self.ask_each(asks, most).await?.into_iter().collect()
+    }
+
+    /// Asks, and first of all which chain this is, unless that is known.
+    async fn ask_each(&self, asks: &[Ask], most: usize) -> Result<Vec<Answered>, RpcError> {
         if self.with_condition(|condition| condition.is_of_our_chain) {
-            return self.rpc.ask(asks, most).await?.into_iter().collect();
+            return self.rpc.ask(asks, most).await;
         }
         let which = std::iter::once(Ask::new("eth_chainId", json!([])));
         let with_chain: Vec<Ask> = which.chain(asks.iter().cloned()).collect();
@@ -265,8 +279,68 @@ impl Endpoint {
             return Err(RpcError::WrongChain { wanted: self.chain_id, found });
         }
         self.with_condition(|condition| condition.is_of_our_chain = true);
-        answers.collect()
+        Ok(answers.collect())
     }
+
+    /// Compares what the configuration says of the tokens with what the chain says, once: a decimal too many is a payment
+    /// ten times too large.
+    ///
+    /// # Errors
+    /// An address without a contract, and other decimals. A contract that does not know the question is believed, and told.
+    pub async fn check_tokens(&self, tokens: &BTreeMap<Address, Token>) -> Result<(), RpcError> {
+        if self.with_condition(|condition| condition.has_our_tokens) {
+            return Ok(());
+        }
+        let tokens: Vec<(&Address, &Token)> = tokens.iter().collect();
+        let mut checked = 0;
+        while checked < tokens.len() {
+            let part = self.part(&tokens[checked..]);
+            let asks: Vec<Ask> = part.iter().flat_map(|(contract, _)| about_token(contract)).collect();
+            let answers = self.ask_each(&asks, LARGEST_ANSWER).await;
+            let Some(answers) = self.sized(answers, part.len())? else { continue };
+            for ((contract, token), answers) in part.iter().zip(answers.chunks_exact(2)) {
+                if !is_as_configured(contract, token.decimals, &answers[0], &answers[1])? {
+                    let (node, token) = (&self.name, contract.to_string());
+                    tracing::warn!(%node, %token, "a token does not say its decimals: those of the configuration are believed");
+                }
+            }
+            checked += part.len();
+        }
+        self.with_condition(|condition| condition.has_our_tokens = true);
+        Ok(())
+    }
+}
+
+fn about_token(contract: &Address) -> [Ask; 2] {
+    let call = json!({ "to": contract.small(), "data": DECIMALS });
+    let code = Ask::new("eth_getCode", json!([contract.small(), "latest"]));
+    [code, Ask::new("eth_call", json!([call, "latest"]))]
+}
+
+/// Whether the contract says so itself; `false` where it says nothing.
+fn is_as_configured(
+    contract: &Address,
+    configured: u32,
+    code: &Answered,
+    decimals: &Answered,
+) -> Result<bool, RpcError> {
+    let code = wire::text(code.as_ref().map_err(Clone::clone)?)?;
+    if code.trim_start_matches("0x").is_empty() {
+        return Err(RpcError::NoContract(contract.to_string()));
+    }
+    let decimals = match decimals {
+        Ok(decimals) => wire::text(decimals)?,
+        Err(error) if error.is_revert() => return Ok(false),
+        Err(error) => return Err(error.clone()),
+    };
+    if decimals == "0x" {
+        return Ok(false);
+    }
+    let found = Amount::of_word(&decimals).ok_or(RpcError::Unclear("decimals that are no number"))?.to_string();
+    if found != configured.to_string() {
+        return Err(RpcError::OtherDecimals { contract: contract.to_string(), configured, found });
+    }
+    Ok(true)
 }
 
 /// What asks for a block and its events.

@@ -24,6 +24,9 @@ pub const LARGEST_BLOCK: usize = 64 << 20;
 /// Letters of a node's own words that are shown.
 const SHOWN: usize = 160;
 
+/// What most nodes call a call that its contract refused.
+const REVERTED: i64 = 3;
+
 /// A part of an address that is at least so long may be a key.
 const SHORTEST_KEY: usize = 8;
 
@@ -53,6 +56,10 @@ pub enum RpcError {
     NoBlock(i64),
     #[error("it shows events of another block than {0}")]
     OtherBlock(i64),
+    #[error("the configuration lists the token {0}, and on the chain there is no contract at that address")]
+    NoContract(String),
+    #[error("the configuration says that {contract} has {configured} decimals, and the chain says {found}")]
+    OtherDecimals { contract: String, configured: u32, found: String },
 }
 
 impl RpcError {
@@ -66,8 +73,18 @@ impl RpcError {
             | RpcError::Unclear(_)
             | RpcError::WrongChain { .. }
             | RpcError::NoBlock(_)
-            | RpcError::OtherBlock(_) => false,
+            | RpcError::OtherBlock(_)
+            | RpcError::NoContract(_)
+            | RpcError::OtherDecimals { .. } => false,
         }
+    }
+
+    /// Whether a contract does not know what it was asked, in the words of the usual nodes. A node that is over its limits
+    /// refuses in other words.
+    pub fn is_revert(&self) -> bool {
+        let RpcError::Refused { code, message } = self else { return false };
+        let message = message.to_lowercase();
+        *code == REVERTED || ["revert", "execution error", "invalid opcode"].iter().any(|words| message.contains(words))
     }
 }
 

@@ -140,6 +140,9 @@ pub struct Lies {
     /// Letters that every answer with events has more than it needs.
     pub padding: usize,
     pub chain_id: Option<u64>,
+    /// What it says to `eth_getCode` and to `decimals()`, of every token; `None`: the call reverts.
+    pub code: Option<&'static str>,
+    pub decimals: Option<Option<u32>>,
     /// Says this to everything.
     pub says: Option<&'static str>,
     pub status: Option<u16>,
@@ -303,6 +306,12 @@ impl Speaker {
         };
         match method {
             "eth_chainId" => Ok(json!(format!("{:#x}", lies.chain_id.unwrap_or(CHAIN_ID)))),
+            "eth_getCode" => Ok(json!(lies.code.unwrap_or("0x6001"))),
+            "eth_call" => {
+                let usual = if params[0]["to"] == json!(DAI) { 18 } else { 6 };
+                let decimals = lies.decimals.unwrap_or(Some(usual)).ok_or("execution reverted")?;
+                Ok(json!(format!("0x{decimals:064x}")))
+            }
             "eth_subscribe" => Ok(json!("0x1")),
             "eth_getBlockByNumber" => match params[0].as_str() {
                 Some("latest") => Ok(chain.block(newest)),

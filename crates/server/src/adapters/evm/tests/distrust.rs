@@ -292,3 +292,36 @@ async fn a_node_is_called_by_its_number_and_the_public_part_of_its_host() {
     let watcher = Watcher::new(&[&node], 1);
     assert_eq!(watcher.network.endpoints[0].name, "rpc 1 (http://base.localhost)");
 }
+
+#[tokio::test]
+async fn a_token_that_is_another_one_on_the_chain_keeps_the_network_closed() {
+    let cases: [(fn(&mut testing::Lies), &str); 3] = [
+        (|lies| lies.code = Some("0x"), "there is no contract at that address"),
+        // Of USDC, whose address is the lowest.
+        (|lies| lies.decimals = Some(Some(18)), "has 6 decimals, and the chain says 18"),
+        (|lies| lies.decimals = Some(Some(0)), "has 6 decimals, and the chain says 0"),
+    ];
+    for (lie, expected) in cases {
+        let chain = chain(10);
+        let nodes = [Node::over_http(&chain).await, Node::over_http(&chain).await];
+        nodes[0].lie(lie);
+        let mut watcher = Watcher::new(&[&nodes[0]], 1);
+        for _ in 0..2 {
+            let error = watcher.round(at(&chain)).await.expect_err(expected);
+            assert!(error.contains(expected) && error.contains(USDC) && error.contains("rpc 1"), "{error}");
+        }
+        // It is the node's word against the configuration's: another node may be right.
+        let mut pair = Watcher::new(&[&nodes[0], &nodes[1]], 1);
+        assert_eq!(pair.rounds(at(&chain)).await.expect("the second node"), NOTHING);
+        nodes[0].tell_the_truth();
+        assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), NOTHING);
+        let checked = asked(&nodes[0], "eth_getCode");
+        watcher.rounds(at(&chain)).await.expect("a scan");
+        assert_eq!(asked(&nodes[0], "eth_getCode"), checked, "once is enough");
+    }
+    // Who does not know the question is believed.
+    let chain = chain(10);
+    let node = Node::over_http(&chain).await;
+    node.lie(|lies| lies.decimals = Some(None));
+    assert_eq!(Watcher::new(&[&node], 1).rounds(at(&chain)).await.expect("a scan"), NOTHING);
+}
