@@ -8,6 +8,7 @@ use crate::ids::{AssetId, TransferId};
 use crate::planted::{self, Bug};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How many recent blocks are remembered; a reorganisation deeper than this is not followed. Older ones stay as long as
 /// there is money in them that is not confirmed: some chains' tags are thousands of blocks behind.
@@ -66,6 +67,9 @@ pub struct Scan {
     pub tagged_through: Option<i64>,
     /// The newest block of the chain, where it is known.
     pub head: Option<i64>,
+    /// Transfers of assets that are not listed any more, which are still in the block at that height: they are handed over no
+    /// more, and are not gone.
+    pub kept: BTreeMap<TransferId, i64>,
 }
 
 /// The blocks that were scanned last, oldest first.
@@ -119,21 +123,23 @@ impl Window {
         }
         let gone: Vec<TransferId> = self.headers.drain(kept..).flat_map(|header| header.transfers).collect();
         let mined_again = |id: &TransferId| scan.blocks.iter().any(|block| block.transfers.iter().any(|t| t.id == *id));
-        let mut changes: Vec<Change> = gone.into_iter().filter(|id| !mined_again(id)).map(Change::Reverted).collect();
+        let is_there = |id: &TransferId| mined_again(id) || scan.kept.contains_key(id);
+        let mut changes: Vec<Change> = gone.into_iter().filter(|id| !is_there(id)).map(Change::Reverted).collect();
         for block in &scan.blocks {
-            self.push(block, &mut changes);
+            self.push(block, &scan.kept, &mut changes);
         }
         self.confirm(confirmation, scan.tagged_through, &mut changes);
         self.forget();
         Ok(changes)
     }
 
-    fn push(&mut self, block: &Block, changes: &mut Vec<Change>) {
+    fn push(&mut self, block: &Block, kept: &BTreeMap<TransferId, i64>, changes: &mut Vec<Change>) {
         let (height, hash) = (block.height, block.hash.clone());
         for transfer in &block.transfers {
             changes.push(Change::Seen { transfer: transfer.clone(), height, block_hash: hash.clone() });
         }
-        let transfers = block.transfers.iter().map(|transfer| transfer.id.clone()).collect();
+        let kept = kept.iter().filter(|(_, at)| **at == height).map(|(id, _)| id.clone());
+        let transfers = block.transfers.iter().map(|transfer| transfer.id.clone()).chain(kept).collect();
         self.headers.push(Header { height, hash, transfers, confirmed: false });
     }
 
@@ -222,6 +228,16 @@ mod tests {
         // A reorganisation that moves a confirmed transfer within one scan.
         check(scan(4, &["5 E D", "6 F E t2", "7 G F"]), &["seen t2 at 6", "confirmed t2"]);
         check(scan(5, &["6 x E"]), &["reverted t2"]);
+    }
+
+    #[test]
+    fn what_is_kept_is_neither_handed_over_nor_gone() {
+        let mut window = Window::default();
+        window.advance(&scan(0, &["1 a -", "2 b a t1"]), TWO).expect("a linked scan");
+        let again = Scan { kept: BTreeMap::from([(TransferId::new("t1"), 2)]), ..scan(0, &["1 a - t0", "2 b a"]) };
+        assert_eq!(words(&window.advance(&again, TWO).expect("a linked scan")), ["seen t0 at 1", "confirmed t0"]);
+        assert_eq!(words(&window.advance(&scan(2, &["3 c b"]), TWO).expect("a linked scan")), ["confirmed t1"]);
+        assert_eq!(words(&window.advance(&scan(1, &["2 B a"]), TWO).expect("a linked scan")), ["reverted t1"]);
     }
 
     #[test]

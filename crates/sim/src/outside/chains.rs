@@ -323,7 +323,7 @@ impl Chain {
         self.shown_through = self.shown_through.max(scanned_through).max(last_at);
         let tagged_through = (self.kind == Kind::Tagged).then(|| self.tag.min(tip));
         let head = self.is_far().then_some(tip);
-        Ok(Scan { keep_through, blocks, scanned_through, sparse_through, tagged_through, head })
+        Ok(Scan { keep_through, blocks, scanned_through, sparse_through, tagged_through, head, ..Scan::default() })
     }
 
     fn time_of(&self, height: i64) -> Time {

@@ -227,6 +227,19 @@ impl Endpoint {
         Ok(found)
     }
 
+    /// Every transfer of a block, whatever the token, listed or not. Much: for questions that are asked once.
+    pub async fn every_log_of(&self, height: i64, hash: &str) -> Result<Vec<Log>, RpcError> {
+        let block = Ask::new("eth_getBlockByHash", json!([hash, false]));
+        let all = Ask::new("eth_getLogs", json!([{ "blockHash": hash, "topics": [TRANSFER] }]));
+        let answers = self.ask_for(&[block, all], LARGEST_BLOCK).await?;
+        let shown = wire::block(&answers[0])?.ok_or(RpcError::NoBlock(height))?;
+        let logs = wire::logs(&answers[1])?;
+        if shown.hash != hash || logs.iter().any(|log| log.block != hash) {
+            return Err(RpcError::OtherBlock(height));
+        }
+        Ok(logs)
+    }
+
     /// As many of those as one batch asks for now.
     fn part<'a, T>(&self, all: &'a [T]) -> &'a [T] {
         let most = usize::try_from(self.with_batch(|batch| batch.now)).unwrap_or(1);

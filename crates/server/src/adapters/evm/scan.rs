@@ -138,14 +138,15 @@ impl Reading<'_> {
         before.push(Shown { node: self.council.leader().node, ours });
         let certain = self.certain_logs(&with_money, &before).await?;
         let blocks = self.blocks(&mined, &certain);
-        self.check_nothing_is_lost(&blocks)?;
+        let kept = self.check_nothing_is_lost(&blocks).await?;
         self.note_handed_over(suspicion);
         self.note_blocks(&blocks);
         Ok(Scan {
             keep_through: anchor.height,
             scanned_through: self.scanned_through(mined.last()),
             blocks,
-            // What is kept may end further below, where the block before is not known any more.
+            kept,
+            // The blocks that stay may end further below, where the block before is not known any more.
             sparse_through: if anchor.hash.is_none() { anchor.height + 1 } else { 0 },
             ..Scan::default()
         })
@@ -180,13 +181,13 @@ impl Reading<'_> {
         let asked: Vec<&Mined> = mined.iter().filter(|block| with_money.contains(&block.height)).collect();
         let certain = self.certain_logs(&asked, &before).await?;
         let blocks = self.blocks(&mined, &certain);
-        self.check_nothing_is_lost(&blocks)?;
+        let kept = self.check_nothing_is_lost(&blocks).await?;
         self.note_handed_over(suspicion);
         if self.asks_one_alone() {
             self.note_range(from, to, &blocks);
         }
         let scanned_through = self.scanned_through(mined.last());
-        Ok(Scan { keep_through: anchor.height, scanned_through, blocks, sparse_through: to, ..Scan::default() })
+        Ok(Scan { keep_through: anchor.height, scanned_through, blocks, kept, sparse_through: to, ..Scan::default() })
     }
 
     /// The leader's blocks above the anchor, each the child of the one before.
@@ -316,17 +317,29 @@ impl Reading<'_> {
         mined.iter().map(block).collect()
     }
 
-    /// A block's events never change: what one showed before must be there again.
-    fn check_nothing_is_lost(&self, blocks: &[Block]) -> Result<(), Fault> {
+    /// A block's events never change: what one showed before must be there again. Tokens that the configuration lists no more
+    /// are not asked for: their transfers are looked for by themselves, and answered with the height of their block.
+    async fn check_nothing_is_lost(&self, blocks: &[Block]) -> Result<BTreeMap<TransferId, i64>, Fault> {
+        let leader = self.council.leader();
+        let mut kept = BTreeMap::new();
         for block in blocks {
             let known = self.known.iter().find(|known| known.height == block.height && known.hash == block.hash);
             let shown: BTreeSet<&TransferId> = block.transfers.iter().map(|transfer| &transfer.id).collect();
-            if known.is_some_and(|known| known.transfers.iter().any(|transfer| !shown.contains(transfer))) {
-                let node = self.council.leader().node;
-                return Err(Fault::Lost { number: node.number, name: node.name.clone(), height: block.height });
+            let known = known.map_or(&[][..], |known| known.transfers.as_slice());
+            let missing: Vec<&TransferId> = known.iter().filter(|transfer| !shown.contains(transfer)).collect();
+            if missing.is_empty() {
+                continue;
             }
+            let logs =
+                leader.node.every_log_of(block.height, &block.hash).await.map_err(|error| leader.fault(error))?;
+            let unlisted = self.network.unlisted(&self.ours(logs).await?);
+            if missing.iter().any(|transfer| !unlisted.contains(*transfer)) {
+                let (number, name) = (leader.node.number, leader.node.name.clone());
+                return Err(Fault::Lost { number, name, height: block.height });
+            }
+            kept.extend(missing.into_iter().map(|transfer| (transfer.clone(), block.height)));
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Payments of any later block have this time at the earliest, and that block's time may be the same.

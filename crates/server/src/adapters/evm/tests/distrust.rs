@@ -325,3 +325,24 @@ async fn a_token_that_is_another_one_on_the_chain_keeps_the_network_closed() {
     node.lie(|lies| lies.decimals = Some(None));
     assert_eq!(Watcher::new(&[&node], 1).rounds(at(&chain)).await.expect("a scan"), NOTHING);
 }
+
+#[tokio::test]
+async fn a_payment_in_a_token_that_is_listed_no_more_is_neither_lost_nor_taken_back() {
+    let (chain, node, mut watcher) = watched(10).await;
+    node.lie(|lies| lies.hides.extend([10]));
+    on(&chain, |chain| {
+        chain.mine(&[(USDC, ANN, 5, 1)]);
+        chain.mine(&[(DAI, BOB, 25 * 10_u128.pow(18), 2), (USDC, BOB, 6, 3)]);
+    });
+    let seen = ["seen 2.0 of 2500000000 at 11", "seen 3.0 of 6 at 11"];
+    assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), seen);
+    node.tell_the_truth();
+    watcher.network.tokens.remove(&Address::parse(DAI).expect("an address"));
+    watcher.network.filter = Filter::new(watcher.network.tokens.keys().copied().collect());
+    let later = at(&chain) + Span::seconds(31);
+    let words = watcher.rounds(later).await.expect("a scan");
+    assert_eq!(words, ["seen 1.0 of 5 at 10", "seen 3.0 of 6 at 11"]);
+    on(&chain, |chain| chain.mine_empty(2));
+    let words = watcher.rounds(later).await.expect("a scan");
+    assert_eq!(words, ["confirmed 1.0", "confirmed 3.0", "confirmed 2.0"]);
+}
