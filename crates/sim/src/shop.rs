@@ -16,7 +16,7 @@ use server::cli::backup::renew;
 use server::engine::{Engine, Shared, SubmitError, commit_batch};
 use server::http::HttpSettings;
 use server::http::stream::{Stream, Tail};
-use server::ports::{Clock, Network, Payer, Supplier};
+use server::ports::{Network, Payer, Supplier};
 use server::seal::Keyring;
 use server::store::stock::NewCode;
 use server::store::{Access, Conn, DbError, Place, Tx, claims, head, stock};
@@ -155,8 +155,9 @@ impl Shop {
             let shared = Arc::new(Shared::new(format!("process {number} of life {}", self.crashes), market::market()));
             let far = self.networks.iter().filter(|network| network.rhythm().is_some());
             far.for_each(|network| shared.board.expect(network.id().clone()));
+            // Nobody has looked yet: at any time.
+            shared.put_closed(&shared.board.closed(Time(0)));
             let clock = Arc::new(ShopClock(self.outside.clone()));
-            shared.put_closed(&shared.board.closed(clock.now()));
             let engine = Engine::held(self.database.clone(), shared, clock);
             let tail = Tail::new(engine.clone(), self.vault.clone(), Arc::new(settings()));
             Process { engine, put_off: credit::PutOff::default(), tail, told }

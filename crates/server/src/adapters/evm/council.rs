@@ -109,11 +109,10 @@ impl EvmNetwork {
     /// Asks nodes for their newest blocks until enough have answered; none of them is behind `least`.
     pub(super) async fn council(&self, least: i64, now: Time) -> Result<Council<'_>, Fault> {
         let mut waiting = self.endpoints.iter().collect::<Vec<_>>();
-        let lead = |node: &Endpoint| self.leading.store(node.number, Ordering::Relaxed);
         // Rested ones in the configuration's order, then whoever has rested longest. Reversed: taken from the end.
         waiting.sort_by_key(|node| Reverse((node.rests_until().max(now), node.number)));
         if let Some(node) = waiting.last() {
-            lead(node);
+            self.leading.store(node.number, Ordering::Relaxed);
         }
         let (mut seats, mut tags, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         while seats.len() < self.agree && !waiting.is_empty() {
@@ -142,7 +141,7 @@ impl EvmNetwork {
             return Err(Fault::TooFew { answer, wanted, reasons: reasons.join("; ") });
         }
         if let Some(Seat { node, .. }) = seats.first() {
-            lead(node);
+            self.leading.store(node.number, Ordering::Relaxed);
         }
         let height = seats.iter().map(|seat| seat.newest.height).min().unwrap_or(least);
         Ok(Council { seats, height, tagged_through: tags.into_iter().min() })
