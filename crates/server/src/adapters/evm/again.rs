@@ -165,8 +165,8 @@ impl Again {
                 }
                 // Another block stands there now, and was noted for a look of its own.
                 Some(_) => false,
-                // Too old to be remembered.
-                None => !claim.handed_over,
+                // Too old to be remembered, or not written down.
+                None => !claim.handed_over || known.first().is_some_and(|oldest| oldest.height < *height),
             }
         });
     }
@@ -442,6 +442,36 @@ mod tests {
             again.looked(&look.expect("a look"), now);
         }
         assert_eq!(size(&again.next(now + Span::minutes(5))), 0, "all of 200");
+    }
+
+    #[test]
+    fn a_claim_is_settled_by_what_is_known_and_by_nothing_else() {
+        let transfer = TransferId::new("t1");
+        let header = |height: i64, hash: &str, transfers: &[&TransferId]| Header {
+            height,
+            hash: hash.to_owned(),
+            transfers: transfers.iter().map(|transfer| (*transfer).clone()).collect(),
+            confirmed: false,
+        };
+        // What is known; whether everybody showed it; whether the claim stays open.
+        let table = [
+            (vec![header(4, "h4", &[]), header(5, "h5", &[])], true, true),
+            (vec![header(4, "h4", &[]), header(5, "h5", &[&transfer])], false, false),
+            (vec![header(4, "h4", &[]), header(5, "another", &[])], false, false),
+            // Left out, and not written down.
+            (vec![header(4, "h4", &[]), header(9, "h9", &[])], true, true),
+            // Older than what is remembered.
+            (vec![header(8, "h8", &[]), header(9, "h9", &[])], false, true),
+            (vec![header(8, "h8", &[]), header(9, "h9", &[])], true, false),
+        ];
+        for (row, (known, handed_over, stays)) in table.into_iter().enumerate() {
+            let transfers = BTreeSet::from([transfer.clone()]);
+            let hash = Some("h5".to_owned());
+            let claim = Claim { hash, accuser: 1, against: 0, shown: Vec::new(), transfers, handed_over };
+            let mut again = Again { claims: BTreeMap::from([(5, claim)]), ..Again::default() };
+            again.settle(&known);
+            assert_eq!(!again.claims.is_empty(), stays, "row {row}");
+        }
     }
 
     #[test]
