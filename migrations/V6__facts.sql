@@ -17,3 +17,25 @@ create table sweeps (
     booked bigint not null
 );
 create index sweeps_due on sweeps (network, id) where (status = 'confirmed' and booked = 0) or (status <> 'confirmed' and booked = 1);
+
+-- What came to an order's address and does not count: a network's own coin (`contract` and `hash` are empty), or a token that
+-- nobody listed. Told by one node, made by anybody; nothing is decided by it.
+create table noticed (
+    order_id text not null,
+    contract text not null,
+    hash text not null,
+    raw text not null,
+    at_ms bigint not null,
+    primary key (order_id, contract, hash)
+);
+-- Orders at whose addresses somebody is to look for it.
+create table searches (
+    order_id text primary key,
+    network text not null,
+    address text not null,
+    from_ms bigint not null,
+    until_ms bigint not null,
+    due_at_ms bigint not null,
+    attempts bigint not null
+);
+create index searches_due on searches (network, due_at_ms);

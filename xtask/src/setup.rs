@@ -1,6 +1,6 @@
 //! Finds what the tests need on this machine and installs what is missing: the PostgreSQL server programs, a Python with
-//! `aiosmtpd`, the mail server that the mail tests talk to, Node, anvil, which is the EVM node, Chromium, and hledger, which
-//! reads the books.
+//! `aiosmtpd`, the mail server that the mail tests talk to, Node, anvil, which is the EVM node, litesvm, which is the Solana
+//! runtime, Chromium, and hledger, which reads the books.
 //!
 //! It installs Debian packages only as root and never starts a server; the only other thing it changes is the Python
 //! environment in the target directory, which also holds Node where the system has none that is new enough. Called by `test`; the bench looks for its own tools with the same hands.
@@ -26,6 +26,10 @@ const OLDEST_NODE: (u32, u32) = (20, 9);
 const ANVIL_PACKAGE: &str = "@foundry-rs/anvil@1.7.1";
 const ANVIL_FOLDER: &str = "test-anvil-1.7.1";
 
+/// The Solana runtime, and what makes transactions for it. Their versions are part of the folder's name.
+const SOLANA_PACKAGES: [&str; 3] = ["litesvm@1.5.0", "@solana/web3.js@1.99.0", "@solana/spl-token@0.4.15"];
+const SOLANA_FOLDER: &str = "test-litesvm-1.5.0";
+
 /// Where the tests find the programs they start.
 pub struct Tools {
     /// The folder that holds `initdb`, `pg_ctl` and `postgres`.
@@ -35,6 +39,8 @@ pub struct Tools {
     pub node: Node,
     /// The EVM node.
     pub anvil: PathBuf,
+    /// The folder with the packages of the Solana runtime, which Node runs.
+    pub litesvm: PathBuf,
     /// The browser.
     pub chromium: PathBuf,
     /// The bookkeeper.
@@ -48,6 +54,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Node itself.
+    pub fn program(&self) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| PathBuf::from("node"), |folder| folder.join("node"))
+    }
+
     /// npm, which finds this Node first.
     pub fn npm(&self) -> Command {
         let Some(folder) = &self.programs else { return Command::new("npm") };
@@ -61,7 +72,7 @@ impl Node {
 
 /// Finds or installs all of it. An error says what to install by hand.
 pub fn prepare(target_directory: &Path) -> Result<Tools> {
-    step("looking for PostgreSQL, Python, Node, anvil, Chromium and hledger");
+    step("looking for PostgreSQL, Python, Node, anvil, litesvm, Chromium and hledger");
     let mut missing = Vec::new();
     if find_postgres().is_none() {
         missing.push("postgresql");
@@ -84,11 +95,13 @@ pub fn prepare(target_directory: &Path) -> Result<Tools> {
     let node = find_or_install_node(smtp_python.parent().expect("an interpreter lies in a folder"))?;
     let anvil = find_or_install_anvil(&node, &target_directory.join(ANVIL_FOLDER))?;
     eprintln!("    anvil:      {}", anvil.display());
+    let litesvm = find_or_install_litesvm(&node, &target_directory.join(SOLANA_FOLDER))?;
+    eprintln!("    litesvm:    {}", litesvm.display());
     let chromium = find_on_path("chromium").context("chromium is not on PATH: install it")?;
     eprintln!("    Chromium:   {}", chromium.display());
     let hledger = find_on_path("hledger").context("hledger is not on PATH: install it")?;
     eprintln!("    hledger:    {}", hledger.display());
-    Ok(Tools { postgres_programs, smtp_python, node, anvil, chromium, hledger })
+    Ok(Tools { postgres_programs, smtp_python, node, anvil, litesvm, chromium, hledger })
 }
 
 fn find_on_path(program: &str) -> Option<PathBuf> {
@@ -144,6 +157,29 @@ fn find_anvil(folder: &Path) -> Option<PathBuf> {
     let packages = fs::read_dir(folder.join("node_modules").join("@foundry-rs")).ok()?;
     let programs = packages.filter_map(|package| Some(package.ok()?.path().join("bin").join("anvil")));
     programs.filter(|program| succeeds(Command::new(program).arg("--version"))).last()
+}
+
+/// The runtime is a library of Node with a native part for each kind of machine, of which npm takes the right one. No
+/// script of a package is run.
+fn find_or_install_litesvm(node: &Node, folder: &Path) -> Result<PathBuf> {
+    let works = || {
+        let mut command = Command::new(node.program());
+        command.current_dir(folder).args(["-e", "require('litesvm/dist/internal.js'); require('@solana/spl-token')"]);
+        folder.join("node_modules").is_dir() && succeeds(&mut command)
+    };
+    if works() {
+        return Ok(folder.to_owned());
+    }
+    step("installing litesvm, the Solana runtime of the tests");
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut install = node.npm();
+    install.args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+    install.arg(folder).args(SOLANA_PACKAGES);
+    run_command(&mut install).with_context(|| format!("npm cannot install {}", SOLANA_PACKAGES.join(" ")))?;
+    if !works() {
+        bail!("{} cannot be loaded: it has no part for this kind of machine", SOLANA_PACKAGES[0]);
+    }
+    Ok(folder.to_owned())
 }
 
 /// `v20.20.2`: the first two numbers.

@@ -28,6 +28,10 @@ pub const ANVIL_VARIABLE: &str = "KIOSK_TEST_ANVIL";
 /// The program of hledger.
 const HLEDGER_VARIABLE: &str = "KIOSK_TEST_HLEDGER";
 
+/// The folder with the Solana runtime, and the Node that runs it.
+const LITESVM_VARIABLE: &str = "KIOSK_TEST_LITESVM";
+const NODE_VARIABLE: &str = "KIOSK_TEST_NODE";
+
 /// Its tests run optimised.
 const SIMULATOR: &str = "sim";
 
@@ -161,6 +165,7 @@ fn cargo(cluster: &Cluster, tools: &Tools) -> Command {
     let mut command = plain_cargo();
     command.env(POSTGRES_VARIABLE, cluster.url()).env(SMTP_VARIABLE, &tools.smtp_python);
     command.env(ANVIL_VARIABLE, &tools.anvil).env(HLEDGER_VARIABLE, &tools.hledger);
+    command.env(LITESVM_VARIABLE, &tools.litesvm).env(NODE_VARIABLE, tools.node.program());
     command
 }
 

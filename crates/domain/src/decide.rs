@@ -5,13 +5,14 @@
 
 mod command;
 mod exchange;
+mod refund;
 
 use crate::event::{Count, Event, HoldReason, Placed, Seen, Settlement};
 use crate::fulfil::{self, Line, Patience, Report, SealedGoods};
 use crate::ids::Sku;
 use crate::limits::{CounterKey, UNPAID};
 use crate::order::{Hold, Order};
-use crate::payment::{self, LATE_RATE_BPS, PaymentReason, Standing, TransferStatus};
+use crate::payment::{self, LATE_RATE_BPS, Standing, TransferStatus};
 use crate::planted::{self, Bug};
 use crate::postings::POLICY;
 use crate::route::DealRate;
@@ -138,6 +139,7 @@ pub fn decide(facts: &Facts<'_>, order: &Order, command: &Command, now: Time) ->
         Command::MarkPaidOut { proof, .. } => draft.mark_paid_out(proof)?,
         Command::MarkReturned { proof, .. } => draft.mark_returned(proof)?,
         Command::RetryPayout { .. } => draft.retry_payout()?,
+        Command::Refund { refund, action, .. } => draft.refund(*refund, action)?,
     }
     Ok(draft.decision)
 }
@@ -314,7 +316,8 @@ impl Draft {
         if scanned_through <= self.order.expires_at && !planted::is(Bug::ExpiredUnseen) {
             return Err(Refusal::Conflict("the network is not scanned past the end of the window"));
         }
-        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset) {
+        let on_time_until = self.order.expires_at + payment::BLOCK_TIME_GRACE;
+        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset, on_time_until) {
             return Err(Refusal::Conflict("a payment is found and not weighed yet"));
         }
         if ended || self.order.is_claimed_by_hand() {
@@ -342,7 +345,8 @@ impl Draft {
         if scanned_through <= self.order.late_until() {
             return Err(Refusal::Conflict("the network is not scanned past the end of the late window"));
         }
-        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset) {
+        let late_until = self.order.late_until();
+        if facts.awaits_credit || self.order.payment.awaits_confirmation(&self.order.quote.asset, late_until) {
             return Err(Refusal::Conflict("a payment is found and not weighed yet"));
         }
         self.event(Event::LateWindowClosed);
@@ -480,11 +484,7 @@ impl Draft {
 
     /// What was paid for the line is owed again: its price, less its part of what the payer left out within the tolerance.
     fn refuse(&mut self, line: u32, reason: &str) {
-        let quote = &self.order.quote;
-        let price = quote.lines[line as usize].coin_units;
-        let part = i128::from(self.order.difference_units) * i128::from(price) / i128::from(quote.due_units.max(1));
-        let difference_units = i64::try_from(part).unwrap_or(0);
-        let refund_units = price - difference_units;
+        let (refund_units, difference_units) = self.order.refund_of_line(line).expect("a line of the order is quoted");
         let neighbour = (line + 1) % self.order.lines.len() as u32;
         let is_open = self.order.line(neighbour).is_some_and(|line| !line.is_ended());
         let line = if is_open && planted::is(Bug::NeighbourRefused) { neighbour } else { line };
@@ -552,22 +552,6 @@ impl Draft {
             self.event(Event::HoldReleased { note: note.to_owned(), reason: None, line: Some(line) });
         }
         Ok(())
-    }
-}
-
-/// One sentence for the operator on each thing that is unusual about an order's payment.
-pub fn explain(reason: PaymentReason) -> &'static str {
-    match reason {
-        PaymentReason::Short => "The payer sent less than the price; the rest can be sent to the same address in time.",
-        PaymentReason::Over => "The payer sent more than the price; more than half a dollar of it is owed back.",
-        PaymentReason::Late => {
-            "Money came in a block after the window; it settles only soon and at nearly the same rate."
-        }
-        PaymentReason::Second => "The payer paid a second time; that money is owed back.",
-        PaymentReason::WrongAsset => {
-            "Another token than agreed came in; it does not count and waits in the claim queue."
-        }
-        PaymentReason::Reverted => "A payment vanished from the chain in a reorganisation.",
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::asset::ChainKind;
 use crate::ids::{AssetId, CodeId, TransferId};
 use crate::limits::CounterKey;
+use crate::refund::RefundStep;
 use crate::route::DealRate;
 use crate::time::{Span, Time};
 use crate::validate::Quote;
@@ -195,6 +196,11 @@ pub enum Event {
         /// What left the house: all that was owed.
         returned_units: i64,
     },
+    /// A step of the order's refund of that number; the first is 0.
+    Refund {
+        refund: u32,
+        step: RefundStep,
+    },
     HeldForPerson {
         reason: HoldReason,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -273,6 +279,7 @@ impl Event {
             Event::PayoutRetried => "payout_retried",
             Event::PayoutDone { .. } => "payout_done",
             Event::Returned { .. } => "returned",
+            Event::Refund { .. } => "refund",
             Event::HeldForPerson { .. } => "held_for_person",
             Event::HoldReleased { .. } => "hold_released",
         }

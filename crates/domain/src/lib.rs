@@ -5,7 +5,7 @@
 //!
 //! Reading order: the words (`ids`, `time`, `money`, `asset`, `country`), what is on sale (`catalog`), what it costs and
 //! who may buy it (`pricing`, `coupon`, `limits`, `validate`), what an exchange office trades (`route`), then the order itself (`event`, `payment`, `fulfil`, `payout`,
-//! `order`, `decide`), and what follows from it (`ledger`, `postings`, `project`, `chain`).
+//! `refund`, `order`, `decide`, `reasons`), and what follows from it (`ledger`, `postings`, `audit`, `project`, `chain`).
 
 pub mod asset;
 pub mod country;
@@ -25,15 +25,19 @@ pub mod validate;
 pub mod route;
 
 pub mod decide;
+pub mod dust;
 pub mod event;
 pub mod fulfil;
 pub mod order;
 pub mod payment;
 pub mod payout;
+pub mod reasons;
+pub mod refund;
 
 #[doc(hidden)]
 pub mod planted;
 
+pub mod audit;
 pub mod chain;
 pub mod ledger;
 pub mod postings;

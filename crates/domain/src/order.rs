@@ -11,12 +11,16 @@ use crate::limits::UNPAID;
 use crate::payment::{BLOCK_TIME_GRACE, Payment, Terms, TransferStatus};
 use crate::payout::Payout;
 use crate::project::{self, OrderState};
+use crate::refund::Refund;
 use crate::time::{Span, Time};
 use crate::validate::Quote;
 use serde::{Deserialize, Serialize};
 
 // What is different about an order that pays out coins.
 mod exchange;
+
+// Money back.
+mod refund;
 
 /// One order, exactly as its row holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +64,9 @@ pub struct Order {
     pub state: OrderState,
     /// What the payer sent and did not get anything for, in units of the order's asset; equals the ledger's account.
     pub credit_units: i64,
+    /// What went back to the payer, is on its way to him, or was rejected; a refund keeps its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Refund>,
     /// What the payer left out of the price within the tolerance (positive), or a trifle too much that was kept.
     #[serde(default)]
     pub difference_units: i64,
@@ -92,6 +99,7 @@ pub enum Slot {
     Expiry,
     Line(u32),
     Payout,
+    Refund(u32),
 }
 
 /// What is to be done.
@@ -111,6 +119,10 @@ pub enum What {
     PayOut(NetworkId),
     /// Ask that network what became of our reference.
     FindPayout(NetworkId),
+    /// Pay a refund on that network.
+    PayRefund(NetworkId),
+    /// Ask that network what became of a refund's reference.
+    FindRefund(NetworkId),
 }
 
 impl Slot {
@@ -120,6 +132,7 @@ impl Slot {
             Slot::Expiry => "expiry".to_owned(),
             Slot::Line(line) => format!("line:{line}"),
             Slot::Payout => "payout".to_owned(),
+            Slot::Refund(refund) => format!("refund:{refund}"),
         }
     }
 
@@ -129,6 +142,7 @@ impl Slot {
             None if word == "payout" => Some(Slot::Payout),
             None => (word == "expiry").then_some(Slot::Expiry),
             Some(("line", line)) => line.parse().ok().map(Slot::Line),
+            Some(("refund", refund)) => refund.parse().ok().map(Slot::Refund),
             Some(_) => None,
         }
     }
@@ -145,6 +159,8 @@ impl What {
             What::Find(_) => "find",
             What::PayOut(_) => "pay_out",
             What::FindPayout(_) => "find_payout",
+            What::PayRefund(_) => "pay_refund",
+            What::FindRefund(_) => "find_refund",
         }
     }
 
@@ -154,7 +170,10 @@ impl What {
             What::Expire | What::CloseLateWindow => "",
             What::TakeCode(sku) => sku.as_str(),
             What::Buy(supplier) | What::Find(supplier) => supplier,
-            What::PayOut(network) | What::FindPayout(network) => network.as_str(),
+            What::PayOut(network)
+            | What::FindPayout(network)
+            | What::PayRefund(network)
+            | What::FindRefund(network) => network.as_str(),
         }
     }
 
@@ -168,6 +187,8 @@ impl What {
             "find" => Some(What::Find(argument.to_owned())),
             "pay_out" => Some(What::PayOut(NetworkId::new(argument))),
             "find_payout" => Some(What::FindPayout(NetworkId::new(argument))),
+            "pay_refund" => Some(What::PayRefund(NetworkId::new(argument))),
+            "find_refund" => Some(What::FindRefund(NetworkId::new(argument))),
             _ => None,
         }
     }
@@ -203,6 +224,7 @@ impl Order {
             canceled_at: None,
             state: OrderState::WaitingForPayment,
             credit_units: 0,
+            refunds: Vec::new(),
             difference_units: 0,
             policy: placed.policy,
         }
@@ -313,6 +335,7 @@ impl Order {
             | Event::LineNeverArrived { .. }
             | Event::LineRefused { .. } => self.apply_to_line(event, at),
             Event::LineReversed { line, .. } => self.apply_reversed(*line, at),
+            Event::Refund { refund, step } => self.apply_to_refund(*refund, step, at),
             Event::Accepted
             | Event::CountsReleased
             | Event::CreditReturned { .. }
@@ -419,7 +442,8 @@ impl Order {
 
     /// Everything that is to be done later for this order as it stands.
     pub fn next_steps(&self) -> Vec<Step> {
-        let mut steps = Vec::new();
+        let mut steps: Vec<Step> =
+            (0..).zip(&self.refunds).filter_map(|(at, refund)| self.refund_step(at, refund)).collect();
         if self.payment.settled_at.is_none() {
             steps.extend(self.expiry_step());
             return steps;

@@ -96,9 +96,10 @@ impl Payment {
         self.of(asset).filter(|r| r.status != TransferStatus::Reverted).map(|r| r.units).sum()
     }
 
-    /// Whether something is on the chain but not yet confirmed.
-    pub fn awaits_confirmation(&self, asset: &AssetId) -> bool {
-        self.of(asset).any(|r| r.status == TransferStatus::Seen)
+    /// Whether something is on the chain, in a block no later than `until`, but not yet confirmed. What came later cannot
+    /// be on time any more: whoever sends a unit each minute must not keep an order open.
+    pub fn awaits_confirmation(&self, asset: &AssetId, until: Time) -> bool {
+        self.of(asset).any(|r| r.status == TransferStatus::Seen && r.block_at <= until)
     }
 
     /// Whether that transfer counts.

@@ -1,4 +1,4 @@
-//! Coins out: the small machine of what an exchange order pays out.
+//! Coins out: the small machine of what an exchange order or a refund pays out.
 //!
 //! planned -> sent -> (asking ->)* done | failed, and returned from wherever the money still is. "Sent" is committed before
 //! anybody is told to pay; an unknown answer is a state and is looked up by our own reference until it is known or a
@@ -41,6 +41,51 @@ impl Payout {
                 Some((reference, *sent_at))
             }
             Payout::Planned { .. } | Payout::Done { .. } | Payout::Failed { .. } | Payout::Returned { .. } => None,
+        }
+    }
+}
+
+/// One step of a payout, as the events of exchange orders and of refunds tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayoutStep {
+    Sent { attempt: u32, reference: String, deadline: Time },
+    Asking { unknown: bool, next_lookup: Time },
+    NeverArrived,
+    Failed { reason: String },
+    Retried,
+    Done { proof: String },
+}
+
+impl Payout {
+    /// The payout after a step. Panics on a step that is not legal here.
+    pub fn after(&self, step: &PayoutStep, at: Time) -> Payout {
+        match (step, self) {
+            (PayoutStep::Sent { attempt, reference, deadline }, Payout::Planned { attempt: planned })
+                if attempt == planned =>
+            {
+                Payout::Sent { attempt: *attempt, reference: reference.clone(), sent_at: at, deadline: *deadline }
+            }
+            (
+                PayoutStep::Asking { unknown, next_lookup },
+                Payout::Sent { attempt, reference, sent_at, .. } | Payout::Asking { attempt, reference, sent_at, .. },
+            ) => Payout::Asking {
+                attempt: *attempt,
+                reference: reference.clone(),
+                sent_at: *sent_at,
+                unknown: *unknown,
+                next_lookup: *next_lookup,
+            },
+            (PayoutStep::NeverArrived, Payout::Sent { attempt, .. } | Payout::Asking { attempt, .. }) => {
+                Payout::Planned { attempt: *attempt }
+            }
+            // A refund may be found impossible before anybody is called.
+            (
+                PayoutStep::Failed { reason },
+                Payout::Planned { attempt } | Payout::Sent { attempt, .. } | Payout::Asking { attempt, .. },
+            ) => Payout::Failed { at, attempt: *attempt, reason: reason.clone() },
+            (PayoutStep::Retried, Payout::Failed { attempt, .. }) => Payout::Planned { attempt: attempt + 1 },
+            (PayoutStep::Done { proof }, payout) if !payout.is_over() => Payout::Done { at, proof: proof.clone() },
+            (step, payout) => panic!("{step:?} is not legal for a payout that is {payout:?}"),
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Bug {
     ClaimBelieved,
     /// A payout whose outcome is unknown is made again, under another reference.
     PayoutRepeated,
+    /// Some of the transfers in a block are not noticed.
+    DepositOverlooked,
     /// A payment counts as soon as it is seen where it should wait for the chain's tag.
     TagIgnored,
     /// A window ends by the clock, whether or not its network was looked at.

@@ -8,12 +8,19 @@ use crate::ids::{AssetId, NetworkId};
 use crate::ledger::{Account, Transfer, network_of};
 use crate::order::Order;
 use crate::payment::TransferStatus;
+use crate::refund::RefundStep;
 use crate::route::Side;
 use std::collections::BTreeMap;
 
 /// The policy under which orders are placed now. Since 1 sales are told apart by kind, and what an exchange order is to be
-/// paid is booked when it is settled; before, sales were one account, and a payout was booked when it was made.
-pub const POLICY: u32 = 1;
+/// paid is booked when it is settled; before, sales were one account, and a payout was booked when it was made. Since 2 what
+/// came in another token is booked up to [`MOST_OF_ANOTHER`].
+pub const POLICY: u32 = 2;
+
+/// The largest transfer of another asset than the order's that is booked, in units of the ledger: a million coins at eight
+/// decimals. Tokens that only look like one that counts are minted by anybody, in any number: such a transfer stands on the
+/// order, and not in the books.
+pub const MOST_OF_ANOTHER: i64 = 100_000_000_000_000;
 
 /// The transfers that `event` asks for, given the order as it was before the event.
 pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
@@ -23,6 +30,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     let paid_out = || Account::PaidOut(network_of(asset));
     match event {
         // Confirmed money lies at our address and is owed to the payer until it is used.
+        Event::PaymentConfirmed(seen) if !is_booked(order, &seen.asset, seen.units) => Vec::new(),
         Event::PaymentConfirmed(seen) => transfer(network(&seen.asset), own(), &seen.asset, seen.units),
         // Only what was booked is booked back.
         Event::PaymentReverted { transfer: id } => order
@@ -30,6 +38,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             .received
             .iter()
             .filter(|received| received.transfer == *id && received.status == TransferStatus::Confirmed)
+            .filter(|received| is_booked(order, &received.asset, received.units))
             .flat_map(|received| transfer(own(), network(&received.asset), &received.asset, received.units))
             .collect(),
         Event::PaymentSettled { sold_units, difference_units, .. } => {
@@ -61,6 +70,7 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
             entries.extend(transfer(own(), paid_out(), asset, *returned_units));
             entries
         }
+        Event::Refund { refund, step: RefundStep::Final { .. } } => given_back(order, *refund),
         Event::CreditReturned { units, .. } => transfer(own(), paid_out(), asset, *units),
         Event::Placed(_)
         | Event::PaymentSeen(_)
@@ -82,9 +92,15 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
         | Event::PayoutNeverArrived
         | Event::PayoutFailed { .. }
         | Event::PayoutRetried
+        | Event::Refund { .. }
         | Event::HeldForPerson { .. }
         | Event::HoldReleased { .. } => Vec::new(),
     }
+}
+
+/// Whether the books have a confirmed transfer to the order's address.
+fn is_booked(order: &Order, asset: &AssetId, units: i64) -> bool {
+    order.policy < 2 || *asset == order.quote.asset || units <= MOST_OF_ANOTHER
 }
 
 /// The price of an order: to the exchanges, or to the sales of each kind of goods in it.
@@ -143,6 +159,15 @@ pub fn swept(network: &NetworkId, asset: &AssetId, units: i64, status: TransferS
         TransferStatus::Confirmed => transfer(cold, deposits, asset, units),
         TransferStatus::Seen | TransferStatus::Reverted => transfer(deposits, cold, asset, units),
     }
+}
+
+/// A refund that its payer has; a fee that was kept of it is the house's.
+fn given_back(order: &Order, refund: u32) -> Vec<Transfer> {
+    let Some(refund) = order.refund(refund) else { return Vec::new() };
+    let (own, asset) = (Account::Order(order.no), &refund.asset);
+    let mut entries = transfer(own.clone(), Account::PaidOut(network_of(asset)), asset, refund.payable_units());
+    entries.extend(transfer(own, Account::Differences, asset, refund.fee_units));
+    entries
 }
 
 /// A transfer whose direction is the sign of its amount.

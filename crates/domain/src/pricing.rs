@@ -30,6 +30,10 @@ pub struct CoinRate {
     pub as_of: Time,
 }
 
+/// No order asks for more, in units of its asset. An adapter may write down no more than 2^53 units of one transfer (the
+/// sums of an order's transfers must fit), whatever a chain says: a price near to that could never be paid.
+pub const MOST_DUE: i64 = i64::MAX / 1_024 / 10;
+
 /// One immutable snapshot of all rates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rates {

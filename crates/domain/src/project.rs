@@ -5,6 +5,7 @@ use crate::fulfil::Line;
 use crate::order::Order;
 use crate::payment::Standing;
 use crate::payout::Payout;
+use crate::refund::Refund;
 use serde::{Deserialize, Serialize};
 
 /// `order_state`, in the order in which an order may move through them; the last four are ends.
@@ -55,6 +56,9 @@ pub fn order_state(order: &Order) -> OrderState {
     if order.canceled_at.is_some() {
         return OrderState::Canceled;
     }
+    if order.is_given_back() {
+        return OrderState::Refunded;
+    }
     if !order.holds.is_empty() && order.payment.confirmed(&order.quote.asset) > 0 {
         return OrderState::WaitingForManualAction;
     }
@@ -83,6 +87,9 @@ fn paid_state(order: &Order) -> OrderState {
     let ended = order.lines.iter().all(Line::is_ended);
     if ended && delivered {
         return OrderState::Done;
+    }
+    if ended && order.is_given_back() {
+        return OrderState::Refunded;
     }
     // All refused: the money goes back, and until it has, a person has it in hand.
     if ended || !order.holds.is_empty() {
@@ -170,6 +177,7 @@ pub fn exchange_status(order: &Order) -> ExchangeStatus {
     match payout {
         Some(Payout::Done { .. }) => return ExchangeStatus::Done,
         Some(Payout::Returned { .. }) => return ExchangeStatus::Returned,
+        Some(_) if ended && !settled && order.is_given_back() => return ExchangeStatus::Returned,
         Some(_) | None if ended && !settled && !has_money => return ExchangeStatus::Deleted,
         Some(Payout::Failed { .. }) => return ExchangeStatus::ErrorPayout,
         Some(Payout::Sent { .. } | Payout::Asking { .. }) => return ExchangeStatus::InProgressPayout,
@@ -200,7 +208,9 @@ pub fn looks_different(before: &Order, after: &Order) -> bool {
             let words = |order: &Order| -> Vec<String> {
                 order.lines.iter().map(|line| delivery_state(order, line, "").to_owned()).collect()
             };
+            let refunds = |order: &Order| -> Vec<&'static str> { order.refunds.iter().map(Refund::word).collect() };
             before.state != after.state
+                || refunds(before) != refunds(after)
                 || payment_state(before) != payment_state(after)
                 || words(before) != words(after)
         }

@@ -44,6 +44,12 @@ pub fn half_a_dollar(quote: &Quote) -> i64 {
     units_from_decimal(amount, quote.scale, RoundingStrategy::ToZero).unwrap_or(0)
 }
 
+/// What units of the quote's asset were worth in US dollars when it was made; `None` if nobody knew.
+pub fn usd_value(quote: &Quote, units: i64) -> Option<Decimal> {
+    let amount = Decimal::try_from_i128_with_scale(i128::from(units), quote.scale).ok()?;
+    if quote.usd_rate.is_zero() { None } else { amount.checked_mul(quote.usd_rate) }
+}
+
 /// What the same lines would cost now, coupon and margins unchanged; `None` while the rates are not fit to sell with.
 pub fn price_now(order: &Order, market: &Market, now: Time) -> Option<i64> {
     if let Some(trade) = order.trade() {
@@ -113,8 +119,10 @@ fn cost_of(line: &QuotedLine, market: &Market) -> Fiat {
 mod tests {
     use super::*;
     use crate::catalog::Denomination;
-    use crate::validate::samples::{NOW, basket, brand, line, market, range};
-    use crate::validate::{check, part_of};
+    use crate::pricing::{CoinRate, RateError, Rates};
+    use crate::validate::samples::{NOW, basket, brand, decimal, line, market, range};
+    use crate::validate::{CheckError, check, part_of};
+    use std::sync::Arc;
 
     /// A late payment is weighed against today's price, and that is never below what the goods cost.
     #[test]
@@ -130,5 +138,22 @@ mod tests {
         let quote = checked.quote.expect("nothing is wrong with it");
         assert_eq!(quote.due_units, 120_000_000);
         assert_eq!(cost_of(&quote.lines[0], &market), part_of(quote.lines[0].face, 12_000));
+    }
+
+    /// Of 9 million coins with eight decimals a chain's adapter may write down less than was sent.
+    #[test]
+    fn a_price_that_no_transfer_could_pay_is_refused() {
+        let mut market = market(vec![crate::validate::samples::airbnb()], Vec::new());
+        let wanted = crate::validate::Basket { coin: "TON".into(), ..basket() };
+        // 101.50 USD are 8,120,000 of the one coin, and 10,150,000 of the other.
+        for (usd, due_units) in [("0.0000125", Some(812_000_000_000_000)), ("0.00001", None)] {
+            let rate = CoinRate { usd: decimal(usd), as_of: NOW };
+            market.rates = Arc::new(Rates { coins: [("TON".to_owned(), rate)].into(), ..(*market.rates).clone() });
+            let checked = check(&wanted, &market, &Facts::default(), NOW);
+            match due_units {
+                Some(due) => assert_eq!(checked.ok().and_then(|c| c.quote).map(|quote| quote.due_units), Some(due)),
+                None => assert_eq!(checked, Err(CheckError::Rate(RateError::OutOfRange { coin: "TON".into() }))),
+            }
+        }
     }
 }

@@ -2,8 +2,10 @@
 //! of them; nothing calls it but the command line and tests.
 
 mod demo;
+pub mod gone;
 mod networks;
 mod office;
+pub mod pool_keys;
 mod pools;
 mod rails;
 
@@ -29,6 +31,7 @@ use crate::workers::{self, notify::MailSettings};
 use anyhow::{Context, bail};
 use domain::decide::Caps;
 use domain::fulfil::Patience;
+use domain::refund::RefundPolicy;
 use domain::time::Span;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +40,7 @@ use tokio::task::JoinSet;
 
 pub use demo::{DEMO_PARTNER, import_catalogue, is_new, new_code, open_demo_office, stock_demo};
 pub use office::{DEMO_EXCHANGE, import_exchange};
-pub use pools::Pools;
+pub use pools::{Pools, check_origin};
 pub use rails::{first_rates, market, rate_sources};
 
 /// How long a supplier's call may take, and how long it may be taken in after that.
@@ -53,6 +56,8 @@ pub struct Kiosk {
     pub ids: Arc<dyn Ids>,
     /// Deposit addresses.
     pub pools: Pools,
+    /// The house's rules for money back.
+    pub refunds: RefundPolicy,
     /// The simulated chains and suppliers, where they are enabled.
     pub books: Option<Arc<Books>>,
 }
@@ -88,7 +93,8 @@ pub async fn open_with(config: &Config, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>
         false => None,
     };
     let pools = Pools::new(engine.clone(), ids.clone(), config)?;
-    let kiosk = Kiosk { engine, vault, ids, pools, books };
+    let refunds = RefundPolicy { four_eyes_above_usd: config.refunds.four_eyes_above.into() };
+    let kiosk = Kiosk { engine, vault, ids, pools, refunds, books };
     workers::catalogue::run_once(&kiosk.engine).await.context("cannot load the catalogue")?;
     // A file that fits no more (a network is gone from the configuration) closes the office and nothing else: it must be
     // possible to import another.
@@ -237,6 +243,7 @@ async fn app(config: &Config, kiosk: &Kiosk, outside: &Outside) -> anyhow::Resul
         delivery_word: config.server.delivery_word.clone(),
         strict_partners: config.server.strict_partners,
         caps: Caps { unpaid_products_per_visitor: config.server.unpaid_products_per_visitor },
+        refunds: kiosk.refunds,
         sandbox,
     };
     let reads = Reads {

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-pub use networks::{LookAlikeConfig, NetworkConfig, TokenConfig};
+pub use networks::{LookAlikeConfig, NetworkConfig, NetworkKind, TokenConfig};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -27,6 +27,7 @@ pub struct Config {
     pub margins: Vec<MarginConfig>,
     pub mail: MailConfig,
     pub callbacks: CallbacksConfig,
+    pub refunds: RefundsConfig,
     pub wallet: WalletConfig,
     pub sandbox: SandboxConfig,
     pub networks: Vec<NetworkConfig>,
@@ -198,6 +199,19 @@ pub struct CallbacksConfig {
     pub allow: Vec<ipnet::IpNet>,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefundsConfig {
+    /// Refunds of one order that come to more whole US dollars than this need a second person; 0: every refund.
+    pub four_eyes_above: i64,
+}
+
+impl Default for RefundsConfig {
+    fn default() -> Self {
+        RefundsConfig { four_eyes_above: 100 }
+    }
+}
+
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct WalletConfig {
@@ -292,6 +306,9 @@ impl Config {
             if pace == 0 {
                 bail!("{key} must be 1 or more");
             }
+        }
+        if self.refunds.four_eyes_above < 0 {
+            bail!("refunds.four_eyes_above is a number of US dollars, 0 or more");
         }
         if self.rates.coin_max_age_minutes < 1 {
             bail!("rates.coin_max_age_minutes must be 1 or more");
@@ -393,14 +410,30 @@ impl Config {
 /// A private key for incoming money must not come near a server, not even in a comment.
 fn refuse_private_keys(text: &str, variables: &[(String, String)]) -> anyhow::Result<()> {
     if let Some((line, found)) = leak::find(text) {
-        bail!("line {line} holds {found}: {}", leak::ADVICE);
+        let named = toml_key(text, line).map(|key| format!(" (in `{key}`)")).unwrap_or_default();
+        bail!("line {line} holds {found}{named}: {}", leak_advice(found));
     }
     for (name, value) in variables {
         if let Some(found) = leak::of(value) {
-            bail!("the variable {name} holds {found}: {}", leak::ADVICE);
+            bail!("the variable {name} holds {found}: {}", leak_advice(found));
         }
     }
     Ok(())
+}
+
+fn leak_advice(found: leak::Leak) -> String {
+    match found {
+        leak::Leak::HexKey => format!("{}. {}", leak::ADVICE, leak::NO_WALLETS),
+        leak::Leak::ExtendedKey | leak::Leak::Mnemonic | leak::Leak::SolanaKey => leak::ADVICE.to_owned(),
+    }
+}
+
+/// What stands before the sign of equality, if it is a key of TOML and no secret.
+fn toml_key(text: &str, line: usize) -> Option<&str> {
+    const LONGEST: usize = 40;
+    let (key, _) = text.lines().nth(line.checked_sub(1)?)?.split_once('=')?;
+    let is_of_key = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_.".contains(letter);
+    Some(key.trim()).filter(|key| !key.is_empty() && key.len() <= LONGEST && key.chars().all(is_of_key))
 }
 
 /// What is wrong, and in which line; the line itself may hold a secret.
@@ -482,6 +515,21 @@ mod tests {
                 assert!(error.contains(told) && error.contains("needs no private key"), "{error}");
                 assert!(!error.contains(&key[..10]), "it is repeated: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_key_of_something_else_is_told_where_it_may_stand() {
+        let hex = "ab".repeat(32);
+        let error = parse(&format!("[mail]\nuser = \"{hex}\"\n"), &[]).expect_err("it may be a wallet's");
+        let text = format!("{error:#}");
+        assert!(text.starts_with("line 2 holds a private key (32 bytes in hexadecimal) (in `user`): "), "{text}");
+        assert!(text.contains("put it into a file of its own") && !text.contains("abab"), "{text}");
+        for (name, value) in [
+            ("KIOSK__DATABASE__URL", format!("host=db user=kiosk password={hex}")),
+            ("KIOSK__DATABASE__URL", format!("postgres://kiosk:{hex}@db/kiosk")),
+        ] {
+            parse("", &[(name, value.as_str())]).expect("a database's password is no wallet's key");
         }
     }
 

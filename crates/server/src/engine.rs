@@ -9,6 +9,7 @@ pub mod board;
 mod lanes;
 
 use crate::ports::Clock;
+use crate::store::transfers::Watched;
 use crate::store::{Access, Conn, Db, DbError, Place, Tx, head, orders, signal, transfers};
 use batch::Batch;
 use board::Board;
@@ -22,7 +23,7 @@ use domain::route::Exchange;
 use domain::time::Time;
 use domain::validate::Market;
 use lanes::Lanes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -66,6 +67,8 @@ pub struct Shared {
     suspended: BTreeSet<NetworkId>,
     /// How the chains on other machines are.
     pub board: Board,
+    /// Where this process's watcher stood when it last looked; the database says whether that is still so.
+    windows: Mutex<BTreeMap<NetworkId, Arc<Watched>>>,
     /// Number of the newest event that this process knows to be committed.
     newest: watch::Sender<i64>,
     /// The same of the newest commit that left a step due at once.
@@ -81,7 +84,8 @@ impl Shared {
         let snapshot =
             Snapshot { serial: 1, market: Arc::new(market), sold_out: BTreeSet::new(), low: BTreeSet::new() };
         let (snapshot, board) = (RwLock::new(Arc::new(snapshot)), Board::default());
-        Shared { process, snapshot, suspended, board, newest, due, batches: Mutex::new(0) }
+        let windows = Mutex::default();
+        Shared { process, snapshot, suspended, board, windows, newest, due, batches: Mutex::new(0) }
     }
 
     /// What is on sale now; immutable.
@@ -124,6 +128,16 @@ impl Shared {
             market.rails.networks.iter_mut().for_each(|network| network.suspended = is_suspended(&network.id));
             snapshot.market = Arc::new(market);
         });
+    }
+
+    /// Where this process's watcher of a network stood last.
+    pub fn window(&self, network: &NetworkId) -> Option<Arc<Watched>> {
+        self.windows.lock().expect("nobody panics while holding the windows").get(network).cloned()
+    }
+
+    /// Remembers it.
+    pub fn put_window(&self, network: NetworkId, watched: Arc<Watched>) {
+        self.windows.lock().expect("nobody panics while holding the windows").insert(network, watched);
     }
 
     /// Takes over what the shelves hold; answers the SKUs that are low since this call.

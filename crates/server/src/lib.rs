@@ -19,6 +19,7 @@ pub mod wallet;
 
 pub mod catalogue_file;
 pub mod catalogue_generate;
+pub mod destination;
 pub mod exchange_file;
 pub mod happenings;
 pub mod logos;

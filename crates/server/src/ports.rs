@@ -3,12 +3,12 @@
 //!
 //! Must never name an adapter. Every call that can move money or goods answers with three values: done, refused, unknown.
 
-use domain::chain::{Header, Scan};
+use domain::chain::{Header, Scan, Stray};
 use domain::fulfil::Patience;
 use domain::ids::{AssetId, NetworkId};
 use domain::money::Fiat;
 use domain::time::{Span, Time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,7 +39,8 @@ pub enum Outcome<T> {
     Unknown(String),
 }
 
-/// A chain to watch. Must hand over every transfer to the addresses of our pool, of listed assets only. A transfer's id
+/// A chain to watch. Must hand over every transfer to the addresses of our pool, of listed assets only. One that has to be
+/// asked for each address may look at older ones less often; `scanned_through` then speaks of the others. A transfer's id
 /// binds its token, its receiver and its amount: what is mined again with another of them is another transfer.
 pub trait Network: Send + Sync {
     fn id(&self) -> &NetworkId;
@@ -55,6 +56,45 @@ pub trait Network: Send + Sync {
     fn rhythm(&self) -> Option<&Rhythm> {
         None
     }
+    /// Who can tell what else lies at our addresses. `None`: nothing else can.
+    fn finder(&self) -> Option<&dyn Finder> {
+        None
+    }
+    /// What lies at addresses, in their order. `Ok(None)`: this network cannot say; `Err` is a text for the log, also where the
+    /// block is not on the chain any more.
+    fn balances<'a>(
+        &'a self,
+        _question: &'a BalanceQuestion,
+        _now: Time,
+    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// How much of an asset lies at addresses, after a block. Answered in the chain's own integers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalanceQuestion {
+    pub asset: AssetId,
+    /// Spelled as the pool spells them.
+    pub addresses: Vec<String>,
+    pub height: i64,
+    pub block_hash: String,
+}
+
+/// Looks for what came to our addresses and does not count: a network's own coin, tokens that nobody listed.
+pub trait Finder: Send + Sync {
+    /// What it finds at those addresses; blocks outside of the windows may be left out. `Err` is a text for the log.
+    fn strays<'a>(&'a self, windows: &'a [DepositWindow], now: Time) -> Answer<'a, Result<Vec<Stray>, String>>;
+}
+
+/// An address of ours, and when something may have come to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DepositWindow {
+    /// As the pool spells it.
+    pub address: String,
+    /// Times of blocks.
+    pub from: Time,
+    pub until: Time,
 }
 
 /// How a chain on somebody else's machine is watched: by a task of its own.
@@ -68,10 +108,33 @@ pub struct Rhythm {
     pub patience: Span,
 }
 
-/// Which addresses are ours. Asked anew each time: an address may be paid a moment after it was made.
+/// Which addresses are ours. Asked anew each time: an address may be paid a moment after it was made. Every `Err` is a text
+/// for the log.
 pub trait AddressBook: Send + Sync {
-    /// Those of `addresses` (spelled as the pool spells them) that are in the pool; `Err` is a text for the log.
+    /// Those of `addresses` (spelled as the pool spells them) that are in the pool.
     fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>>;
+    /// Addresses that were given away, in parts: for a chain that must be asked for each of them.
+    fn given<'a>(&'a self, wanted: Wanted) -> Answer<'a, Result<Vec<Given>, String>>;
+    /// What the last scans said of those accounts (`Memory::marks`); one of which nothing was said is missing.
+    fn marks<'a>(&'a self, accounts: &'a [String]) -> Answer<'a, Result<BTreeMap<String, String>, String>>;
+}
+
+/// Which addresses a chain is to be asked for. Only families without a view of everybody's transfers (Solana) keep this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Given after that place, oldest first, at most so many.
+    GivenAfter { given_at: Time, index: i64, limit: i64 },
+    /// Whose next look is due at that time, longest due first, at most so many.
+    Due { at: Time, limit: i64 },
+}
+
+/// An address that was given to an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// In its pool.
+    pub index: i64,
+    pub address: String,
+    pub given_at: Time,
 }
 
 /// A chain that does as it is told; only the sandbox has one.

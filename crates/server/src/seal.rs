@@ -183,9 +183,35 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::open`].
     pub fn open_personal(&self, sealed: &SealedPersonal, associated: &str) -> Result<Opened, SealError> {
-        let opened = self.open(&sealed.key, &data_key_row(associated))?;
-        let bytes = <[u8; 32]>::try_from(&opened[..]).map_err(|_| SealError::Malformed)?;
-        open_with(&KeyBytes(bytes), &sealed.body, associated)
+        open_with(&self.data_key(&sealed.key, associated)?, &sealed.body, associated)
+    }
+
+    /// Seals more under the data key ([`SealedPersonal::key`]) of a row, for a row of its own: deleting that key deletes
+    /// this, too.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub fn seal_beside(
+        &self,
+        key: &str,
+        associated: &str,
+        (plain, row): (&[u8], &str),
+        nonce: [u8; 24],
+    ) -> Result<String, SealError> {
+        Ok(seal_with(&self.data_key(key, associated)?, plain, row, nonce))
+    }
+
+    /// Opens what [`Keyring::seal_beside`] made for the same row.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`].
+    pub fn open_beside(&self, key: &str, associated: &str, (sealed, row): (&str, &str)) -> Result<Opened, SealError> {
+        open_with(&self.data_key(key, associated)?, sealed, row)
+    }
+
+    fn data_key(&self, key: &str, associated: &str) -> Result<KeyBytes, SealError> {
+        let opened = self.open(key, &data_key_row(associated))?;
+        <[u8; 32]>::try_from(&opened[..]).map(KeyBytes).map_err(|_| SealError::Malformed)
     }
 
     /// Seals a data key ([`SealedPersonal::key`]) again with the active key; the body stays as it is.
@@ -419,6 +445,20 @@ mod tests {
         assert_eq!(Keyring::key_id_of(&key), Some("0000bbbb"));
         let resealed = SealedPersonal { key, body: sealed.body };
         assert_eq!(rotated.open_personal(&resealed, "orders/9").expect("same data").text(), Ok("ann@example.org"));
+    }
+
+    #[test]
+    fn what_is_sealed_beside_personal_data_goes_with_its_key() {
+        let keys = keyring(&one_key());
+        let sealed = keys.seal_personal(b"ann@example.org", "orders/9", [9; 32], ([1; 24], [2; 24]));
+        let beside =
+            keys.seal_beside(&sealed.key, "orders/9", (b"0xabc", "refunds/9/0"), [3; 24]).expect("its key opens");
+        let open = |key: &str, row: &str| keys.open_beside(key, "orders/9", (&beside, row));
+        assert_eq!(open(&sealed.key, "refunds/9/0").expect("its own row").text(), Ok("0xabc"));
+        assert_eq!(open(&sealed.key, "refunds/9/1").err(), Some(SealError::Refused));
+        assert_eq!(open("", "refunds/9/0").err(), Some(SealError::Malformed));
+        let other = keys.seal_personal(b"", "orders/9", [8; 32], ([3; 24], [4; 24]));
+        assert_eq!(open(&other.key, "refunds/9/0").err(), Some(SealError::Refused));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::ports::{Goods, Ids};
 use crate::seal::{KeyFileError, Keyring, SealError};
-use crate::store::{DbError, Tx, claims, orders, stock};
+use crate::store::{DbError, Tx, claims, orders, refunds, stock};
 use domain::decide::SealedPersonal;
 use domain::fulfil::SealedGoods;
 use domain::ids::{CodeId, ObjectId, OrderId, Uuid};
@@ -194,6 +194,42 @@ impl Vault {
         self.ring().fingerprint(format!("delivery:{}:{line}", order.expose()).as_bytes())
     }
 
+    /// The secret in the link by which a payer claims that refund; the same each time, and kept nowhere. It begins with the
+    /// order's short number, by which the order is found, and shows nothing of its id.
+    pub fn claim_token(&self, order: &Order, refund: u32) -> String {
+        let secret = self.drawn(&format!("refund-claim:{}:{refund}", order.id.expose()));
+        format!("{}-{refund}-{}", order.no, crate::entropy::to_hex(&secret))
+    }
+
+    /// Seals where a refund goes under the key of the order's personal data.
+    ///
+    /// # Errors
+    /// [`VaultError::Unreadable`] if that key was deleted.
+    pub fn seal_refund_address(
+        &self,
+        tx: &mut Tx<'_>,
+        order: OrderId,
+        refund: u32,
+        address: &str,
+    ) -> Result<String, VaultError> {
+        let personal = orders::personal(tx, order)?.ok_or(VaultError::Unreadable)?;
+        let (row, nonce) = (refund_row(order, refund), self.nonce());
+        let plain = (address.as_bytes(), row.as_str());
+        Ok(self.opened(|ring| ring.seal_beside(&personal.key, &order.expose(), plain, nonce))?)
+    }
+
+    /// Where a refund goes; none if nobody has said so, or the order's personal data were deleted.
+    pub fn refund_address(&self, tx: &mut Tx<'_>, order: OrderId, refund: u32) -> Result<Option<String>, VaultError> {
+        let (Some(personal), Some(sealed)) = (orders::personal(tx, order)?, refunds::address(tx, order, refund)?)
+        else {
+            return Ok(None);
+        };
+        let row = refund_row(order, refund);
+        let sealed = (sealed.as_str(), row.as_str());
+        let opened = self.opened(|ring| ring.open_beside(&personal.key, &order.expose(), sealed))?;
+        Ok(Some(opened.text()?.to_owned()))
+    }
+
     /// The names under which the exchange API knows an order (exchange contract 5.2), the same each time.
     pub fn trade_names(&self, order: &Order) -> TradeNames {
         let secret = self.drawn(&format!("trade-secret:{}", order.id.expose()));
@@ -365,6 +401,11 @@ impl Vault {
         nonce.copy_from_slice(&self.ids.key()[..24]);
         nonce
     }
+}
+
+/// The row that a refund's address belongs to.
+fn refund_row(order: OrderId, refund: u32) -> String {
+    format!("refunds/{}/{refund}", order.expose())
 }
 
 /// The row that a sealed address belongs to.

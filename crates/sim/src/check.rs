@@ -3,6 +3,8 @@
 //! Safety is looked at after every step, for the orders that changed; the whole database now and then, and at the end.
 //! Called by `run`.
 
+// Money back.
+pub mod refunds;
 // Exchange orders.
 pub mod trades;
 
@@ -58,6 +60,8 @@ pub struct Mirror {
     counted: Vec<(i64, TransferId)>,
     /// Orders that expired since then, with the ends of their windows.
     expired: Vec<(i64, NetworkId, Time)>,
+    /// What is kept of refunds.
+    pub refunds: refunds::Kept,
 }
 
 impl Mirror {
@@ -65,7 +69,8 @@ impl Mirror {
     pub fn begin_again(&mut self) {
         let (decided, recipients) = (std::mem::take(&mut self.decided), std::mem::take(&mut self.recipients));
         let trades = std::mem::take(&mut self.trades).begin_again();
-        *self = Mirror { decided, recipients, trades, restored: true, ..Mirror::default() };
+        let refunds = std::mem::take(&mut self.refunds).begin_again();
+        *self = Mirror { decided, recipients, trades, refunds, restored: true, ..Mirror::default() };
     }
 
     /// Reads what was committed since, and looks at the orders that it is about.
@@ -86,7 +91,7 @@ impl Mirror {
             if self.orders.get(&row.id) != Some(&row) {
                 return Err(format!("order {} is not what its events make of it", row.no));
             }
-            owed(&row, self.trades.given_back(row.id))?;
+            owed(&row, self.trades.given_back(row.id) + self.refunds.given_back(row.id))?;
         }
         Ok(())
     }
@@ -139,6 +144,7 @@ impl Mirror {
                 self.expired.push((order.no, order.quote.network_id.clone(), order.expires_at));
             }
         }
+        self.refunds.note(order, &event)?;
         if let Event::PaymentSettled { .. } = &event
             && order.payment.confirmed(&order.quote.asset) < order.quote.due_units - order.tolerance_units
         {
@@ -199,6 +205,7 @@ pub fn safety(shop: &Shop, mirror: &Mirror, world: &mut World) -> Result<(), Bro
     }
     bought_once(mirror, world)?;
     trades::safety(shop, mirror, world)?;
+    refunds::safety(mirror, world)?;
     let found = shop.read(fsck::check).wrong;
     found.into_iter().next().map_or(Ok(()), Err)
 }
@@ -228,6 +235,7 @@ pub fn liveness(shop: &Shop, mirror: &Mirror, world: &World) -> Result<(), Broke
             Some(_) => trades::has_ended(order)?,
             None => is_settled_or_explained(order)?,
         }
+        refunds::has_gone_out(order)?;
         deposits(order, world)?;
         outcome(order, world)?;
         refusals(order, mirror, world)?;
@@ -272,11 +280,12 @@ fn is_settled_or_explained(order: &Order) -> Result<(), Broken> {
 
 /// Every deposit is credited once, or reversed.
 fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
-    let mut on_chain = BTreeMap::<TransferId, i64>::new();
+    let mut on_chain = BTreeMap::<TransferId, (i64, bool)>::new();
     for chain in world.chains.values() {
         for transfer in chain.blocks.iter().flat_map(|block| &block.transfers) {
             if transfer.to == order.address {
-                on_chain.insert(transfer.id.clone(), transfer.units);
+                let may_be_left = transfer.asset == order.quote.asset && is_trifle(order, transfer.units);
+                on_chain.insert(transfer.id.clone(), (transfer.units, may_be_left));
             }
         }
     }
@@ -284,7 +293,7 @@ fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
     for received in order.payment.received.iter().filter(|_| !order.is_paid_by_hand()) {
         let counts = received.status == TransferStatus::Confirmed;
         match on_chain.remove(&received.transfer) {
-            Some(units) if counts && units == received.units => {}
+            Some((units, _)) if counts && units == received.units => {}
             None if !counts => {}
             found => {
                 let (id, status) = (&received.transfer, received.status);
@@ -292,15 +301,25 @@ fn deposits(order: &Order, world: &World) -> Result<(), Broken> {
             }
         }
     }
+    on_chain.retain(|_, (_, may_be_left)| !*may_be_left);
     match on_chain.keys().next() {
         None => Ok(()),
         Some(lost) => Err(format!("order {} knows nothing of the deposit {lost}", order.no)),
     }
 }
 
+/// Less than a two-hundredth of the price: the shop may leave it to the claim queue.
+fn is_trifle(order: &Order, units: i64) -> bool {
+    units.saturating_mul(200) < order.quote.due_units
+}
+
 /// Whoever paid in time gets the order settled; whoever paid soon after, at the same price, too.
 fn outcome(order: &Order, world: &World) -> Result<(), Broken> {
     if order.payment.settled_at.is_some() || order.canceled_at.is_some() {
+        return Ok(());
+    }
+    // Whoever asked for his money back does not get the goods for what comes later.
+    if !order.refunds.is_empty() {
         return Ok(());
     }
     // What an expiry has let go of may be gone when late money comes; in the window everything is held.
@@ -313,6 +332,7 @@ fn outcome(order: &Order, world: &World) -> Result<(), Broken> {
     let paid: i64 = transfers
         .filter(|transfer| transfer.to == order.address && transfer.asset == order.quote.asset)
         .filter(|transfer| transfer.block_at <= until && !was_kept_back(&transfer.id))
+        .filter(|transfer| !is_trifle(order, transfer.units))
         .map(|transfer| transfer.units)
         .sum();
     if paid >= order.quote.due_units - order.tolerance_units {

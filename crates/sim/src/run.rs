@@ -3,6 +3,7 @@
 
 mod desk;
 mod payers;
+mod refunds;
 mod shoppers;
 mod viewers;
 
@@ -181,7 +182,7 @@ impl Run {
     }
 
     fn step(&mut self, step: u32) -> Result<(), Broken> {
-        let what = self.rng.below(150);
+        let what = self.rng.below(156);
         let now = self.outside.world().now;
         let told = match what {
             0..=15 => self.shoppers_order(),
@@ -202,6 +203,7 @@ impl Run {
             138..=143 => self.desk_works(),
             144..=146 => self.desk_errs(),
             147..=149 => self.rates_move(),
+            150..=155 => self.money_goes_back(),
             _ => self.clock_jumps(),
         };
         let told = told?;
@@ -230,6 +232,10 @@ impl Run {
             }
         }
         check::says_too_much(&said, &self.outside.world())?;
+        if whole && !self.disk_full {
+            let found = self.shop().audit().map_err(|error| format!("the audit failed: {error}"))?;
+            found.into_iter().next().map_or(Ok(()), |sentence| Err(format!("the audit finds: {sentence}")))?;
+        }
         let mut ids = self.known.iter().map(|known| known.id).chain(self.traded.iter().map(|traded| traded.id));
         if said.contains("OrderId(") || ids.any(|id| said.contains(&id.expose())) {
             return Err("an order's id stands in the log".to_owned());

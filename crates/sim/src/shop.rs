@@ -10,6 +10,7 @@ use domain::asset::ChainKind;
 use domain::decide::{Caps, Command};
 use domain::ids::{NetworkId, OrderId, Sku};
 use domain::order::Order;
+use domain::refund::RefundPolicy;
 use domain::time::Time;
 use domain::validate::Market;
 use server::cli::backup::renew;
@@ -22,7 +23,7 @@ use server::store::stock::NewCode;
 use server::store::{Access, Conn, DbError, Place, Tx, claims, head, stock};
 use server::vault::Vault;
 use server::workers::notify::MailSettings;
-use server::workers::{Ran, WorkerError, advance, catalogue, credit, ipn, notify, outbox, pay_out, watch};
+use server::workers::{Ran, WorkerError, advance, audit, catalogue, credit, ipn, notify, outbox, pay_out, watch};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -284,6 +285,15 @@ impl Shop {
         world.now + world.clock_off
     }
 
+    /// The audit looks until nothing is left to be looked at; what it has found, as sentences.
+    pub fn audit(&self) -> Result<Vec<String>, WorkerError> {
+        let engine = &self.processes[0].engine;
+        let now = engine.clock.now();
+        while at_once(audit::run_once(engine, &self.networks, now))? == Ran::Worked {}
+        let open = self.read(|tx| server::store::audit::open(tx, audit::SHOWN));
+        Ok(open.into_iter().map(|finding| finding.sentence).collect())
+    }
+
     /// Reads the database as the checks do.
     pub fn read<T>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, DbError>) -> T {
         let mut conn = self.database.lock().expect("nobody died while holding it");
@@ -359,6 +369,7 @@ fn settings() -> HttpSettings {
         delivery_word: "Succeeded".to_owned(),
         strict_partners: false,
         caps: Caps { unpaid_products_per_visitor: UNPAID_PRODUCTS },
+        refunds: RefundPolicy::default(),
         sandbox: None,
     }
 }

@@ -129,7 +129,7 @@ fn a_call_before_its_commit_is_found() {
 fn money_that_stays_counted_is_found() {
     assert_found(
         Bug::RevertedStaysCounted,
-        &["the chain has None", "is credited as", "broke an invariant", "not legal"],
+        &["the chain has None", "is credited as", "broke an invariant", "not legal", "the audit finds"],
     );
 }
 
@@ -167,6 +167,14 @@ fn a_payout_for_money_that_nobody_found_is_found() {
 #[test]
 fn a_payout_that_is_made_again_because_nobody_knows_is_found() {
     assert_found(Bug::PayoutRepeated, &["was paid out twice"]);
+}
+
+#[test]
+fn a_deposit_that_is_overlooked_is_found() {
+    assert_found(
+        Bug::DepositOverlooked,
+        &["the audit finds: at block", "knows nothing of the deposit", "in time and is not settled"],
+    );
 }
 
 #[test]

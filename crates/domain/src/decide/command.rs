@@ -8,6 +8,7 @@ use crate::limits::CounterKey;
 use crate::payment::TransferStatus;
 use crate::payout::PayoutReport;
 use crate::pricing::RateError;
+use crate::refund::RefundAction;
 use crate::route::{DealRate, TradeFault, Wanted};
 use crate::time::Time;
 use crate::validate::{self, Basket, Market, Problem};
@@ -114,6 +115,12 @@ pub enum Command {
     RetryPayout {
         order: OrderId,
     },
+    /// About money back: the order's refund of that number.
+    Refund {
+        order: OrderId,
+        refund: u32,
+        action: RefundAction,
+    },
 }
 
 impl Command {
@@ -137,6 +144,7 @@ impl Command {
             | Command::ReportPayout { order, .. }
             | Command::MarkPaidOut { order, .. }
             | Command::MarkReturned { order, .. }
+            | Command::Refund { order, .. }
             | Command::RetryPayout { order } => Some(*order),
         }
     }
@@ -286,6 +294,11 @@ pub enum Claim {
         sku: Sku,
         goods: SealedGoods,
         line: u32,
+    },
+    /// Where a refund goes, sealed under the key of the order's personal data.
+    RefundAddress {
+        refund: u32,
+        sealed: String,
     },
     /// The order knows this standing of the transfer.
     Credited {

@@ -12,6 +12,7 @@ use crate::payment;
 use crate::payout::{self, Payout, PayoutReport};
 use crate::planted::{self, Bug};
 use crate::postings::POLICY;
+use crate::refund::Refund;
 use crate::route::{self, Commission, Currency, DealRate, Trade, TradeFault};
 use crate::time::Time;
 
@@ -186,7 +187,8 @@ impl Draft {
         }
         let open = self.order.payment.settled_at.is_none() && self.order.canceled_at.is_none();
         let enough = self.order.payment.confirmed(&self.order.quote.asset) >= self.order.needed_units();
-        if !open || !enough || self.order.is_returned() {
+        // What goes back to the payer settles nothing.
+        if !open || !enough || self.order.is_returned() || self.order.has_refunds() {
             let nothing = Err(Refusal::Conflict("there is nothing to settle: not enough came, or the order is over"));
             return if units > 0 { Ok(()) } else { nothing };
         }
@@ -387,6 +389,9 @@ impl Draft {
     /// An operator gave the payer his money back.
     pub(super) fn mark_returned(&mut self, proof: &str) -> Result<(), Refusal> {
         let payout = payout_of(&self.order)?;
+        if self.order.refunds.iter().any(Refund::is_open) {
+            return Err(Refusal::Conflict("a refund of the order is under way; let it end, or reject it"));
+        }
         if payout.is_over() {
             let units = self.order.credit_units;
             if units <= 0 {

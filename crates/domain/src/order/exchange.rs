@@ -2,7 +2,7 @@
 
 use super::{Order, Slot, Step, What};
 use crate::event::{Count, Event};
-use crate::payout::Payout;
+use crate::payout::{Payout, PayoutStep};
 use crate::route::{PartnerDay, Referred, Trade};
 use crate::time::Time;
 
@@ -97,32 +97,20 @@ impl Order {
     fn next_payout(&self, event: &Event, at: Time) -> Payout {
         assert!(self.payment.settled_at.is_some(), "coins only for settled money");
         let payout = self.payout.as_ref().expect("it is an exchange order");
-        match (event, payout) {
-            (Event::PayoutSent { attempt, reference, deadline }, Payout::Planned { attempt: planned })
-                if attempt == planned =>
-            {
-                Payout::Sent { attempt: *attempt, reference: reference.clone(), sent_at: at, deadline: *deadline }
+        let step = match event {
+            Event::PayoutSent { attempt, reference, deadline } => {
+                PayoutStep::Sent { attempt: *attempt, reference: reference.clone(), deadline: *deadline }
             }
-            (
-                Event::PayoutAsking { unknown, next_lookup },
-                Payout::Sent { attempt, reference, sent_at, .. } | Payout::Asking { attempt, reference, sent_at, .. },
-            ) => Payout::Asking {
-                attempt: *attempt,
-                reference: reference.clone(),
-                sent_at: *sent_at,
-                unknown: *unknown,
-                next_lookup: *next_lookup,
-            },
-            (Event::PayoutNeverArrived, Payout::Sent { attempt, .. } | Payout::Asking { attempt, .. }) => {
-                Payout::Planned { attempt: *attempt }
+            Event::PayoutAsking { unknown, next_lookup } => {
+                PayoutStep::Asking { unknown: *unknown, next_lookup: *next_lookup }
             }
-            (Event::PayoutFailed { reason }, Payout::Sent { attempt, .. } | Payout::Asking { attempt, .. }) => {
-                Payout::Failed { at, attempt: *attempt, reason: reason.clone() }
-            }
-            (Event::PayoutRetried, Payout::Failed { attempt, .. }) => Payout::Planned { attempt: attempt + 1 },
-            (Event::PayoutDone { proof }, payout) if !payout.is_over() => Payout::Done { at, proof: proof.clone() },
-            (event, payout) => panic!("{} is not legal for a payout that is {payout:?}", event.kind()),
-        }
+            Event::PayoutNeverArrived => PayoutStep::NeverArrived,
+            Event::PayoutFailed { reason } => PayoutStep::Failed { reason: reason.clone() },
+            Event::PayoutRetried => PayoutStep::Retried,
+            Event::PayoutDone { proof } => PayoutStep::Done { proof: proof.clone() },
+            other => panic!("{} is not an event of a payout", other.kind()),
+        };
+        payout.after(&step, at)
     }
 
     /// The payout's next step; one by hand has none, and neither has a stopped order, except to look up what is out.

@@ -8,6 +8,7 @@ use crate::asset::{ChainKind, Rails};
 use crate::ids::{AssetId, NetworkId, ObjectId};
 use crate::limits::CounterKey;
 use crate::money::{MoneyError, parse_units, units_to_text};
+use crate::pricing::MOST_DUE;
 use crate::time::Time;
 use crate::validate::{self, Market, Quote};
 use rust_decimal::Decimal;
@@ -254,7 +255,9 @@ pub fn check(wanted: &Wanted, market: &Market, facts: &validate::Facts, now: Tim
         commission: None,
     };
     let fits = |side: &Side| side.checked_ledger_units().is_some();
-    if !fits(&trade.from) || !fits(&trade.to) {
+    // What is found on a chain is written down up to a limit; a bank has none.
+    let can_be_paid = trade.from.is_manual() || trade.from.checked_ledger_units().is_some_and(|due| due <= MOST_DUE);
+    if !fits(&trade.from) || !fits(&trade.to) || !can_be_paid {
         return Err(TradeFault::Amount { decimals: from.decimals });
     }
     let usd_rate = super::unit_usd(&from.priced_as, &market.rails, &market.rates, now).unwrap_or_default();

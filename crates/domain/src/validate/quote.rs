@@ -5,7 +5,7 @@ use super::rail::Rail;
 use super::rules::Asked;
 use super::{AppliedCoupon, Quote, QuotedLine};
 use crate::coupon::Coupon;
-use crate::pricing::{CoinPrice, MarginCase, RateError, discounted, margin_bps, price_line, shares};
+use crate::pricing::{CoinPrice, MOST_DUE, MarginCase, RateError, discounted, margin_bps, price_line, shares};
 
 /// The quote if every line has a price, and each line's own.
 pub(super) type Priced = (Option<Quote>, Vec<Option<QuotedLine>>);
@@ -83,7 +83,7 @@ fn total(asked: &Asked<'_>, rail: &Rail<'_>, prices: &[CoinPrice]) -> Result<Coi
     let usd_rate = asked.market.rates.coin_usd(rail.coin, asked.now)?;
     let too_large = || RateError::OutOfRange { coin: rail.coin.name.clone() };
     Ok(CoinPrice {
-        units: sum(|price| price.units).ok_or_else(too_large)?,
+        units: sum(|price| price.units).filter(|units| *units <= MOST_DUE).ok_or_else(too_large)?,
         cost_units: sum(|price| price.cost_units).ok_or_else(too_large)?,
         scale: rail.asset.scale(),
         usd_rate,

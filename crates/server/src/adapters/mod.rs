@@ -3,5 +3,7 @@
 pub mod evm;
 pub mod mail;
 pub mod rates;
+mod rest;
 pub mod safe_http;
 pub mod sandbox;
+pub mod solana;

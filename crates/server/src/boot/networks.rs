@@ -1,7 +1,8 @@
 //! The networks of a configuration: as rails for the rules, and as adapters for the watcher.
 
 use crate::adapters::evm::{Address, EvmNetwork, Settings, Token};
-use crate::config::{Config, NetworkConfig, TokenConfig};
+use crate::adapters::solana::{self, Key, Program, SolanaNetwork};
+use crate::config::{Config, NetworkConfig, NetworkKind, TokenConfig};
 use crate::ports::{Network, Rhythm};
 use anyhow::{Context, bail};
 use domain::asset::{self, Asset, ChainKind, Coin, Rails};
@@ -14,6 +15,10 @@ use tokio::sync::Notify;
 
 /// The longest that a node may take for one answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For so long after its payment window an address is still part of every look at Solana: the rest of a short payment and
+/// a late one are expected then.
+const AFTER_WINDOW: Span = Span::hours(2);
 
 /// Tickers that are dollars wherever they are.
 const DOLLARS: [&str; 6] = ["USDC", "USDT", "DAI", "PYUSD", "USDS", "TUSD"];
@@ -33,9 +38,17 @@ pub fn rails(config: &Config) -> anyhow::Result<Rails> {
 /// What watches them. Connects to nothing that has to be waited for.
 pub fn adapters(config: &Config) -> anyhow::Result<Vec<Arc<dyn Network>>> {
     let adapter = |network: &NetworkConfig| -> anyhow::Result<Arc<dyn Network>> {
-        let settings = settings(network)?;
-        let adapter = EvmNetwork::new(settings).with_context(|| format!("networks {:?}", network.name))?;
-        Ok(Arc::new(adapter))
+        let named = || format!("networks {:?}", network.name);
+        let adapter: Arc<dyn Network> = match network.kind {
+            NetworkKind::Evm => Arc::new(EvmNetwork::new(settings(network)?).with_context(named)?),
+            NetworkKind::Solana => {
+                let windows = &config.limits.payment_windows;
+                let window = windows.get(&network.name).unwrap_or(&config.limits.payment_window_minutes);
+                let settings = solana_settings(network, Span::minutes(*window))?;
+                Arc::new(SolanaNetwork::new(settings).with_context(named)?)
+            }
+        };
+        Ok(adapter)
     };
     config.networks.iter().map(adapter).collect()
 }
@@ -55,19 +68,53 @@ fn settings(network: &NetworkConfig) -> anyhow::Result<Settings> {
     let addresses = network.addresses()?;
     Ok(Settings {
         id: network_id(network),
-        chain_id: network.chain_id,
+        chain_id: chain_id(network)?,
         tokens,
         agree: network.agree.unwrap_or(addresses.len().min(2)),
         addresses,
-        confirmation: network.confirmations.0,
+        confirmation: network.confirmation(),
         blocks_per_query: network.blocks_per_query,
         call_timeout: CALL_TIMEOUT,
-        rhythm: Rhythm {
-            pace: Duration::from_millis(network.poll_ms),
-            bell: Arc::new(Notify::new()),
-            patience: Span::seconds(network.suspend_after_seconds),
-        },
+        rhythm: rhythm(network),
     })
+}
+
+fn solana_settings(network: &NetworkConfig, window: Span) -> anyhow::Result<solana::Settings> {
+    let token =
+        |name: &str, contract: &str, program: Program, decimals: u32, counts| -> anyhow::Result<solana::Token> {
+            let mint = Key::parse(contract).with_context(|| format!("the mint of {name}"))?;
+            let asset = solana_asset_id(network, &mint);
+            Ok(solana::Token { mint, program, asset, decimals, name: name.to_owned(), counts })
+        };
+    let mut tokens = Vec::new();
+    for listed in &network.tokens {
+        tokens.push(token(&listed.coin, &listed.contract, listed.program.0, listed.decimals, true)?);
+    }
+    for alike in &network.look_alikes {
+        tokens.push(token(&alike.name, &alike.contract, alike.program.0, alike.decimals, false)?);
+    }
+    let addresses = network.addresses()?;
+    Ok(solana::Settings {
+        id: network_id(network),
+        cluster: solana::Cluster { genesis: network.genesis().unwrap_or_default().to_owned(), tokens },
+        agree: network.agree.unwrap_or(addresses.len().min(2)),
+        addresses,
+        call_timeout: CALL_TIMEOUT,
+        every_look: Span(window.0 + AFTER_WINDOW.0),
+        rhythm: rhythm(network),
+    })
+}
+
+fn rhythm(network: &NetworkConfig) -> Rhythm {
+    Rhythm {
+        pace: Duration::from_millis(network.poll_ms()),
+        bell: Arc::new(Notify::new()),
+        patience: Span::seconds(network.suspend_after_seconds),
+    }
+}
+
+fn chain_id(network: &NetworkConfig) -> anyhow::Result<u64> {
+    network.chain_id.with_context(|| format!("networks {:?}: chain_id is missing", network.name))
 }
 
 /// The same ticker on several networks is one coin; what is said of it must be the same, too.
@@ -90,12 +137,21 @@ fn add_coin(coins: &mut Vec<Coin>, token: &TokenConfig) -> anyhow::Result<()> {
 
 fn rail(network: &NetworkConfig) -> anyhow::Result<asset::Network> {
     let assets = network.tokens.iter().map(|token| {
-        let address = Address::parse(&token.contract)?;
+        let (id, contract) = match network.kind {
+            NetworkKind::Evm => {
+                let address = Address::parse(&token.contract)?;
+                (asset_id(network, &address), address.to_string())
+            }
+            NetworkKind::Solana => {
+                let mint = Key::parse(&token.contract).with_context(|| format!("the mint of {}", token.coin))?;
+                (solana_asset_id(network, &mint), mint.to_string())
+            }
+        };
         let method = || format!("{}-{}", token.coin, short_name(network));
         Ok(Asset {
-            id: asset_id(network, &address),
+            id,
             coin: token.coin.clone(),
-            contract: Some(address.to_string()),
+            contract: Some(contract),
             decimals: token.decimals,
             payment_method: token.payment_method.clone().unwrap_or_else(method),
         })
@@ -103,38 +159,50 @@ fn rail(network: &NetworkConfig) -> anyhow::Result<asset::Network> {
     Ok(asset::Network {
         id: network_id(network),
         name: network.name.clone(),
-        kind: ChainKind::Evm,
-        chain_id: Some(network.chain_id),
-        base_token: network.base_token.clone(),
+        kind: match network.kind {
+            NetworkKind::Evm => ChainKind::Evm,
+            NetworkKind::Solana => ChainKind::Svm,
+        },
+        chain_id: network.chain_id,
+        base_token: network.base_token().to_owned(),
         transfer_cost: network.transfer_cost.clone(),
         window: Span::minutes(30),
-        confirmation: network.confirmations.0,
+        confirmation: network.confirmation(),
         suspended: network.suspended,
         assets: assets.collect::<anyhow::Result<_>>()?,
     })
 }
 
-/// CAIP-2.
+/// CAIP-2. Of Solana's genesis hash the first 32 letters.
 fn network_id(network: &NetworkConfig) -> NetworkId {
-    NetworkId::new(format!("eip155:{}", network.chain_id))
+    NetworkId::new(match network.genesis() {
+        None => format!("eip155:{}", network.chain_id.unwrap_or_default()),
+        Some(genesis) => format!("solana:{}", genesis.get(..32).unwrap_or(genesis)),
+    })
 }
 
 /// CAIP-19.
 fn asset_id(network: &NetworkConfig, contract: &Address) -> AssetId {
-    AssetId::new(format!("eip155:{}/erc20:{}", network.chain_id, contract.small()))
+    AssetId::new(format!("{}/erc20:{}", network_id(network), contract.small()))
+}
+
+/// CAIP-19.
+fn solana_asset_id(network: &NetworkConfig, mint: &Key) -> AssetId {
+    AssetId::new(format!("{}/token:{mint}", network_id(network)))
 }
 
 /// What follows the coin in words such as `USDC-BASE`.
 fn short_name(network: &NetworkConfig) -> String {
-    let known = match network.chain_id {
-        1 => "ETH",
-        10 => "OP",
-        56 => "BSC",
-        137 => "MATIC",
-        8_453 => "BASE",
-        42_161 => "ARB",
-        43_114 => "AVAX",
-        _ => "",
+    let known = match (network.kind, network.chain_id.unwrap_or_default()) {
+        (NetworkKind::Evm, 1) => "ETH",
+        (NetworkKind::Evm, 10) => "OP",
+        (NetworkKind::Evm, 56) => "BSC",
+        (NetworkKind::Evm, 137) => "MATIC",
+        (NetworkKind::Evm, 8_453) => "BASE",
+        (NetworkKind::Evm, 42_161) => "ARB",
+        (NetworkKind::Evm, 43_114) => "AVAX",
+        (NetworkKind::Evm, _) => "",
+        (NetworkKind::Solana, _) => "SOL",
     };
     match known {
         "" => network.name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_uppercase(),
@@ -205,6 +273,43 @@ decimals = 18
         assert_eq!((usdc.payment_method.as_str(), usdc.scale(), base.assets.len()), ("USDC-BASE", 6, 1));
         assert_eq!((other.assets[0].payment_method.as_str(), other.assets[0].scale()), ("USDC-BNBCHAIN", 8));
         assert!(other.suspended && !base.suspended);
+    }
+
+    #[test]
+    fn solana_is_named_by_its_genesis_hash() {
+        let text = r#"
+[[networks]]
+name = "Solana"
+kind = "solana"
+rpc = ["http://127.0.0.1:8899", "http://127.0.0.1:8900"]
+
+[[networks.tokens]]
+coin = "USDC"
+mint = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+decimals = 6
+
+[[networks.look_alikes]]
+name = "USDC.e"
+mint = "A9mUU4qviSctJVPJdBJWkb28deg915LYJKrzQ19ji3FM"
+decimals = 6
+
+[limits.payment_windows]
+Solana = 60
+"#;
+        let config = config(text);
+        let rails = rails(&config).expect("rails");
+        let [network] = &rails.networks[..] else { panic!("one network") };
+        assert_eq!(network.id.as_str(), "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp");
+        assert_eq!((network.kind, network.chain_id, network.base_token.as_str()), (ChainKind::Svm, None, "SOL"));
+        assert_eq!(network.confirmation, Confirmation::Finalized);
+        let usdc = &network.assets[0];
+        let id = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/token:EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
+        assert_eq!((usdc.id.as_str(), usdc.payment_method.as_str(), network.assets.len()), (id, "USDC-SOL", 1));
+        let settings = solana_settings(&config.networks[0], Span::minutes(60)).expect("settings");
+        assert_eq!((settings.agree, settings.every_look), (2, Span::hours(3)));
+        let tokens: Vec<(&str, bool)> =
+            settings.cluster.tokens.iter().map(|token| (token.name.as_str(), token.counts)).collect();
+        assert_eq!(tokens, [("USDC", true), ("USDC.e", false)]);
     }
 
     #[test]

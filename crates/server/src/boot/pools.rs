@@ -4,6 +4,7 @@
 //! in the transaction that fills it, and an installation whose pools came from elsewhere is not opened: the keys of a
 //! sandbox's addresses were thrown away, and money that is sent there is lost.
 
+use super::pool_keys;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::ports::Ids;
@@ -45,6 +46,14 @@ impl Source {
         }
     }
 
+    /// What the EVM addresses of a real wallet are derived from.
+    fn evm_key(&self) -> Option<String> {
+        match self {
+            Source::Sandbox => None,
+            Source::Wallet(account) => account.as_ref().map(EvmAccount::key),
+        }
+    }
+
     /// The word in the database.
     fn word(&self) -> &'static str {
         match self {
@@ -71,6 +80,11 @@ impl Pools {
     /// Whether addresses are made with keys that nobody keeps.
     pub fn is_sandbox(&self) -> bool {
         matches!(self.source, Source::Sandbox)
+    }
+
+    /// The key of a real wallet's EVM addresses, as [`pool_keys`] writes it down.
+    pub fn evm_key(&self) -> Option<String> {
+        self.source.evm_key()
     }
 
     /// The families of which addresses can be made here.
@@ -113,12 +127,24 @@ impl Pools {
                  (`kiosk wallet new` or `kiosk wallet derive` with --solana), then: kiosk wallet pool import FILE"
             ),
         };
-        let origin = self.source.word();
+        let (origin, key) = (self.source.word(), self.source.evm_key().filter(|_| kind == ChainKind::Evm));
         let added = self.engine.write(move |tx| {
+            if let Some(key) = &key
+                && !pool_keys::note(tx, key)?
+            {
+                return Ok(false);
+            }
             settings::set(tx, ORIGIN, origin)?;
-            claims::add_addresses(tx, kind, &addresses)
+            claims::add_addresses(tx, kind, &addresses)?;
+            Ok(true)
         });
-        Ok(added.await?)
+        match added.await? {
+            true => Ok(()),
+            false => bail!(
+                "another process fills the pool from another extended public key. Stop it; all of them must have the same \
+                 wallet.evm_xpub"
+            ),
+        }
     }
 
     /// Appends those of a wallet's Solana addresses that the pool does not hold yet; answers how many.
@@ -186,7 +212,8 @@ impl Pools {
 /// Refuses a database whose addresses are not this configuration's.
 ///
 /// # Errors
-/// A sandbox filled the pools of a real shop or the reverse, or free EVM addresses are not those of `wallet.evm_xpub`.
+/// A sandbox filled the pools of a real shop or the reverse, free EVM addresses are not those of `wallet.evm_xpub`, or the
+/// pool was filled from another key.
 pub fn check_origin(conn: &mut Conn, config: &Config) -> anyhow::Result<()> {
     let source = Source::by(config)?;
     let read = conn.tx(Access::Read, |tx| {
@@ -195,9 +222,9 @@ pub fn check_origin(conn: &mut Conn, config: &Config) -> anyhow::Result<()> {
             // Pools that were filled before their origin was written down are a sandbox's: there were no others.
             None => settings::get(tx, SANDBOX_XPUB)?.map(|_| Source::Sandbox.word().to_owned()),
         };
-        Ok::<_, DbError>((origin, claims::ends_of_pool(tx, ChainKind::Evm)?))
+        Ok::<_, DbError>((origin, claims::ends_of_pool(tx, ChainKind::Evm)?, pool_keys::current(tx)?))
     });
-    let (origin, ends) = read?;
+    let (origin, ends, known) = read?;
     match (&source, origin.as_deref()) {
         (Source::Wallet(_), Some("sandbox")) => bail!(
             "a sandbox filled the pools of this database, with addresses whose keys nobody has: money that is sent there is \
@@ -222,6 +249,15 @@ pub fn check_origin(conn: &mut Conn, config: &Config) -> anyhow::Result<()> {
                 family_name(ChainKind::Evm),
             );
         }
+    }
+    // Where no address is free none can differ, and the next ones would be another wallet's.
+    if known.is_some_and(|known| known != account.key()) {
+        bail!(
+            "wallet.evm_xpub ({}) is not the key that the pool was made with. A mistyped or foreign key would send the money \
+             of all new orders to another wallet. Put the earlier key back; to change wallets, run `kiosk wallet pool retire \
+             --family evm` with it first",
+            account.name(),
+        );
     }
     Ok(())
 }

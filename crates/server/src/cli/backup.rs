@@ -12,8 +12,9 @@ use crate::config::Config;
 use crate::engine::{BATCH_LIMIT, Shared, commit_batch};
 use crate::ports::{Clock, Ids};
 use crate::store::epoch::{self, Begun};
-use crate::store::{Access, Conn, DbError, Place, orders};
+use crate::store::{Access, Conn, DbError, Place, claims, orders};
 use anyhow::{Context, bail};
+use domain::asset::ChainKind;
 use domain::decide::Command;
 use domain::event::HoldReason;
 use domain::fulfil::Line;
@@ -28,7 +29,10 @@ use std::process::ExitCode;
 
 /// What a person finds as the reason of a hold after a restore.
 pub const RESTORED_NOTE: &str = "restored from a backup that is older than the world: what this order waits for may have \
-    been delivered since; look before it goes on";
+    been delivered, or its money given back, since; look before it goes on";
+
+/// So many addresses may have been derived, and given to orders, since a backup was made.
+pub const MAY_BE_OUT: usize = 10_000;
 
 /// Orders read at once.
 const PAGE: i64 = 500;
@@ -124,7 +128,7 @@ pub async fn restore(arguments: RestoreArgs) -> anyhow::Result<ExitCode> {
     let restored = tokio::task::spawn_blocking(move || {
         let now = SystemClock.now();
         match arguments.file {
-            Some(file) => put_back(&config, &file, now),
+            Some(file) => put_back(&config, &file, MAY_BE_OUT, now),
             None => begin_on_postgres(&config, now),
         }
     });
@@ -158,11 +162,12 @@ fn advice(restored: &Restored, key: &Path, same: &str) -> String {
     text
 }
 
-/// Puts a backup into a data directory that has no database, and begins a new epoch on it.
+/// Puts a backup into a data directory that has no database, and begins a new epoch on it. So many addresses after those of
+/// the backup are watched (`MAY_BE_OUT`).
 ///
 /// # Errors
 /// There is a database already; the file is not a backup; the copy could not be finished, and is then removed.
-pub fn put_back(config: &Config, file: &Path, now: Time) -> anyhow::Result<Restored> {
+pub fn put_back(config: &Config, file: &Path, may_be_out: usize, now: Time) -> anyhow::Result<Restored> {
     let Place::SqliteFile(database) = config.database()? else {
         bail!(
             "this shop keeps its data in PostgreSQL: put it back with pg_restore, then run \
@@ -182,13 +187,14 @@ pub fn put_back(config: &Config, file: &Path, now: Time) -> anyhow::Result<Resto
     fs::create_dir_all(data_dir).with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     let unfinished = with_ending(&database, ".restoring");
     let target = create_private(&unfinished)?;
-    let restored = copy_into(file, target).and_then(|()| renew_file(config, &unfinished, now)).and_then(|restored| {
-        // Asked again, so that a server that was started meanwhile keeps its database.
-        refuse_existing(&database)?;
-        fs::rename(&unfinished, &database)?;
-        sync_folder_of(&database)?;
-        Ok(restored)
-    });
+    let restored =
+        copy_into(file, target).and_then(|()| renew_file(config, &unfinished, may_be_out, now)).and_then(|restored| {
+            // Asked again, so that a server that was started meanwhile keeps its database.
+            refuse_existing(&database)?;
+            fs::rename(&unfinished, &database)?;
+            sync_folder_of(&database)?;
+            Ok(restored)
+        });
     if restored.is_err() {
         for ending in ["", "-wal", "-shm", "-journal"] {
             drop(fs::remove_file(with_ending(&unfinished, ending)));
@@ -212,9 +218,10 @@ fn copy_into(file: &Path, mut target: File) -> anyhow::Result<()> {
     Ok(target.sync_all()?)
 }
 
-fn renew_file(config: &Config, path: &Path, now: Time) -> anyhow::Result<Restored> {
+fn renew_file(config: &Config, path: &Path, may_be_out: usize, now: Time) -> anyhow::Result<Restored> {
     let mut conn = Conn::open(&Place::SqliteFile(path.to_path_buf()))?;
     conn.migrate()?;
+    watch_what_may_be_out(&mut conn, config, may_be_out)?;
     let restored = renew(&mut conn, &sharing(config)?, now)?;
     epoch::close_whole(conn)?;
     File::open(path)?.sync_all()?;
@@ -228,7 +235,19 @@ fn begin_on_postgres(config: &Config, now: Time) -> anyhow::Result<Restored> {
     }
     let mut conn = Conn::open(&place)?;
     conn.migrate()?;
+    watch_what_may_be_out(&mut conn, config, MAY_BE_OUT)?;
     renew(&mut conn, &sharing(config)?, now)
+}
+
+/// Addresses that orders may have which the copy knows nothing of: money that comes there is found, as nobody's. Those of
+/// EVM chains follow from the wallet's public key; of Solana's nothing is known but what stands in the operator's file.
+fn watch_what_may_be_out(conn: &mut Conn, config: &Config, count: usize) -> anyhow::Result<()> {
+    boot::check_origin(conn, config)?;
+    let Some(account) = config.evm_account()?.filter(|_| !config.sandbox.enabled) else { return Ok(()) };
+    let next = conn.tx(Access::Read, |tx| claims::next_index(tx, ChainKind::Evm))?;
+    let addresses = account.addresses(next, count)?;
+    conn.tx(Access::Write, |tx| claims::add_set_aside(tx, ChainKind::Evm, &addresses, "restored"))?;
+    Ok(())
 }
 
 fn sharing(config: &Config) -> anyhow::Result<Shared> {
@@ -259,12 +278,14 @@ pub fn renew(conn: &mut Conn, shared: &Shared, now: Time) -> anyhow::Result<Rest
 
 /// An order with a line that has not ended, if it is paid or may have been paid since: its goods may have been bought, a
 /// code of ours shown, or the line given up by a person and the money sent back, after the backup was made. What was asked
-/// for is looked up all the same.
+/// for is looked up all the same. Or an order that owes its payer money: he may have got it since, and would get it again.
 pub fn may_have_moved_on(order: &Order) -> bool {
     let has_open_line =
         !order.lines.iter().all(Line::is_ended) || order.payout.as_ref().is_some_and(|payout| !payout.is_over());
     let is_open = order.payment.settled_at.is_some() || (order.canceled_at.is_none() && !order.payment.closed);
-    has_open_line && is_open
+    let received = &order.payment.received;
+    let owes_money = received.iter().any(|received| order.owed_units(&received.asset) > 0);
+    (has_open_line && is_open) || owes_money
 }
 
 /// Holds the whole order, beside the holds that it has.

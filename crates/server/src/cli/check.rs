@@ -1,6 +1,7 @@
 //! `kiosk fsck`.
 
 use super::Installation;
+use crate::boot::gone;
 use crate::store::fsck;
 use std::process::ExitCode;
 
@@ -14,6 +15,10 @@ pub async fn fsck(installation: &Installation) -> anyhow::Result<ExitCode> {
     );
     for sentence in &findings.wrong {
         println!("WRONG: {sentence}");
+    }
+    // Nothing in the database is wrong with that.
+    for gone in gone::networks_gone(&kiosk).await? {
+        println!("NOTE: {}", gone::advice(&gone));
     }
     if findings.wrong.is_empty() {
         println!("everything holds together");

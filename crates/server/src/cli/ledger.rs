@@ -1,12 +1,14 @@
-//! `kiosk ledger`: what the books say, for people and for their programs.
+//! `kiosk ledger`: what the books say, for people and for their programs, and what the audit says of them.
 //!
-//! Reads alone. Must never print the id of an order: people get the short number. Called by the command line.
+//! Changes nothing but the standing of a finding. Must never print the id of an order: people get the short number. Called by the command line.
 
 use super::Installation;
-use super::order::find;
+use super::order::{find, kept_line};
 use crate::books::{self, ALL_ORDERS, Coins, Export, ExportError, Period, Sums};
 use crate::boot::Kiosk;
+use crate::store::audit::{self, Finding};
 use crate::store::ledger::{self, Entry};
+use crate::workers::audit as audit_worker;
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use domain::ids::AssetId;
@@ -39,6 +41,21 @@ pub enum LedgerCommand {
     },
     /// Write the books as a file: a row for each posting, a row for each order, or a journal.
     Export(ExportArgs),
+    /// What the audit has found and no later look has ended; exit code 1 if there is something.
+    Findings {
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Say that a finding was looked into: its network takes orders again, unless something else is found.
+    Acknowledge {
+        /// As `kiosk ledger findings` names it.
+        finding: String,
+        /// What it was, for whoever looks later. No personal data.
+        #[arg(long)]
+        note: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
 }
 
 /// How an export is written.
@@ -93,6 +110,15 @@ pub async fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
         }
         LedgerCommand::Order { order, installation } => postings(&installation.open().await?, &order).await?,
         LedgerCommand::Export(arguments) => return export(arguments).await,
+        LedgerCommand::Findings { installation } => {
+            let found = findings(&installation.open().await?).await?;
+            let nothing = found.is_none();
+            println!("{}", found.unwrap_or_else(|| "nothing differs".to_owned()));
+            return Ok(if nothing { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        LedgerCommand::Acknowledge { finding, note, installation } => {
+            acknowledge(&installation.open().await?, &finding, &note).await?
+        }
     };
     println!("{text}");
     Ok(ExitCode::SUCCESS)
@@ -242,6 +268,38 @@ fn statement(order: &Order, entries: &[Entry], coins: &Coins) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// What is open, oldest first; `None` if nothing is.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn findings(kiosk: &Kiosk) -> anyhow::Result<Option<String>> {
+    let open = kiosk.engine.db.read(|tx| audit::open(tx, audit_worker::SHOWN)).await?;
+    let lines: Vec<String> = open.iter().map(finding_lines).collect();
+    Ok(Some(lines.join("\n")).filter(|_| !lines.is_empty()))
+}
+
+fn finding_lines(finding: &Finding) -> String {
+    let standing = match &finding.acknowledged {
+        Some((at, note)) => format!("acknowledged {}: {note}", at.rfc3339()),
+        None => format!("{} takes no new orders for it", finding.network),
+    };
+    let Finding { id, units, sentence, .. } = finding;
+    let (found, seen) = (finding.found_at.rfc3339(), finding.seen_at.rfc3339());
+    format!("{id}\n  {sentence} ({units} units)\n  found {found}, last seen {seen}; {standing}")
+}
+
+/// Says that somebody has looked into a finding.
+///
+/// # Errors
+/// There is no open one of that name, or the note cannot be kept.
+pub async fn acknowledge(kiosk: &Kiosk, finding: &str, note: &str) -> anyhow::Result<String> {
+    let (id, note, now) = (finding.to_owned(), kept_line("--note", note)?, kiosk.engine.clock.now());
+    if !kiosk.engine.write(move |tx| audit::acknowledge(tx, &id, &note, now)).await? {
+        bail!("no open finding has that name; see `kiosk ledger findings`");
+    }
+    Ok(format!("{finding} is acknowledged; a server that runs knows within a minute"))
 }
 
 #[cfg(test)]

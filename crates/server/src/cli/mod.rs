@@ -14,7 +14,10 @@ pub mod backup;
 pub mod exchange;
 pub mod keys;
 pub mod ledger;
+pub mod network;
 pub mod order;
+pub mod refund;
+pub mod transfers;
 pub mod wallet;
 pub mod webhook;
 
@@ -68,6 +71,15 @@ enum Command {
     /// The books: balances, the postings of an order, exports for a spreadsheet or hledger.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Networks: how far they are scanned.
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
+    /// Money back: ask for it, approve it, note what was paid by hand.
+    #[command(subcommand)]
+    Refund(refund::RefundCommand),
+    /// Money that came to an address which no order owns.
+    #[command(subcommand)]
+    Transfers(transfers::TransfersCommand),
     /// Deposit addresses.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
@@ -159,6 +171,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sandbox(command) => sandbox::run(command).await,
         Command::Order(command) => order::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
+        Command::Network(command) => network::run(command).await,
+        Command::Refund(command) => refund::run(command).await,
+        Command::Transfers(command) => transfers::run(command).await,
         Command::Wallet(command) => wallet::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Backup(arguments) => backup::backup(arguments).await,

@@ -7,11 +7,15 @@
 // What is said about an order.
 mod explain;
 
+pub(super) use explain::refund_summary;
+
 use super::Installation;
 use crate::boot::Kiosk;
 use crate::engine::Lane;
+use crate::store::noticed;
 use crate::store::orders::{self, Narrowed};
-use crate::store::{DbError, Tx, mails, transfers};
+use crate::store::{DbError, Tx, mails, refunds, transfers};
+use crate::workers::strays;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use domain::decide::{Command, Resolution};
@@ -20,12 +24,16 @@ use domain::fulfil::Line;
 use domain::ids::OrderId;
 use domain::order::Order;
 use domain::project::OrderState;
+use domain::time::Span;
 use serde::Deserialize;
 use serde::de::{IntoDeserializer, value};
 use std::process::ExitCode;
 
 /// Orders read at once.
 const PAGE: i64 = 500;
+
+/// So long after an order's end somebody may still have sent a wrong token. Each hour more is a thousand blocks to be asked for.
+const LOOKED_FOR: Span = Span::hours(24);
 
 /// The longest note, in bytes: it stays in the log for ever.
 const MOST_NOTE_BYTES: usize = 500;
@@ -40,6 +48,7 @@ pub enum OrderCommand {
         installation: Installation,
     },
     /// Explain what happened to an order, and what waits for a person.
+    #[command(alias = "explain")]
     Show {
         /// Short number, or order id.
         order: String,
@@ -60,6 +69,14 @@ pub enum OrderCommand {
     Resolve(ResolveArgs),
     /// Delete the e-mail addresses, phone numbers, refund address and visitor of an order that is over. For good.
     Forget {
+        /// Short number, or order id.
+        order: String,
+        #[command(flatten)]
+        installation: Installation,
+    },
+    /// Have the running server look for what came to an order's address and does not count: the network's own coin, tokens
+    /// that nobody listed.
+    Notice {
         /// Short number, or order id.
         order: String,
         #[command(flatten)]
@@ -139,6 +156,9 @@ pub async fn run(command: OrderCommand) -> anyhow::Result<ExitCode> {
             resolve(&kiosk, &arguments.order, arguments.decision(), &arguments.note).await?
         }
         OrderCommand::Forget { order, installation } => forget(&installation.open().await?, &order).await?,
+        OrderCommand::Notice { order, installation } => {
+            notice(&installation.open().await?, &order, &installation.as_arguments()).await?
+        }
         OrderCommand::Cancel { order, installation } => cancel(&installation.open().await?, &order).await?,
     };
     println!("{text}");
@@ -216,12 +236,16 @@ pub async fn list(kiosk: &Kiosk, wanted: &Wanted) -> anyhow::Result<String> {
         lines.push("no such order".to_owned());
     }
     if wanted.claims {
-        let most = i64::from(wanted.limit);
-        let market = kiosk.engine.shared.market();
-        let ownerless = kiosk.engine.db.read(move |tx| transfers::of_no_order(tx, most)).await?;
-        lines.extend(ownerless.iter().map(|(fact, address)| explain::ownerless(fact, address, &market.rails)));
+        lines.extend(ownerless(kiosk, wanted.limit).await?);
     }
     Ok(lines.join("\n"))
+}
+
+/// One line per transfer that belongs to no order.
+pub(super) async fn ownerless(kiosk: &Kiosk, most: u16) -> anyhow::Result<Vec<String>> {
+    let market = kiosk.engine.shared.market();
+    let found = kiosk.engine.db.read(move |tx| transfers::of_no_order(tx, i64::from(most))).await?;
+    Ok(found.iter().map(|(fact, address)| explain::ownerless(fact, address, &market.rails)).collect())
 }
 
 /// What the columns of the database do not tell.
@@ -236,10 +260,37 @@ pub async fn show(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<Stri
     let found = kiosk.engine.db.read(move |tx| {
         let Some(order) = name.look_up(tx)? else { return Ok(None) };
         let log = orders::events_of(tx, order.id)?;
-        Ok(Some((order, log)))
+        let noticed = noticed::of_order(tx, order.id)?;
+        let assigned = refunds::assigned_to(tx, order.id)?;
+        Ok(Some((order, log, noticed, assigned)))
     });
-    let (order, log) = found.await?.with_context(|| name.unknown())?;
-    Ok(explain::explain(&order, &log, same))
+    let (order, log, noticed, assigned) = found.await?.with_context(|| name.unknown())?;
+    let mut text = explain::explain(&order, &log, &noticed, &kiosk.engine.shared.market().rails, same);
+    for (transfer, assigned) in assigned {
+        let (at, by) = (assigned.at.rfc3339(), &assigned.by);
+        text.push_str(&format!("\n  {at}  transfer {transfer} was assigned to it by {by}: {}", assigned.note));
+    }
+    Ok(text)
+}
+
+/// Asks for a look at an order's address: for its coins as they are now, and for tokens that came until a day after its end.
+/// The server that runs makes it: it has the nodes, and what is found stands in `show`.
+///
+/// # Errors
+/// No network watches the address.
+pub async fn notice(kiosk: &Kiosk, order: &str, same: &str) -> anyhow::Result<String> {
+    let order = find(kiosk, order).await?;
+    let no = order.no;
+    if order.is_paid_by_hand() {
+        bail!("order {no} is paid by hand: no network watches for it");
+    }
+    if kiosk.books.is_some() {
+        bail!("order {no} is on a simulated chain, which carries nothing but what its desk pays");
+    }
+    let now = kiosk.engine.clock.now();
+    let look = strays::look_at(&order, now.min(order.late_until() + LOOKED_FOR), now);
+    kiosk.engine.write(move |tx| noticed::want(tx, &[look])).await?;
+    Ok(format!("the running server looks within seconds; then: kiosk order show {no}{same}"))
 }
 
 /// Puts an order on hold.

@@ -55,6 +55,9 @@ pub async fn serve(arguments: ServeArgs) -> anyhow::Result<ExitCode> {
     if kiosk.engine.shared.market().rails.networks.is_empty() {
         tracing::warn!("no network is configured: orders cannot be paid; for a trial set `[sandbox] enabled = true`");
     }
+    for gone in boot::gone::networks_gone(&kiosk).await? {
+        tracing::warn!(network = %gone.0, "{}", boot::gone::advice(&gone));
+    }
     run(&config, kiosk, |config| tracing::info!(listen = config.server.listen, "kiosk is open")).await
 }
 

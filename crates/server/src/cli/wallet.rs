@@ -12,7 +12,7 @@ pub mod import;
 pub mod listing;
 
 use super::Installation;
-use crate::boot::Kiosk;
+use crate::boot::{Kiosk, pool_keys};
 use crate::store::claims::{self, PoolCounts};
 use crate::wallet::family_name;
 use anyhow::Context;
@@ -172,9 +172,17 @@ pub async fn make(
     Ok(())
 }
 
-/// Sets the free addresses of a pool aside, for ever.
+/// Sets the free addresses of a pool aside, for ever. What was made of it so far is noted as the present key's.
 pub async fn retire(kiosk: &Kiosk, kind: ChainKind) -> anyhow::Result<u64> {
-    Ok(kiosk.engine.write(move |tx| claims::set_aside(tx, kind, "retired")).await?)
+    let is_keyed = kind == ChainKind::Evm && !kiosk.pools.is_sandbox();
+    let key = kiosk.pools.evm_key();
+    let retired = kiosk.engine.write(move |tx| {
+        if is_keyed {
+            pool_keys::retire(tx, key.as_deref())?;
+        }
+        claims::set_aside(tx, kind, "retired")
+    });
+    Ok(retired.await?)
 }
 
 /// (free addresses, index of the next one) of each pool.

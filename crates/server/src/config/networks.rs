@@ -5,7 +5,9 @@
 //! turned into rails and adapters by `boot`.
 
 use crate::adapters::evm::Address;
+use crate::adapters::solana::{Key, MAINNET, Program};
 use crate::secret::Secret;
+use crate::wallet::leak;
 use anyhow::{Context, bail};
 use domain::asset::Confirmation;
 use reqwest::Url;
@@ -25,6 +27,9 @@ const MOST_DECIMALS: u32 = 36;
 /// A number of blocks to wait for; who needs more means a tag.
 const MOST_CONFIRMATIONS: u32 = 200;
 
+/// How addresses of nodes begin.
+const SCHEMES: [&str; 4] = ["https://", "http://", "wss://", "ws://"];
+
 /// How words in the names of keys that spend begin.
 const SPENDING: [&str; 7] = ["private", "mnemonic", "seed", "secret", "spend", "keystore", "passphrase"];
 
@@ -34,10 +39,11 @@ const SPENDING: [&str; 7] = ["private", "mnemonic", "seed", "secret", "spend", "
 pub struct NetworkConfig {
     /// As the store API spells it: `Base`, `Polygon (Matic)`, `ETH Mainnet` (store contract 6.3).
     pub name: String,
-    /// `evm`.
-    pub kind: String,
-    /// EIP-155.
-    pub chain_id: u64,
+    pub kind: NetworkKind,
+    /// EIP-155; EVM only.
+    pub chain_id: Option<u64>,
+    /// The genesis hash in base58; Solana only, and the main network's if it is missing.
+    pub genesis: Option<String>,
     /// One address of a node or several: http, https, ws or wss.
     #[serde(default)]
     pub rpc: Addresses,
@@ -48,20 +54,19 @@ pub struct NetworkConfig {
     pub allow_plain_http: bool,
     /// Nodes that must say the same; two where there are two.
     pub agree: Option<usize>,
-    pub confirmations: Confirmations,
+    /// On Solana only what is finalized counts, and nothing needs to be said.
+    pub confirmations: Option<Confirmations>,
     pub tokens: Vec<TokenConfig>,
     /// Tokens that payers mistake for listed ones: seen, shown on the order, never counted.
     #[serde(default)]
     pub look_alikes: Vec<LookAlikeConfig>,
     /// The coin that pays fees.
-    #[serde(default = "ether")]
-    pub base_token: String,
+    pub base_token: Option<String>,
     /// What a transfer costs the payer, for people to read.
     #[serde(default = "nothing")]
     pub transfer_cost: String,
     /// Between looks.
-    #[serde(default = "poll_ms")]
-    pub poll_ms: u64,
+    pub poll_ms: Option<u64>,
     /// Without a scan up to this long ago no new orders are taken.
     #[serde(default = "suspend_after_seconds")]
     pub suspend_after_seconds: i64,
@@ -79,8 +84,13 @@ pub struct NetworkConfig {
 pub struct TokenConfig {
     /// The ticker, such as `USDC`.
     pub coin: String,
+    /// On Solana the mint.
+    #[serde(alias = "mint")]
     pub contract: String,
     pub decimals: u32,
+    /// Which program the mint belongs to; Solana only.
+    #[serde(default)]
+    pub program: ProgramConfig,
     /// The word of the store API, such as `USDC-BASE`.
     pub payment_method: Option<String>,
     /// Pegged to the US dollar; by default the well-known ones are.
@@ -95,8 +105,28 @@ pub struct TokenConfig {
 pub struct LookAlikeConfig {
     /// For the log.
     pub name: String,
+    #[serde(alias = "mint")]
     pub contract: String,
     pub decimals: u32,
+    #[serde(default)]
+    pub program: ProgramConfig,
+}
+
+/// Which adapter watches a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkKind {
+    Evm,
+    Solana,
+}
+
+/// A token program of Solana.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramConfig(pub Program);
+
+impl Default for ProgramConfig {
+    fn default() -> Self {
+        ProgramConfig(Program::Token)
+    }
 }
 
 /// Addresses of nodes. One alone may stand without brackets.
@@ -107,16 +137,8 @@ pub struct Addresses(pub Vec<Secret<String>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confirmations(pub Confirmation);
 
-fn ether() -> String {
-    "ETH".to_owned()
-}
-
 fn nothing() -> String {
     "€0".to_owned()
-}
-
-fn poll_ms() -> u64 {
-    1_000
 }
 
 fn suspend_after_seconds() -> i64 {
@@ -152,6 +174,23 @@ impl<'de> Visitor<'de> for AddressesVisitor {
             addresses.push(Secret::new(address));
         }
         Ok(Addresses(addresses))
+    }
+}
+
+impl<'de> Deserialize<'de> for NetworkKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "evm" => Ok(NetworkKind::Evm),
+            "solana" => Ok(NetworkKind::Solana),
+            _ => Err(D::Error::custom("the kind of a network: allowed is \"evm\" or \"solana\"")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ProgramConfig {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || D::Error::custom("the program of a mint: allowed is \"token\" or \"token-2022\"");
+        Program::parse(&String::deserialize(deserializer)?).map(ProgramConfig).ok_or_else(wrong)
     }
 }
 
@@ -214,9 +253,14 @@ pub(super) fn check(networks: &[NetworkConfig]) -> anyhow::Result<()> {
     let (mut names, mut chains) = (BTreeSet::new(), BTreeSet::new());
     for network in networks {
         network.check().with_context(|| format!("networks {:?}", network.name))?;
-        if !names.insert(&network.name) || !chains.insert(network.chain_id) {
+        if !names.insert(&network.name) || !chains.insert((network.chain_id, network.genesis())) {
             bail!("networks {:?}: its name or its chain_id stands twice", network.name);
         }
+    }
+    if networks.iter().filter(|network| network.kind == NetworkKind::Solana).count() > 1 {
+        bail!(
+            "networks: two of kind \"solana\"; they would share one pool of addresses, each of which is watched on one"
+        );
     }
     Ok(())
 }
@@ -228,6 +272,7 @@ impl NetworkConfig {
             None => self.rpc.0.clone(),
             Some(path) => {
                 let text = super::read_secret(path)?;
+                self.refuse_private_keys(&text)?;
                 let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
                 lines.map(|line| Secret::new(line.to_owned())).collect()
             }
@@ -238,8 +283,11 @@ impl NetworkConfig {
         if self.agree.is_some_and(|agree| agree > addresses.len()) {
             bail!("networks {:?}: agree asks for more nodes than rpc names", self.name);
         }
+        let schemes: &[&str] = match self.kind {
+            NetworkKind::Evm => &["https://", "http://", "wss://", "ws://"],
+            NetworkKind::Solana => &["https://", "http://"],
+        };
         for (at, address) in addresses.iter().enumerate() {
-            let schemes = ["https://", "http://", "wss://", "ws://"];
             if !schemes.iter().any(|scheme| address.expose().starts_with(scheme)) {
                 bail!("networks {:?}: rpc number {} does not begin with {}", self.name, at + 1, schemes.join(", "));
             }
@@ -276,15 +324,25 @@ impl NetworkConfig {
         Ok(())
     }
 
-    fn check(&self) -> anyhow::Result<()> {
-        if self.kind != "evm" {
-            bail!("kind = {:?}: allowed is \"evm\"", self.kind);
+    /// A file of addresses is no place for a key that spends, not even in a comment.
+    fn refuse_private_keys(&self, text: &str) -> anyhow::Result<()> {
+        let is_address = |line: &str| SCHEMES.iter().any(|scheme| line.trim_start().starts_with(scheme));
+        let others: Vec<&str> = text.lines().map(|line| if is_address(line) { "" } else { line }).collect();
+        match leak::find(&others.join("\n")) {
+            None => Ok(()),
+            Some((line, found)) => {
+                bail!("networks {:?}: line {line} of rpc_file holds {found}: {}", self.name, leak::ADVICE)
+            }
         }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
         if self.name.trim().is_empty() || self.name.len() > 40 {
             bail!("name is the store API's name of the network, such as \"Base\"");
         }
-        if self.chain_id == 0 {
-            bail!("chain_id is the chain's EIP-155 number, such as 8453");
+        match self.kind {
+            NetworkKind::Evm => self.check_evm()?,
+            NetworkKind::Solana => self.check_solana()?,
         }
         if self.rpc_file.is_some() != self.rpc.0.is_empty() {
             bail!("give the addresses of nodes as rpc or as rpc_file, one of the two");
@@ -293,7 +351,7 @@ impl NetworkConfig {
             bail!("agree must be 1 or more");
         }
         let within = [
-            ("poll_ms", i64::try_from(self.poll_ms).unwrap_or(i64::MAX), 100, 60_000),
+            ("poll_ms", i64::try_from(self.poll_ms()).unwrap_or(i64::MAX), 100, 60_000),
             ("suspend_after_seconds", self.suspend_after_seconds, 10, 86_400),
             ("blocks_per_query", self.blocks_per_query, 1, 10_000),
         ];
@@ -305,17 +363,85 @@ impl NetworkConfig {
         self.check_tokens()
     }
 
+    fn check_evm(&self) -> anyhow::Result<()> {
+        if self.chain_id.is_none_or(|chain_id| chain_id == 0) {
+            bail!("chain_id is the chain's EIP-155 number, such as 8453");
+        }
+        if self.genesis.is_some() {
+            bail!("genesis is for kind = \"solana\"; an EVM chain is named by its chain_id");
+        }
+        if self.confirmations.is_none() {
+            bail!("confirmations is missing: a number of blocks, \"safe\" or \"finalized\"");
+        }
+        Ok(())
+    }
+
+    fn check_solana(&self) -> anyhow::Result<()> {
+        if self.chain_id.is_some() {
+            bail!(
+                "chain_id is for kind = \"evm\"; Solana is named by its genesis hash, and needs none for the main network"
+            );
+        }
+        if self.genesis.as_ref().is_some_and(|genesis| Key::parse(genesis).is_none()) {
+            bail!("genesis is the hash that `getGenesisHash` answers: 32 bytes in base58");
+        }
+        if self.confirmations.is_some_and(|confirmations| confirmations.0 != Confirmation::Finalized) {
+            bail!("confirmations: on Solana only what is finalized counts; take the line out");
+        }
+        Ok(())
+    }
+
+    /// The genesis hash; `None` for an EVM chain.
+    pub fn genesis(&self) -> Option<&str> {
+        match self.kind {
+            NetworkKind::Evm => None,
+            NetworkKind::Solana => Some(self.genesis.as_deref().unwrap_or(MAINNET)),
+        }
+    }
+
+    /// What a payment waits for.
+    pub fn confirmation(&self) -> Confirmation {
+        self.confirmations.map_or(Confirmation::Finalized, |confirmations| confirmations.0)
+    }
+
+    /// Between looks. On Solana what is finalized is a dozen seconds old anyway.
+    pub fn poll_ms(&self) -> u64 {
+        self.poll_ms.unwrap_or(match self.kind {
+            NetworkKind::Evm => 1_000,
+            NetworkKind::Solana => 2_000,
+        })
+    }
+
+    /// The coin that pays fees.
+    pub fn base_token(&self) -> &str {
+        self.base_token.as_deref().unwrap_or(match self.kind {
+            NetworkKind::Evm => "ETH",
+            NetworkKind::Solana => "SOL",
+        })
+    }
+
+    /// A contract as the network spells it; an error if it is none.
+    fn spelled(&self, contract: &str) -> anyhow::Result<String> {
+        Ok(match self.kind {
+            NetworkKind::Evm => Address::parse(contract)?.to_string(),
+            NetworkKind::Solana => Key::parse(contract).context("a mint is 32 bytes in base58")?.to_string(),
+        })
+    }
+
     fn check_tokens(&self) -> anyhow::Result<()> {
         if self.tokens.is_empty() || self.tokens.len() + self.look_alikes.len() > MOST_CONTRACTS {
             bail!("it needs a token, and has at most {MOST_CONTRACTS} tokens and look-alikes together");
         }
-        let listed = self.tokens.iter().map(|token| (&token.coin, &token.contract, token.decimals));
-        let alike = self.look_alikes.iter().map(|token| (&token.name, &token.contract, token.decimals));
+        let listed = self.tokens.iter().map(|token| (&token.coin, &token.contract, token.program, token.decimals));
+        let alike = self.look_alikes.iter().map(|token| (&token.name, &token.contract, token.program, token.decimals));
         let mut contracts = BTreeSet::new();
-        for (name, contract, decimals) in listed.chain(alike) {
-            let address = Address::parse(contract).with_context(|| format!("the contract of {name}"))?;
-            if !contracts.insert(address) {
+        for (name, contract, program, decimals) in listed.chain(alike) {
+            let contract = self.spelled(contract).with_context(|| format!("the contract of {name}"))?;
+            if !contracts.insert(contract) {
                 bail!("the contract of {name} stands twice");
+            }
+            if self.kind == NetworkKind::Evm && program != ProgramConfig::default() {
+                bail!("program of {name}: only mints of Solana belong to one");
             }
             if decimals > MOST_DECIMALS {
                 bail!("decimals of {name}: at most {MOST_DECIMALS}");

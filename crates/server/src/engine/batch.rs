@@ -4,7 +4,7 @@
 
 use super::Committed;
 use crate::store::orders::{Changed, LoggedEvent, Posting};
-use crate::store::{DbError, Tx, affiliates, claims, deliveries, head, orders, transfers};
+use crate::store::{DbError, Tx, affiliates, claims, deliveries, head, looks, orders, refunds, transfers};
 use domain::asset::ChainKind;
 use domain::decide::{self, Claim, Command, Decision, Facts, Refusal, Replay, SealedPersonal, TransferFact};
 use domain::event::{Event, HoldReason};
@@ -47,7 +47,10 @@ struct Written {
     stock: BTreeSet<Sku>,
     idempotency: Vec<(decide::Idempotency, OrderId)>,
     addresses: Vec<(String, OrderId)>,
+    /// Those of them that their chain has to be asked for.
+    looked_at: Vec<String>,
     personal: Vec<(OrderId, SealedPersonal)>,
+    refund_addresses: BTreeMap<(OrderId, u32), String>,
     codes: Vec<(CodeId, OrderId, u32)>,
     goods: Vec<(Sku, SealedGoods, OrderId, u32)>,
     credited: BTreeMap<TransferId, TransferStatus>,
@@ -84,6 +87,7 @@ pub(super) fn name(command: &Command) -> &'static str {
         Command::MarkPaidOut { .. } => "mark_paid_out",
         Command::MarkReturned { .. } => "mark_returned",
         Command::RetryPayout { .. } => "retry_payout",
+        Command::Refund { .. } => "refund",
     }
 }
 
@@ -324,10 +328,16 @@ impl Batch {
             }
             Claim::Address { family, address } => {
                 self.addresses.entry(family).or_default().retain(|free| *free != address);
+                if looks::is_looked_at(family) {
+                    self.written.looked_at.push(address.clone());
+                }
                 self.written.addresses.push((address, id));
             }
             Claim::OrderNumber => self.head.next_no += 1,
             Claim::Personal(sealed) => self.written.personal.push((id, sealed)),
+            Claim::RefundAddress { refund, sealed } => {
+                self.written.refund_addresses.insert((id, refund), sealed);
+            }
             Claim::Count { key, held, used } => {
                 let counter = self.shared.counters.entry(key.clone()).or_default();
                 counter.held += held;
@@ -385,8 +395,11 @@ impl Batch {
         let leaves_work = steps.iter().flat_map(|(.., after)| after).any(|step| step.due_at <= self.now);
         orders::rewrite_steps(tx, &steps)?;
         orders::write_personal(tx, self.written.personal)?;
+        let addresses = self.written.refund_addresses.into_iter();
+        refunds::write_addresses(tx, addresses.map(|((order, refund), sealed)| (order, refund, sealed)).collect())?;
         claims::remember(tx, self.written.idempotency, self.now)?;
         claims::own_addresses(tx, self.written.addresses)?;
+        looks::begin(tx, self.written.looked_at, self.now)?;
         let counters = self.written.counters.into_iter().map(|key| {
             let counter = self.shared.counters[&key];
             (key, counter)

@@ -1,11 +1,13 @@
-//! How the chains on other machines are, as this process sees them; nothing of it is stored.
+//! How the chains on other machines are, and whether the books hold, as this process sees them; nothing of it is stored.
 //!
-//! One rule decides whether a network takes new orders: it is scanned through to a time that is not too long ago, by the
-//! clock of whoever asks: a scan that never ends must not keep a network open. A chain that stands still, a node that lags, one that answers nothing and a long catch-up all come to that. Must never keep an
-//! order from being paid: what is on its way is looked for whatever stands here. Written by `workers/watch.rs`, read by
-//! `/readyz`, `/metrics` and, as suspended networks, by whatever reads the market.
+//! Two rules decide whether a network takes new orders. It is scanned through to a time that is not too long ago, by the
+//! clock of whoever asks: a scan that never ends must not keep a network open. A chain that stands still, a node that lags,
+//! one that answers nothing and a long catch-up all come to that. And the audit has found no difference on it that nobody has acknowledged: where more lies on a chain than is known, payments are not seen, and where
+//! less does, somebody took it or a node lies; either way nobody should send more. Must never keep an
+//! order from being paid: what is on its way is looked for whatever stands here. Written by `workers/watch.rs` and
+//! `workers/audit.rs`, read by `/readyz`, `/metrics` and, as suspended networks, by whatever reads the market.
 
-use domain::ids::NetworkId;
+use domain::ids::{AssetId, NetworkId};
 use domain::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -13,9 +15,21 @@ use std::sync::Mutex;
 /// The same failure is logged again after this long.
 const TELL_AGAIN: Span = Span::minutes(10);
 
-/// What is known of each network that others must not wait for.
+/// What is known of each network that others must not wait for, and of the books.
 #[derive(Default)]
-pub struct Board(Mutex<BTreeMap<NetworkId, Watching>>);
+pub struct Board {
+    watched: Mutex<BTreeMap<NetworkId, Watching>>,
+    audited: Mutex<Audited>,
+}
+
+/// What the audit has found and no later look has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audited {
+    /// Networks that take no new orders for it.
+    pub closed: BTreeSet<NetworkId>,
+    /// In units of the ledger, without their signs.
+    pub differences: BTreeMap<(NetworkId, AssetId), i64>,
+}
 
 /// What is known of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,11 +112,26 @@ impl Board {
     /// Those that take no new orders at that time.
     pub fn closed(&self, now: Time) -> BTreeSet<NetworkId> {
         let is_closed = |watching: &Watching| watching.condition(now) != Condition::Open;
-        self.all().into_iter().filter(|(_, watching)| is_closed(watching)).map(|(network, _)| network).collect()
+        let unwatched = self.all().into_iter().filter(|(_, watching)| is_closed(watching)).map(|(network, _)| network);
+        unwatched.chain(self.audited().closed).collect()
+    }
+
+    /// Takes over what the audit has found.
+    pub fn note_audit(&self, closed: BTreeSet<NetworkId>, differences: BTreeMap<(NetworkId, AssetId), i64>) {
+        self.change_audited(|audited| *audited = Audited { closed, differences });
+    }
+
+    /// What the audit has found.
+    pub fn audited(&self) -> Audited {
+        self.change_audited(|audited| audited.clone())
+    }
+
+    fn change_audited<T>(&self, change: impl FnOnce(&mut Audited) -> T) -> T {
+        change(&mut self.audited.lock().expect("nobody panics while holding what was audited"))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<NetworkId, Watching>) -> T) -> T {
-        change(&mut self.0.lock().expect("nobody panics while holding the board"))
+        change(&mut self.watched.lock().expect("nobody panics while holding the board"))
     }
 }
 
@@ -186,6 +215,19 @@ mod tests {
         board.note(&id, &Look::Failed { reason: "no answer" }, PATIENCE, late);
         assert_eq!(board.all()[&id].condition(late), Condition::Down);
         assert_eq!(board.all()[&id].condition(NOW), Condition::Open, "as it was then");
+    }
+
+    #[test]
+    fn a_difference_closes_its_network_however_well_it_is_watched() {
+        let (board, id) = (Board::default(), NetworkId::new("eip155:8453"));
+        board.expect(id.clone());
+        assert_eq!(board.note(&id, &Look::Scanned { through: NOW, lag_blocks: 0 }, PATIENCE, NOW), Tell::Nothing);
+        let differences = BTreeMap::from([((id.clone(), AssetId::new("eip155:8453/erc20:0x83")), 7)]);
+        board.note_audit(BTreeSet::from([id.clone()]), differences.clone());
+        assert_eq!(board.closed(NOW), BTreeSet::from([id]));
+        // Acknowledged: it is still told, and closes nothing.
+        board.note_audit(BTreeSet::new(), differences.clone());
+        assert_eq!((board.closed(NOW).len(), board.audited().differences), (0, differences));
     }
 
     #[test]

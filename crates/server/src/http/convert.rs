@@ -6,6 +6,7 @@ use api::{Deliverable, Delivery, OrderBody, OrderUser};
 use domain::asset::{ChainKind, Rails};
 use domain::catalog::{Catalogue, DeliveryMethod};
 use domain::fulfil::Line;
+use domain::ids::NetworkId;
 use domain::money::units_to_text;
 use domain::order::Order;
 use domain::pricing::Rates;
@@ -56,20 +57,36 @@ pub fn order(opened: &OpenOrder, catalogue: &Catalogue, rails: &Rails, settings:
     }
 }
 
-/// What cannot be delivered is owed back; shown with its reason.
+/// What cannot be delivered is owed back, and what goes back for another reason; shown with the reason.
 fn refund(order: &Order) -> Option<api::Refund> {
+    let quote = &order.quote;
     let refused: i64 = order
         .lines
         .iter()
-        .zip(&order.quote.lines)
+        .zip(&quote.lines)
         .filter(|(line, _)| matches!(line, Line::Refused { .. }))
         .map(|(_, quoted)| quoted.coin_units)
         .sum();
-    (refused > 0).then(|| api::Refund {
-        amount: units_to_text(refused, order.quote.scale, order.quote.quoted_decimals),
-        currency: order.quote.coin.clone(),
-        reason: Some("not delivered".to_owned()),
+    let own = order.refunds.iter().filter(|refund| refund.counts() && refund.asset == quote.asset);
+    let goes_back: i64 = own.map(|refund| refund.payable_units()).sum();
+    let (units, reason) = match (refused, order.payment.settled_at) {
+        (1.., _) => (refused, "not delivered"),
+        (_, Some(_)) => (goes_back, "paid too much"),
+        (_, None) => (goes_back, "not paid in time"),
+    };
+    (units > 0).then(|| api::Refund {
+        amount: units_to_text(units, quote.scale, quote.quoted_decimals),
+        currency: quote.coin.clone(),
+        reason: Some(reason.to_owned()),
     })
+}
+
+/// The name of a network on which an order was paid, for people.
+pub fn network_name(order: &Order, network: &NetworkId, rails: &Rails) -> String {
+    if *network == order.quote.network_id {
+        return order.quote.network.clone();
+    }
+    rails.network_by_id(network).map_or_else(|| network.to_string(), |network| network.name.clone())
 }
 
 fn delivery(opened: &OpenOrder, line: usize, catalogue: &Catalogue, settings: &HttpSettings) -> Delivery {

@@ -11,6 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 type Labels = Vec<(&'static str, String)>;
@@ -69,6 +70,7 @@ pub async fn show(State(app): State<App>) -> Result<Response, super::error::ApiE
     newest.set(*app.engine.news().borrow());
     registry.register("newest_event", "Number of the newest event of the log", newest);
     register_networks(&app, &mut registry);
+    register_audit(&app, &mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a String does not fail");
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -82,11 +84,12 @@ fn register_networks(app: &App, registry: &mut Registry) {
     if board.is_empty() {
         return;
     }
+    let audited = app.engine.shared.board.audited();
     let figures: [Family<Labels, Gauge>; 4] = Default::default();
     for (id, watching) in &board {
         let name = market.rails.network_by_id(id).map_or_else(|| id.to_string(), |network| network.name.clone());
         let values = [
-            i64::from(watching.condition(now) == Condition::Open),
+            i64::from(watching.condition(now) == Condition::Open && !audited.closed.contains(id)),
             watching.lag_blocks,
             watching.scanned_through.unix_seconds(),
             i64::try_from(watching.failures).unwrap_or(i64::MAX),
@@ -100,4 +103,23 @@ fn register_networks(app: &App, registry: &mut Registry) {
     registry.register("chain_lag_blocks", "Blocks of a network that are not scanned yet", lag);
     registry.register("chain_scanned_through_seconds", "Time up to which payments are found, in Unix seconds", through);
     registry.register("chain_scan_failures", "Looks at a network that failed since the start", failures);
+}
+
+/// What the audit has found: 0 for every asset of the configuration that it has found nothing of.
+fn register_audit(app: &App, registry: &mut Registry) {
+    let (market, audited) = (app.engine.shared.market(), app.engine.shared.board.audited());
+    let family = Family::<Labels, Gauge>::default();
+    let listed = market
+        .rails
+        .networks
+        .iter()
+        .flat_map(|network| network.assets.iter().map(move |asset| ((network.id.clone(), asset.id.clone()), 0)));
+    let mut differences: BTreeMap<_, i64> = listed.collect();
+    differences.extend(audited.differences);
+    for ((id, asset), units) in differences {
+        let network = market.rails.network_by_id(&id).map_or_else(|| id.to_string(), |network| network.name.clone());
+        family.get_or_create(&vec![("network", network), ("asset", asset.to_string())]).set(units);
+    }
+    let help = "What differs between the books, the transfers that were seen and the chain, in units of the ledger";
+    registry.register("audit_difference", help, family);
 }

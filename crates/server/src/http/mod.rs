@@ -80,6 +80,8 @@ pub struct HttpSettings {
     /// Ask for the partner headers that the contract names but nobody enforces.
     pub strict_partners: bool,
     pub caps: domain::decide::Caps,
+    /// The house's rules for money back.
+    pub refunds: domain::refund::RefundPolicy,
     /// The simulated chain, in the demo only.
     pub sandbox: Option<Sandbox>,
 }
@@ -114,10 +116,12 @@ pub fn router(app: App) -> Router {
         .route("/v3/qrs/{order_id}", get(store_api::orders::qr))
         // Pages.
         .route("/d/{secret}", get(pages::delivery::show))
+        .route("/claim/{token}", get(pages::claim::show).post(pages::claim::enter))
         .route("/openapi.json", get(description))
         .merge(docs_page::routes())
         // kiosk's own.
         .route("/kiosk/v1/events", get(own_api::events))
+        .route("/kiosk/v1/orders/{order_id}/explain", get(own_api::explain::show))
         // For operators.
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))

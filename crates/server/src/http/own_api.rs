@@ -1,4 +1,7 @@
-//! kiosk's own API, `/kiosk/v1`: for whoever holds an API key.
+//! kiosk's own API, `/kiosk/v1`: for whoever holds an API key, or an order's id.
+
+// What is unusual about an order's payment, for its payer.
+pub mod explain;
 
 use super::App;
 use super::error::ApiError;

@@ -157,6 +157,18 @@ pub fn add_unknown_addresses(tx: &mut Tx<'_>, kind: ChainKind, addresses: Vec<St
     Ok(unknown.len())
 }
 
+/// Appends addresses to a pool that are watched and never given out; answers how many the pool did not hold yet.
+pub fn add_set_aside(tx: &mut Tx<'_>, kind: ChainKind, addresses: &[String], reason: &str) -> Result<usize, DbError> {
+    let (next, owner) = (next_index(tx, kind)?, format!("skipped:{reason}"));
+    let row = |(at, address): (usize, &String)| {
+        vec![family(kind).into(), (next + at as i64).into(), address.as_str().into(), owner.as_str().into()]
+    };
+    let rows = addresses.iter().enumerate().map(row).collect();
+    let columns = &[Column::Text, Column::Int, Column::Text, Column::Text];
+    let tail = "on conflict do nothing returning idx";
+    Ok(tx.insert_all("addresses (family, idx, address, owner)", tail, Bulk { columns, rows })?.len())
+}
+
 /// Gives all free addresses of a pool an owner that is no order, so that none is given out; answers how many.
 pub fn set_aside(tx: &mut Tx<'_>, kind: ChainKind, reason: &str) -> Result<u64, DbError> {
     let owner = format!("skipped:{reason}");

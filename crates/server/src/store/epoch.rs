@@ -8,7 +8,7 @@
 //! and `kiosk stock`.
 
 use super::db::{Bulk, Column, Conn, DbError, Tx};
-use super::{claims, head, webhooks};
+use super::{claims, head, looks, webhooks};
 use domain::asset::ChainKind;
 use domain::ids::Sku;
 use domain::time::Time;
@@ -75,9 +75,9 @@ pub fn close_whole(conn: Conn) -> Result<(), DbError> {
 /// Begins a new epoch. Runs in one transaction, while no server has this database open.
 pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     let sql = "update log_head set epoch = epoch + 1, next_no = next_no + $1, next_seq = next_seq + $1 where id = 1 \
-        returning epoch, next_no";
+        returning epoch, next_no, last_at_ms";
     let head = tx.query_one(sql, &[JUMP.into()])?.ok_or(DbError::Corrupt { what: "head of the log" })?;
-    let (epoch, next_no) = (head.int(0), head.int(1));
+    let (epoch, next_no, copied_at) = (head.int(0), head.int(1), Time(head.int(2)));
     let sql = "update codes set state = 'quarantined' where owner is null and state = 'ready'";
     let quarantined = tx.execute(sql, &[])?;
     tx.execute("update stock set free = 0 where free <> 0", &[])?;
@@ -96,17 +96,20 @@ pub fn begin(tx: &mut Tx<'_>) -> Result<Begun, DbError> {
     tx.execute(sql, &[JUMP.into()])?;
     let mut skipped = 0;
     for kind in [ChainKind::Evm, ChainKind::Svm] {
-        skipped += skip_addresses(tx, kind, epoch)?;
+        skipped += skip_addresses(tx, kind, epoch, copied_at)?;
     }
     Ok(Begun { epoch, next_no, quarantined, skipped })
 }
 
 /// Gives all free addresses an owner that is no order, and lets the pool go on beyond those that may have been derived
 /// since the copy was made.
-fn skip_addresses(tx: &mut Tx<'_>, kind: ChainKind, epoch: i64) -> Result<u64, DbError> {
+fn skip_addresses(tx: &mut Tx<'_>, kind: ChainKind, epoch: i64, copied_at: Time) -> Result<u64, DbError> {
     let family = claims::family(kind);
     let owner = format!("skipped:{epoch}");
     let skipped = claims::set_aside(tx, kind, &epoch.to_string())?;
+    if looks::is_looked_at(kind) {
+        looks::begin_set_aside(tx, &owner, copied_at)?;
+    }
     let (_, next) = claims::pool_size(tx, kind)?;
     if next > 0 {
         // No address, only a place in the row: the next one to be derived follows the highest index.

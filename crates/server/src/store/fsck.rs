@@ -11,6 +11,7 @@ use domain::limits::{Counter, CounterKey};
 use domain::order::Order;
 use domain::payment::TransferStatus;
 use domain::postings::postings;
+use domain::refund::{Destination, Stage};
 use domain::route::{PartnerDay, Referred};
 use domain::time::Time;
 use domain::validate::StockCount;
@@ -53,6 +54,7 @@ pub fn check(tx: &mut Tx<'_>) -> Result<Findings, DbError> {
     check_codes(tx, &folded, &mut findings)?;
     check_transfers(tx, &folded, &mut findings)?;
     check_sweeps(tx, &mut findings)?;
+    check_refunds(tx, &folded, &mut findings)?;
     check_affiliates(tx, &folded, &mut findings)?;
     Ok(findings)
 }
@@ -372,6 +374,26 @@ fn check_sweeps(tx: &mut Tx<'_>, findings: &mut Findings) -> Result<(), DbError>
     kept.retain(|_, units| *units != 0);
     if kept != expected {
         findings.report("the ledger counts other sweeps than those that are marked as booked".to_owned());
+    }
+    Ok(())
+}
+
+/// Where a refund goes is known, once its order says so.
+fn check_refunds(tx: &mut Tx<'_>, folded: &BTreeMap<OrderId, Order>, findings: &mut Findings) -> Result<(), DbError> {
+    let mut known = BTreeSet::new();
+    for row in tx.query("select order_id, refund from refund_addresses", &[])? {
+        known.insert((orders::read_id(row.text(0))?, row.int(1)));
+    }
+    for order in folded.values() {
+        for (number, refund) in (0_i64..).zip(&order.refunds) {
+            let is_needed = match &refund.stage {
+                Stage::Due { .. } | Stage::Paying { .. } => refund.destination != Destination::ByHand,
+                Stage::ClaimOpen { .. } | Stage::Rejected { .. } => false,
+            };
+            if is_needed && !known.contains(&(order.id, number)) {
+                findings.report(format!("nobody knows where refund {number} of order {} goes", order.no));
+            }
+        }
     }
     Ok(())
 }

@@ -41,6 +41,15 @@ pub fn entries_after(tx: &mut Tx<'_>, (seq, part): (i64, i64), limit: i64) -> Re
     tx.query(&sql, &[seq.into(), part.into(), limit.into()])?.iter().map(read_entry).collect()
 }
 
+/// Transfers of the events after one and up to another, in their order.
+pub fn entries_between(tx: &mut Tx<'_>, after: i64, through: i64) -> Result<Vec<Entry>, DbError> {
+    let sql = format!(
+        "select {COLUMNS} from ledger_transfers l left join events e on e.seq = l.seq \
+         where l.seq > $1 and l.seq <= $2 order by l.seq, l.part"
+    );
+    tx.query(&sql, &[after.into(), through.into()])?.iter().map(read_entry).collect()
+}
+
 /// All transfers of those orders, in their order.
 pub fn entries_of(tx: &mut Tx<'_>, orders: &[OrderId]) -> Result<Vec<Entry>, DbError> {
     let sql = format!(

@@ -11,9 +11,11 @@ pub mod signal;
 pub mod claims;
 pub mod head;
 pub mod ledger;
+pub mod looks;
 pub mod orders;
 pub mod sweeps;
 pub mod transfers;
+mod dust;
 
 pub mod accounts;
 pub mod affiliates;
@@ -24,11 +26,14 @@ pub mod exchange;
 pub mod letters;
 pub mod logins;
 pub mod mails;
+pub mod noticed;
 pub mod partner_links;
+pub mod refunds;
 pub mod settings;
 pub mod stock;
 pub mod webhooks;
 
+pub mod audit;
 pub mod epoch;
 pub mod fsck;
 

@@ -164,6 +164,13 @@ fn page_of(
     Ok((rows.iter().map(read_order).collect::<Result<_, _>>()?, total))
 }
 
+/// How many orders that are to be paid on a network still have a step before them. Looks through all that have.
+pub fn not_ended_on(tx: &mut Tx<'_>, network: &NetworkId) -> Result<i64, DbError> {
+    let quoted = format!("%\"network_id\":{}%", json(network));
+    let sql = "select count(*) from orders where id in (select order_id from steps) and body like $1";
+    Ok(tx.query_one(sql, &[quoted.into()])?.map_or(0, |row| row.int(0)))
+}
+
 /// How many orders stand in each state word.
 pub fn count_by_state(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, DbError> {
     let rows = tx.query("select state, count(*) from orders group by state order by state", &[])?;
@@ -339,6 +346,9 @@ pub struct Posting {
 }
 
 /// Appends to the ledger and moves the balances of shared accounts.
+///
+/// # Errors
+/// A balance would be larger than 64 bits hold: SQLite would go on with a rounded number.
 pub fn post(tx: &mut Tx<'_>, postings: &[Posting]) -> Result<(), DbError> {
     use Column::{Int, Text};
     let row = |posting: &Posting| {
@@ -363,18 +373,26 @@ pub fn post(tx: &mut Tx<'_>, postings: &[Posting]) -> Result<(), DbError> {
         for (account, debit, credit) in [(&transfer.debit, transfer.units, 0), (&transfer.credit, 0, transfer.units)] {
             if !account.is_of_one_order() {
                 let balance = moved.entry((account.to_string(), transfer.asset.to_string())).or_default();
-                *balance = (balance.0 + debit, balance.1 + credit);
+                let added = balance.0.checked_add(debit).zip(balance.1.checked_add(credit));
+                *balance = added.ok_or_else(too_large)?;
             }
         }
     }
+    let count = moved.len();
     let rows = moved
         .into_iter()
         .map(|((account, asset), (debit, credit))| vec![account.into(), asset.into(), debit.into(), credit.into()]);
     let tail = "on conflict (account, asset) do update set debit_units = balances.debit_units + excluded.debit_units, \
-        credit_units = balances.credit_units + excluded.credit_units";
+        credit_units = balances.credit_units + excluded.credit_units \
+        where balances.debit_units <= 9223372036854775807 - excluded.debit_units \
+        and balances.credit_units <= 9223372036854775807 - excluded.credit_units returning account";
     let target = "balances (account, asset, debit_units, credit_units)";
-    tx.insert_all(target, tail, Bulk { columns: &[Text, Text, Int, Int], rows: rows.collect() })?;
-    Ok(())
+    let written = tx.insert_all(target, tail, Bulk { columns: &[Text, Text, Int, Int], rows: rows.collect() })?;
+    if written.len() == count { Ok(()) } else { Err(too_large()) }
+}
+
+fn too_large() -> DbError {
+    DbError::Invariant("a balance of the ledger would be too large to be kept".to_owned())
 }
 
 /// Deletes all steps of those orders.
@@ -426,7 +444,7 @@ pub enum Due {
     Windows,
     /// What that supplier is called for.
     Supplier(String),
-    /// Payouts on that network.
+    /// Payouts on that network, of exchange orders and of refunds.
     Payouts(NetworkId),
 }
 
@@ -448,7 +466,8 @@ pub fn due_steps(tx: &mut Tx<'_>, due: &Due, now: Time, limit: i64) -> Result<Ve
             tx.query(&sql, &[now.0.into(), name.as_str().into(), limit.into()])?
         }
         Due::Payouts(network) => {
-            let sql = format!("{COLUMNS} and what in ('pay_out', 'find_payout') and argument = $2 {ORDER} limit $3");
+            let whats = "what in ('pay_out', 'find_payout', 'pay_refund', 'find_refund')";
+            let sql = format!("{COLUMNS} and {whats} and argument = $2 {ORDER} limit $3");
             tx.query(&sql, &[now.0.into(), network.as_str().into(), limit.into()])?
         }
     };
@@ -479,7 +498,7 @@ pub fn personal(tx: &mut Tx<'_>, id: OrderId) -> Result<Option<domain::decide::S
     Ok(row.map(|row| domain::decide::SealedPersonal { key: row.text(0).to_owned(), body: row.text(1).to_owned() }))
 }
 
-/// Deletes the key of an order's personal data, and with it the data.
+/// Deletes the key of an order's personal data, and with it the data, and where its refunds went.
 pub fn forget_personal(tx: &mut Tx<'_>, id: OrderId) -> Result<bool, DbError> {
     let sql = "update personal set key = null, body = '' where order_id = $1 and key is not null";
     Ok(tx.execute(sql, &[id.expose().into()])? > 0)

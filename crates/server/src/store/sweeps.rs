@@ -9,9 +9,11 @@ use super::head;
 use super::orders::{self, Posting};
 use domain::chain::ChainTransfer;
 use domain::ids::{AssetId, NetworkId, TransferId};
+use domain::ledger::Transfer;
 use domain::payment::TransferStatus;
 use domain::postings::swept;
 use domain::time::Time;
+use std::collections::BTreeMap;
 
 /// A transfer from one of our addresses as its chain last showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +82,12 @@ pub fn newest(tx: &mut Tx<'_>, network: &NetworkId, limit: i64) -> Result<Vec<Sw
     tx.query(&sql, &[network.as_str().into(), limit.into()])?.iter().map(read).collect()
 }
 
-/// Books what is due, at most so many; answers how many. What vanished from its chain is booked back, never edited.
+/// The mark of a sweep that the ledger does not count, because it has no room for it. A token that anybody can mint can also
+/// say that anything left us, and must not keep other sweeps from being booked.
+const NO_ROOM: i64 = 2;
+
+/// Books what is due, at most so many; answers how many it is done with. What vanished from its chain is booked back, never
+/// edited.
 pub fn book(tx: &mut Tx<'_>, limit: i64, now: Time) -> Result<usize, DbError> {
     // Locked first: what is due must not be booked by another process meanwhile.
     let mut head = head::lock(tx, now)?;
@@ -89,21 +96,57 @@ pub fn book(tx: &mut Tx<'_>, limit: i64, now: Time) -> Result<usize, DbError> {
         return Ok(0);
     }
     head.last_at = now.max(head.last_at);
-    let mut postings = Vec::new();
+    let (mut postings, mut marks, mut balances) = (Vec::new(), Vec::new(), Balances::new());
     for sweep in &due {
         let entries = swept(&sweep.network, &sweep.asset, sweep.units, sweep.status);
+        let is_in = sweep.status == TransferStatus::Confirmed;
+        let has_room = have_room(tx, &mut balances, &entries)?;
+        if has_room || is_in {
+            let mark = if has_room { i64::from(is_in) } else { NO_ROOM };
+            marks.push(vec![sweep.id.as_str().into(), mark.into()]);
+        }
+        if !has_room {
+            tracing::warn!(transfer = %sweep.id, "the ledger has no room for what left an address of ours");
+            continue;
+        }
         for (part, transfer) in entries.into_iter().enumerate() {
             postings.push(Posting { seq: head.next_seq, part: part as i64, order_no: 0, at: head.last_at, transfer });
         }
         head.next_seq += 1;
     }
     orders::post(tx, &postings)?;
-    let booked = |sweep: &Sweep| i64::from(sweep.status == TransferStatus::Confirmed);
-    let rows = due.iter().map(|sweep| vec![sweep.id.as_str().into(), booked(sweep).into()]).collect();
+    let done = marks.len();
     let sql = "update sweeps set booked = v.c2 from v where sweeps.id = v.c1";
-    tx.with_rows(sql, Bulk { columns: &[Column::Text, Column::Int], rows })?;
+    tx.with_rows(sql, Bulk { columns: &[Column::Text, Column::Int], rows: marks })?;
     head::advance(tx, &head)?;
-    Ok(due.len())
+    Ok(done)
+}
+
+/// (account, asset) to debited and credited units.
+type Balances = BTreeMap<(String, String), (i64, i64)>;
+
+/// Adds entries to the balances as they will be; changes nothing if one of them would be too large to be kept.
+fn have_room(tx: &mut Tx<'_>, balances: &mut Balances, entries: &[Transfer]) -> Result<bool, DbError> {
+    let mut after = Vec::new();
+    for entry in entries {
+        for (account, debit, credit) in [(&entry.debit, entry.units, 0), (&entry.credit, 0, entry.units)] {
+            let key = (account.to_string(), entry.asset.to_string());
+            let before = match balances.get(&key) {
+                Some(known) => *known,
+                None => balance(tx, &key)?,
+            };
+            let Some(sums) = before.0.checked_add(debit).zip(before.1.checked_add(credit)) else { return Ok(false) };
+            after.push((key, sums));
+        }
+    }
+    balances.extend(after);
+    Ok(true)
+}
+
+fn balance(tx: &mut Tx<'_>, (account, asset): &(String, String)) -> Result<(i64, i64), DbError> {
+    let sql = "select debit_units, credit_units from balances where account = $1 and asset = $2";
+    let row = tx.query_one(sql, &[account.as_str().into(), asset.as_str().into()])?;
+    Ok(row.map_or((0, 0), |row| (row.int(0), row.int(1))))
 }
 
 /// What the ledger counts: network, asset and units of each.

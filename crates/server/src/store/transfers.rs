@@ -2,33 +2,138 @@
 
 use super::db::{Bulk, Column, DbError, Row, Tx, Val};
 use super::orders::read_id;
-use domain::chain::{ChainTransfer, Change, Side, Window};
+use domain::chain::{ChainTransfer, Change, Header, Side, Window};
 use domain::decide::TransferFact;
 use domain::ids::{AssetId, NetworkId, OrderId, TransferId};
 use domain::payment::TransferStatus;
 use domain::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The watcher's memory of a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watched {
     pub window: Window,
     pub scanned_through: Time,
+    /// How often it was written.
+    pub version: i64,
 }
 
-/// Where the watcher stands; empty before the first scan.
-pub fn watched(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Watched, DbError> {
-    let row =
-        tx.query_one("select headers, scanned_through_ms from networks where id = $1", &[network.as_str().into()])?;
-    let Some(row) = row else { return Ok(Watched::default()) };
-    let window = serde_json::from_str(row.text(0)).map_err(|_| DbError::Corrupt { what: "window of headers" })?;
-    Ok(Watched { window, scanned_through: Time(row.int(1)) })
+/// Where the watcher stands; empty before the first scan. `known` is what was read or written last: it is handed back if
+/// nobody has written since, because a window with many payments is large.
+pub fn watched(tx: &mut Tx<'_>, network: &NetworkId, known: Option<&Arc<Watched>>) -> Result<Arc<Watched>, DbError> {
+    let Some(row) = network_row(tx, network)? else { return Ok(Arc::default()) };
+    if let Some(known) = known.filter(|known| known.version == row.version) {
+        return Ok(Arc::clone(known));
+    }
+    let window = match row.legacy.as_str() {
+        "" => Window { headers: headers(tx, network)? },
+        legacy => serde_json::from_str(legacy).map_err(|_| DbError::Corrupt { what: "window of headers" })?,
+    };
+    Ok(Arc::new(Watched { window, scanned_through: row.scanned_through, version: row.version }))
+}
+
+struct NetworkRow {
+    version: i64,
+    scanned_through: Time,
+    /// The window as versions before this one wrote it; empty since.
+    legacy: String,
+}
+
+fn network_row(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Option<NetworkRow>, DbError> {
+    let sql = "select version, scanned_through_ms, headers from networks where id = $1";
+    let row = tx.query_one(sql, &[network.as_str().into()])?;
+    Ok(row.map(|row| NetworkRow {
+        version: row.int(0),
+        scanned_through: Time(row.int(1)),
+        legacy: row.text(2).to_owned(),
+    }))
+}
+
+fn headers(tx: &mut Tx<'_>, network: &NetworkId) -> Result<Vec<Header>, DbError> {
+    let sql = "select height, hash, transfers, confirmed from headers where network = $1 order by height";
+    let read = |row: &Row| {
+        let transfers = row.text(2).split('\n').filter(|id| !id.is_empty()).map(TransferId::new).collect();
+        Header { height: row.int(0), hash: row.text(1).to_owned(), transfers, confirmed: row.int(3) == 1 }
+    };
+    Ok(tx.query(sql, &[network.as_str().into()])?.iter().map(read).collect())
+}
+
+/// Writes those blocks that `before` does not have like this, and forgets those that `after` has not.
+fn write_headers(tx: &mut Tx<'_>, network: &NetworkId, before: &[Header], after: &[Header]) -> Result<(), DbError> {
+    use Column::{Int, Text};
+    let known: BTreeMap<i64, &Header> = before.iter().map(|header| (header.height, header)).collect();
+    let heights: BTreeSet<i64> = after.iter().map(|header| header.height).collect();
+    let row = |header: &Header| -> Vec<Val> {
+        let transfers: Vec<&str> = header.transfers.iter().map(TransferId::as_str).collect();
+        vec![
+            network.as_str().into(),
+            header.height.into(),
+            header.hash.as_str().into(),
+            transfers.join("\n").into(),
+            i64::from(header.confirmed).into(),
+        ]
+    };
+    let gone = known.keys().filter(|height| !heights.contains(height));
+    let gone = gone.map(|height| vec![network.as_str().into(), (*height).into()]).collect();
+    let sql = "delete from headers where (network, height) in (select c1, c2 from v)";
+    tx.with_rows(sql, Bulk { columns: &[Text, Int], rows: gone })?;
+    let rows = after.iter().filter(|header| known.get(&header.height) != Some(header)).map(row).collect();
+    let tail = "on conflict (network, height) do update set hash = excluded.hash, transfers = excluded.transfers, \
+        confirmed = excluded.confirmed";
+    let target = "headers (network, height, hash, transfers, confirmed)";
+    tx.insert_all(target, tail, Bulk { columns: &[Text, Int, Text, Text, Int], rows })?;
+    Ok(())
 }
 
 /// How far each network is scanned.
 pub fn scanned_through(tx: &mut Tx<'_>) -> Result<BTreeMap<NetworkId, Time>, DbError> {
     let rows = tx.query("select id, scanned_through_ms from networks", &[])?;
     Ok(rows.iter().map(|row| (NetworkId::new(row.text(0)), Time(row.int(1)))).collect())
+}
+
+/// A network that begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anew {
+    /// The first block that is read again: not above a transfer that waits for its confirmation.
+    pub from: i64,
+    /// Transfers that are gone until they are seen again.
+    pub taken_back: u64,
+}
+
+/// Has a network scanned anew from that block on, or from an older one whose transfers are not confirmed. What was not
+/// confirmed counts as gone until it is seen again, so that no order waits for it for ever; what was confirmed stays.
+pub fn begin_anew(tx: &mut Tx<'_>, network: &NetworkId, from: i64) -> Result<Anew, DbError> {
+    let (mut from, mut taken_back) = (from, 0);
+    for table in ["chain_transfers", "sweeps"] {
+        let sql = format!("select min(height) from {table} where network = $1 and status = 'seen'");
+        let oldest = tx.query_one(&sql, &[network.as_str().into()])?.and_then(|row| row.opt_int(0));
+        from = from.min(oldest.unwrap_or(from));
+        let sql = format!("update {table} set status = 'reverted' where network = $1 and status = 'seen'");
+        taken_back += tx.execute(&sql, &[network.as_str().into()])?;
+    }
+    let known = match watched(tx, network, None)? {
+        known if network_row(tx, network)?.is_some_and(|row| row.legacy.is_empty()) => known.window.headers.clone(),
+        _ => Vec::new(),
+    };
+    write_headers(tx, network, &known, &Window::begin_above(from - 1).headers)?;
+    // Nothing expires before it is scanned through again.
+    let sql = "update networks set headers = '', scanned_through_ms = 0, version = version + 1 where id = $1";
+    tx.execute(sql, &[network.as_str().into()])?;
+    Ok(Anew { from, taken_back })
+}
+
+/// Transfers to us from a block on that are confirmed, with their blocks, lowest first.
+pub fn confirmed_from(
+    tx: &mut Tx<'_>,
+    network: &NetworkId,
+    from: i64,
+    limit: i64,
+) -> Result<Vec<(i64, TransferFact)>, DbError> {
+    let sql = "select id, asset, units, block_at_ms, status, credited, order_id, height from chain_transfers \
+        where network = $1 and height >= $2 and status = 'confirmed' order by height, id limit $3";
+    let rows = tx.query(sql, &[network.as_str().into(), from.into(), limit.into()])?;
+    rows.iter().map(|row| Ok((row.int(7), read_fact(row)?.0))).collect()
 }
 
 /// Commits what a scan found since `before`: window, transfers and standing, whatever orders make of it later. False, and
@@ -40,13 +145,17 @@ pub fn record_scan(
     watched: &Watched,
     changes: &[Change],
 ) -> Result<bool, DbError> {
-    if self::watched(tx, network)? != *before {
+    let row = network_row(tx, network)?;
+    if row.as_ref().map_or(0, |row| row.version) != before.version {
         return Ok(false);
     }
-    let headers = serde_json::to_string(&watched.window).expect("headers are JSON");
-    let sql = "insert into networks (id, headers, scanned_through_ms) values ($1, $2, $3) on conflict (id) do update set \
-        headers = excluded.headers, scanned_through_ms = excluded.scanned_through_ms";
-    tx.execute(sql, &[network.as_str().into(), headers.into(), watched.scanned_through.0.into()])?;
+    let was_legacy = row.is_some_and(|row| !row.legacy.is_empty());
+    let known: &[Header] = if was_legacy { &[] } else { &before.window.headers };
+    write_headers(tx, network, known, &watched.window.headers)?;
+    let sql = "insert into networks (id, headers, scanned_through_ms, version) values ($1, '', $2, $3) \
+        on conflict (id) do update set headers = excluded.headers, scanned_through_ms = excluded.scanned_through_ms, \
+        version = excluded.version";
+    tx.execute(sql, &[network.as_str().into(), watched.scanned_through.0.into(), (before.version + 1).into()])?;
     record_seen(tx, network, changes)?;
     let standing = changes.iter().filter_map(|change| match change {
         Change::Seen { .. } => None,
@@ -74,8 +183,7 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
     let out: Vec<_> = seen.iter().filter(|(transfer, ..)| transfer.side != Side::In).copied().collect();
     super::sweeps::record(tx, network, &out)?;
     let seen: Vec<_> = seen.into_iter().filter(|(transfer, ..)| transfer.side != Side::Out).collect();
-    let addresses = seen.iter().map(|(transfer, ..)| transfer.to.clone()).collect();
-    let owners = super::claims::address_owners(tx, addresses)?;
+    let owners = super::dust::owners(tx, network, &seen)?;
     let row = |(transfer, height, hash): &(&ChainTransfer, i64, &String)| -> Vec<Val> {
         vec![
             transfer.id.as_str().into(),
@@ -88,14 +196,16 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             hash.as_str().into(),
             transfer.block_at.0.into(),
             TransferStatus::Seen.word().into(),
-            owners.get(&transfer.to).map(OrderId::expose).into(),
+            owners.get(&transfer.id).map(OrderId::expose).into(),
             transfer.from.as_deref().into(),
         ]
     };
+    // What an operator has assigned to an order (refunds.rs) stays that order's.
     // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
-    // carries too, would else have it confirmed, and counted, a second time.
+    // carries too, would else have it confirmed, and counted, a second time. What an order has stays that order's.
     let tail = "on conflict (id) do update set asset = excluded.asset, address = excluded.address, \
-        order_id = excluded.order_id, units = excluded.units, raw = excluded.raw, height = excluded.height, \
+        order_id = coalesce(chain_transfers.order_id, excluded.order_id), units = excluded.units, \
+        raw = excluded.raw, height = excluded.height, \
         block_hash = excluded.block_hash, block_at_ms = excluded.block_at_ms, sender = excluded.sender, \
         status = case when chain_transfers.status = 'confirmed' then 'confirmed' else excluded.status end";
     let target = "chain_transfers (id, network, asset, address, units, raw, height, block_hash, block_at_ms, status, \
@@ -150,10 +260,11 @@ pub fn of_order(tx: &mut Tx<'_>, order: OrderId) -> Result<Vec<TransferFact>, Db
     rows.iter().map(|row| read_fact(row).map(|(fact, _)| fact)).collect()
 }
 
-/// Money that came to an address of ours which no order owns, with the address; what vanished again is left out.
+/// Money that came to an address of ours and is no order's, with the address, the largest amounts first: dust may be very
+/// much of it. What vanished again is left out.
 pub fn of_no_order(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<(TransferFact, String)>, DbError> {
     let sql = "select id, asset, units, block_at_ms, status, credited, order_id, address from chain_transfers \
-        where order_id is null and status <> 'reverted' order by id limit $1";
+        where order_id is null and status <> 'reverted' order by units desc, id limit $1";
     let rows = tx.query(sql, &[limit.into()])?;
     rows.iter().map(|row| Ok((read_fact(row)?.0, row.text(7).to_owned()))).collect()
 }

@@ -105,6 +105,11 @@ impl EvmAccount {
         format!("{}/{index}", self.path)
     }
 
+    /// The key of the receiving addresses, the same whether it or the account's was given. Public.
+    pub fn key(&self) -> String {
+        self.parent.to_string(Prefix::XPUB)
+    }
+
     /// The key as it was given, shortened: enough to tell two wallets apart.
     pub fn name(&self) -> String {
         match (self.xpub.get(..10), self.xpub.get(self.xpub.len().saturating_sub(6)..)) {
@@ -225,5 +230,11 @@ mod tests {
         assert_eq!(sandbox.addresses(1, 2).expect("addresses"), all[1..]);
         assert!(all.iter().all(|address| address.len() == 42) && all[0] != all[1]);
         EvmAccount::of_sandbox("xprv-not-a-public-key").expect_err("no key");
+    }
+
+    #[test]
+    fn an_account_and_its_chain_have_one_key() {
+        let (account, chain) = (EvmAccount::parse(ACCOUNT).expect("a key"), EvmAccount::parse(CHAIN).expect("a key"));
+        assert_eq!((account.key(), chain.key()), (CHAIN.to_owned(), CHAIN.to_owned()));
     }
 }

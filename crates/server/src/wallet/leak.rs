@@ -20,6 +20,10 @@ const FEWEST_BYTES: usize = 32;
 /// An extended key has 111 characters; a part of one is a leak, too.
 const FEWEST_OF_EXTENDED: usize = 50;
 
+/// What to do about 64 digits that are something else's.
+pub const NO_WALLETS: &str = "If it is no wallet's key, put it into a file of its own and name that file: here nobody can \
+    tell them apart";
+
 /// A kind of private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leak {
@@ -48,8 +52,8 @@ impl fmt::Display for Leak {
 pub fn find(text: &str) -> Option<(usize, Leak)> {
     let (mut words, mut bytes) = (0, 0);
     for (line, at) in text.lines().zip(1..) {
-        for token in line.split(separates).filter(|token| !token.is_empty()) {
-            if let Some(leak) = whole(token) {
+        for (token, opens_something_else) in tokens(line) {
+            if let Some(leak) = whole(token).filter(|leak| !opens_something_else || *leak != Leak::HexKey) {
                 return Some((at, leak));
             }
             if is_word(token) {
@@ -74,8 +78,22 @@ pub fn of(text: &str) -> Option<Leak> {
     find(text).map(|(_, leak)| leak)
 }
 
-/// What stands between words, and around a value in TOML. Not the slash: a key of 64 digits within a URL opens somebody's
-/// RPC service, not a wallet.
+/// The words of a line; with each whether it stands in a URL or is the password of a database (`password=..`): 64 digits
+/// there open somebody's RPC service or the database, not a wallet.
+fn tokens(line: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut before = "";
+    let parts = line.split(|letter: char| letter.is_whitespace() || "\"'`".contains(letter));
+    let parts = parts.filter(|part| !part.is_empty()).map(move |part| {
+        let elsewhere = part.contains("://") || part.starts_with("password=") || before == "password=";
+        before = part;
+        (part, elsewhere)
+    });
+    parts.flat_map(|(part, elsewhere)| {
+        part.split(separates).filter(|token| !token.is_empty()).map(move |token| (token, elsewhere))
+    })
+}
+
+/// What stands between words, and around a value in TOML.
 fn separates(letter: char) -> bool {
     letter.is_whitespace() || "\"'`=,;:[]{}()#".contains(letter)
 }
@@ -143,6 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_url_and_even_in_one_keys_are_found() {
+        let hex = "ab".repeat(32);
+        for (text, leak) in [
+            (format!("rpc = [\"https://rpc.example/?key=1\", \"{hex}\"]"), Leak::HexKey),
+            (format!("rpc = \"https://rpc.example/\" # {hex}"), Leak::HexKey),
+            (format!("https://rpc.example/?key={XPRV}"), Leak::ExtendedKey),
+            (format!("wallet_password={hex}"), Leak::HexKey),
+            (format!("host=db password=secret key={hex}"), Leak::HexKey),
+        ] {
+            assert_eq!(of(&text), Some(leak), "{text}");
+        }
+    }
+
+    #[test]
     fn the_line_is_told() {
         assert_eq!(find(&format!("[wallet]\n\nevm_xpub = \"{XPRV}\"\n")), Some((3, Leak::ExtendedKey)));
     }
@@ -152,11 +184,18 @@ mod tests {
         let prose = "the address of each order is made from the public key, and people will never find one twice; a coin \
             that comes late is still noticed, and the office has to decide what happens to the money then";
         let service = format!("https://rpc.example/eth/{}", "ab".repeat(32));
+        let by_query =
+            format!("rpc = [\"wss://rpc.example/?key={0}&v=1\", \"http://u:{0}@[::1]:8545\"]", "ab".repeat(32));
+        let database = format!("host=db user=kiosk password={} port=5432", "ab".repeat(32));
+        let quoted = format!("url = \"host=db password='{}'\"", "ab".repeat(32));
         let signature = bs58::encode([7_u8; 64]).into_string();
         for text in [
             XPUB,
             prose,
             &service,
+            &by_query,
+            &database,
+            &quoted,
             &signature,
             "0x9858EfFD232B4033E47d90003D41EC34EcaEda94",
             "HAgk14JpMQLgt6rVgv7cBQFJWFto5Dqxi472uT3DKpqk",

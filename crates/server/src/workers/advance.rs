@@ -49,11 +49,9 @@ pub async fn run_own(engine: &Engine, now: Time) -> Result<Ran, WorkerError> {
 fn take_code((order, step): (OrderId, Step)) -> Option<Command> {
     match (step.what, step.slot) {
         (What::TakeCode(sku), Slot::Line(line)) => Some(Command::Begin { order, line, own: Some(sku), patience: OWN }),
-        (What::TakeCode(_), Slot::Expiry | Slot::Payout)
-        | (
-            What::Expire | What::CloseLateWindow | What::Buy(_) | What::Find(_) | What::PayOut(_) | What::FindPayout(_),
-            _,
-        ) => None,
+        (What::TakeCode(_), Slot::Expiry | Slot::Payout | Slot::Refund(_))
+        | (What::Expire | What::CloseLateWindow | What::Buy(_) | What::Find(_), _)
+        | (What::PayOut(_) | What::FindPayout(_) | What::PayRefund(_) | What::FindRefund(_), _) => None,
     }
 }
 
@@ -87,7 +85,9 @@ async fn ended_windows(engine: &Engine, now: Time) -> Result<Vec<Command>, Worke
             | What::Buy(_)
             | What::Find(_)
             | What::PayOut(_)
-            | What::FindPayout(_) => {}
+            | What::FindPayout(_)
+            | What::PayRefund(_)
+            | What::FindRefund(_) => {}
         }
     }
     commands.truncate(AT_ONCE as usize);
@@ -139,8 +139,9 @@ impl Buyer<'_> {
         match (step.slot, step.what) {
             (Slot::Line(line), What::Buy(_)) => self.buy(order, line).await,
             (Slot::Line(line), What::Find(_)) => self.find(order, line).await,
-            (Slot::Expiry | Slot::Payout, _)
-            | (_, What::Expire | What::CloseLateWindow | What::TakeCode(_) | What::PayOut(_) | What::FindPayout(_)) => {
+            (Slot::Expiry | Slot::Payout | Slot::Refund(_), _)
+            | (_, What::Expire | What::CloseLateWindow | What::TakeCode(_))
+            | (_, What::PayOut(_) | What::FindPayout(_) | What::PayRefund(_) | What::FindRefund(_)) => {
                 Ok(Stepped::Nowhere)
             }
         }

@@ -1,7 +1,7 @@
 //! Calls the workers: at once when there is something due, else at a slow pace; ends with the process.
 
-use super::{Ran, WorkerError, advance, catalogue, credit, exchange, ipn, letters, notify};
-use super::{outbox, pay_out, watch, webhooks};
+use super::{Ran, WorkerError, advance, audit, catalogue, credit, exchange, ipn, letters, notify};
+use super::{outbox, pay_out, strays, watch, webhooks};
 use crate::engine::Engine;
 use crate::ports::{Mailer, Network, Payer, Poster, Supplier};
 use crate::vault::Vault;
@@ -38,6 +38,12 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Between looks for what is to be forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
+/// Between looks of the audit.
+const AUDIT: Duration = Duration::from_secs(60);
+
+/// Between looks for what does not count: nobody waits for it.
+const STRAYS: Duration = Duration::from_secs(5);
+
 /// Starts every worker; they end when `stop` turns true. Join the set to wait for their last run.
 pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signal::Receiver<bool>) -> JoinSet<()> {
     let mut running = JoinSet::new();
@@ -48,6 +54,7 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
         running.spawn(close_late(engine.clone(), stop.clone()));
     }
     for network in far {
+        running.spawn(find_strays(engine.clone(), network.clone(), stop.clone()));
         running.spawn(keep_watching(engine.clone(), network, outside.bell.clone(), stop.clone()));
     }
     {
@@ -83,6 +90,7 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
     let sender = webhooks::Sender::new(engine.clone(), vault.clone(), outside.poster.clone());
     running.spawn(outbox::run(sender, "webhooks", PACE, stop.clone()));
     running.spawn(forget(engine.clone(), stop.clone()));
+    running.spawn(keep_audited(engine.clone(), outside.networks.clone(), stop.clone()));
     let work = engine.clone();
     running.spawn(repeat("expiry", None, stop.clone(), move || {
         let engine = work.clone();
@@ -112,6 +120,24 @@ async fn forget(engine: Engine, mut stop: signal::Receiver<bool>) {
             }
         }
         pause(HOUSEKEEPING, &mut stop).await;
+    }
+}
+
+/// Audits for ever. A look that is under way at the end is dropped: what it has not written down is looked at again.
+async fn keep_audited(engine: Engine, networks: Vec<Arc<dyn Network>>, mut stop: signal::Receiver<bool>) {
+    while !*stop.borrow() {
+        let ran = tokio::select! {
+            ran = audit::run_once(&engine, &networks, engine.clock.now()) => ran,
+            _ = stop.changed() => return,
+        };
+        match ran {
+            Ok(Ran::Worked) => continue,
+            Ok(Ran::Idle) => {}
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "not audited; it is tried again");
+            }
+        }
+        pause(AUDIT, &mut stop).await;
     }
 }
 
@@ -218,6 +244,20 @@ async fn watch_alone(engine: Engine, network: Arc<dyn Network>, found: Arc<Notif
             () = tokio::time::sleep(rhythm.pace) => {}
             _ = stop.changed() => {}
         }
+    }
+}
+
+/// Looks for what does not count on one chain. A look that is under way at the end is dropped: it is due still.
+async fn find_strays(engine: Engine, network: Arc<dyn Network>, mut stop: signal::Receiver<bool>) {
+    while !*stop.borrow() {
+        let found = tokio::select! {
+            found = strays::run_once(&engine, network.as_ref(), engine.clock.now()) => found,
+            _ = stop.changed() => return,
+        };
+        if let Err(error) = found {
+            tracing::warn!(network = %network.id(), error = &error as &dyn std::error::Error, "strays not noted");
+        }
+        pause(STRAYS, &mut stop).await;
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod driver;
 
 pub mod advance;
+pub mod audit;
 pub mod catalogue;
 pub mod credit;
 pub mod exchange;
@@ -15,6 +16,8 @@ pub mod notify;
 pub mod outbox;
 pub mod pay_out;
 pub mod rates;
+mod refund;
+pub mod strays;
 pub mod watch;
 pub mod webhooks;
 

@@ -1,11 +1,11 @@
-//! Payouts of exchange orders: told to a payer, and looked up until they are final.
+//! Payouts of exchange orders, and refunds: told to a payer, and looked up until they are final.
 //!
-//! A payer is called only after `BeginPayout` committed the attempt, and not later than five seconds after; whatever
+//! A payer is called only after `BeginPayout` (or the refund's `Begin`) committed the attempt, and not later than five seconds after; whatever
 //! happens to the call, its lookup is in the database already. Must never repeat a call: an unclear answer is looked up
 //! under our reference.
 
 use super::advance::{AT_ONCE, Stepped, note};
-use super::{Ran, WorkerError};
+use super::{Ran, WorkerError, refund};
 use crate::engine::{Engine, Lane, read_order};
 use crate::ports::{Outcome, Paid, Payer, Withdrawal};
 use crate::store::orders::{self, Due};
@@ -14,7 +14,7 @@ use domain::decide::{Command, WIRE_LIMIT};
 use domain::event::HoldReason;
 use domain::ids::OrderId;
 use domain::money::raw_units;
-use domain::order::{Order, Step, What};
+use domain::order::{Order, Slot, Step, What};
 use domain::payout::{Payout, PayoutReport};
 use domain::time::Time;
 use futures_util::future::join_all;
@@ -41,18 +41,21 @@ pub async fn run_once(engine: &Engine, vault: &Arc<Vault>, payer: &dyn Payer, no
 
 /// One payer, and what paying through it takes.
 #[derive(Clone, Copy)]
-struct Desk<'a> {
-    engine: &'a Engine,
-    vault: &'a Arc<Vault>,
-    payer: &'a dyn Payer,
+pub(super) struct Desk<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) vault: &'a Arc<Vault>,
+    pub(super) payer: &'a dyn Payer,
 }
 
 impl Desk<'_> {
     async fn take_on(self, order: OrderId, step: Step) -> Result<Stepped, WorkerError> {
-        match step.what {
-            What::PayOut(_) => self.pay(order).await,
-            What::FindPayout(_) => self.find(order).await,
-            What::Expire | What::CloseLateWindow | What::TakeCode(_) | What::Buy(_) | What::Find(_) => {
+        match (step.what, step.slot) {
+            (What::PayOut(_), _) => self.pay(order).await,
+            (What::FindPayout(_), _) => self.find(order).await,
+            (What::PayRefund(_), Slot::Refund(number)) => refund::pay(self, order, number).await,
+            (What::FindRefund(_), Slot::Refund(number)) => refund::find(self, order, number).await,
+            (What::PayRefund(_) | What::FindRefund(_), Slot::Expiry | Slot::Line(_) | Slot::Payout)
+            | (What::Expire | What::CloseLateWindow | What::TakeCode(_) | What::Buy(_) | What::Find(_), _) => {
                 Ok(Stepped::Nowhere)
             }
         }
@@ -110,15 +113,20 @@ impl Desk<'_> {
     }
 
     async fn report(self, order: OrderId, sent_at: Time, outcome: Outcome<Paid>) -> Result<Stepped, WorkerError> {
-        let report = match outcome {
-            Outcome::Done(Paid::Pending) => PayoutReport::Pending,
-            Outcome::Done(Paid::NeverArrived) => PayoutReport::NeverArrived,
-            Outcome::Done(Paid::Final { transaction }) => PayoutReport::Done { proof: transaction },
-            Outcome::Refused(reason) => PayoutReport::Refused(reason),
-            Outcome::Unknown(reason) => PayoutReport::Unknown(reason),
-        };
+        let report = report_of(outcome);
         let command = Command::ReportPayout { order, sent_at, report, patience: self.payer.patience() };
         let taken = note(self.engine.submit(Lane::Worker, command).await)?.is_some();
         Ok(if taken { Stepped::On } else { Stepped::Nowhere })
+    }
+}
+
+/// A payer's answer as the rules know it.
+pub(super) fn report_of(outcome: Outcome<Paid>) -> PayoutReport {
+    match outcome {
+        Outcome::Done(Paid::Pending) => PayoutReport::Pending,
+        Outcome::Done(Paid::NeverArrived) => PayoutReport::NeverArrived,
+        Outcome::Done(Paid::Final { transaction }) => PayoutReport::Done { proof: transaction },
+        Outcome::Refused(reason) => PayoutReport::Refused(reason),
+        Outcome::Unknown(reason) => PayoutReport::Unknown(reason),
     }
 }

@@ -5,14 +5,14 @@
 use super::{Ran, WorkerError};
 use crate::engine::Engine;
 use crate::engine::board::{Look, Tell};
-use crate::ports::{AddressBook, Answer, Network};
-use crate::store::claims;
+use crate::ports::{AddressBook, Answer, Given, Network, Wanted};
 use crate::store::transfers::{self, Watched};
-use domain::asset::Confirmation;
-use domain::chain::Change;
+use crate::store::{claims, looks};
+use domain::asset::{ChainKind, Confirmation};
+use domain::chain::{Change, Memory};
 use domain::ids::NetworkId;
 use domain::time::{Span, Time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How often a scan without news is written down.
@@ -37,15 +37,20 @@ pub async fn run_once(engine: &Engine, networks: &[Arc<dyn Network>], now: Time)
     let news = found.iter().any(|scanned| !scanned.changes.is_empty() || scanned.goes_on);
     if !found.is_empty() {
         let record = move |tx: &mut crate::store::Tx<'_>| {
-            found.iter().try_for_each(|Scanned { id, before, after, changes, .. }| {
-                let recorded = transfers::record_scan(tx, id, before, after, changes)?;
-                if !recorded {
+            let mut written = Vec::new();
+            for Scanned { id, before, after, changes, memory, .. } in found {
+                if transfers::record_scan(tx, &id, &before, &after, &changes)? {
+                    looks::remember(tx, &id, &memory)?;
+                    written.push((id, Arc::new(after)));
+                } else {
                     tracing::debug!(network = %id, "another process has scanned it meanwhile");
                 }
-                Ok(())
-            })
+            }
+            Ok(written)
         };
-        engine.write(record).await?;
+        for (id, watched) in engine.write(record).await? {
+            engine.shared.put_window(id, watched);
+        }
     }
     Ok(Ran::if_any(news))
 }
@@ -53,9 +58,10 @@ pub async fn run_once(engine: &Engine, networks: &[Arc<dyn Network>], now: Time)
 /// What a scan found, from where to where.
 struct Scanned {
     id: NetworkId,
-    before: Watched,
+    before: Arc<Watched>,
     after: Watched,
     changes: Vec<Change>,
+    memory: Memory,
     /// The chain has more, and the next scan can take it.
     goes_on: bool,
     /// Blocks that the chain has beyond this scan.
@@ -64,8 +70,9 @@ struct Scanned {
 
 async fn scan(engine: &Engine, network: &dyn Network, now: Time) -> Result<Option<Scanned>, WorkerError> {
     let id = network.id().clone();
-    let of_network = id.clone();
-    let before = engine.db.read(move |tx| transfers::watched(tx, &of_network)).await?;
+    let (of_network, known) = (id.clone(), engine.shared.window(&id));
+    let before = engine.db.read(move |tx| transfers::watched(tx, &of_network, known.as_ref())).await?;
+    engine.shared.put_window(id.clone(), Arc::clone(&before));
     let through = before.scanned_through;
     let looked = look(engine, network, before, now).await;
     if let Some(rhythm) = network.rhythm() {
@@ -73,14 +80,15 @@ async fn scan(engine: &Engine, network: &dyn Network, now: Time) -> Result<Optio
     }
     let scanned = looked.map_err(|reason| WorkerError::Scan { network: id.to_string(), reason })?;
     let note = scanned.after.scanned_through.since(through) >= NOTE_EVERY;
-    let worth = note || !scanned.changes.is_empty() || scanned.after.window != scanned.before.window;
+    let is_news = !scanned.changes.is_empty() || !scanned.memory.is_empty();
+    let worth = note || is_news || scanned.after.window != scanned.before.window;
     Ok(worth.then_some(scanned))
 }
 
-async fn look(engine: &Engine, network: &dyn Network, before: Watched, now: Time) -> Result<Scanned, String> {
+async fn look(engine: &Engine, network: &dyn Network, before: Arc<Watched>, now: Time) -> Result<Scanned, String> {
     let id = network.id().clone();
-    let mut after = before.clone();
-    let scan = network.scan(&before.window.headers, &Pool(engine), now).await?;
+    let mut after = Watched { version: before.version + 1, ..(*before).clone() };
+    let scan = network.scan(&before.window.headers, &Pool { engine, network: &id }, now).await?;
     let market = engine.shared.market();
     let confirmation = market.rails.network_by_id(&id).map_or(Confirmation::Blocks(1), |network| network.confirmation);
     let changes = after.window.advance(&scan, confirmation).map_err(|error| error.to_string())?;
@@ -88,7 +96,7 @@ async fn look(engine: &Engine, network: &dyn Network, before: Watched, now: Time
     let height = after.window.tip().map_or(0, |tip| tip.height);
     let lag_blocks = scan.head.map_or(0, |head| (head - height).max(0));
     let goes_on = lag_blocks > 0 && !scan.blocks.is_empty();
-    Ok(Scanned { id, before, after, changes, goes_on, lag_blocks })
+    Ok(Scanned { id, before, after, changes, memory: scan.memory, goes_on, lag_blocks })
 }
 
 /// Puts on the board how a network is, and closes or opens it for new orders.
@@ -127,8 +135,11 @@ pub fn note_end(engine: &Engine, network: &dyn Network, now: Time) {
     }
 }
 
-/// The pools of the database.
-struct Pool<'a>(&'a Engine);
+/// The pools of the database, as one network sees them.
+struct Pool<'a> {
+    engine: &'a Engine,
+    network: &'a NetworkId,
+}
 
 impl AddressBook for Pool<'_> {
     fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>> {
@@ -136,10 +147,36 @@ impl AddressBook for Pool<'_> {
             let mut ours = BTreeSet::new();
             for part in addresses.chunks(LOOKED_FOR) {
                 let part = part.to_vec();
-                let found = self.0.db.read(move |tx| claims::pool_addresses(tx, part)).await;
+                let found = self.engine.db.read(move |tx| claims::pool_addresses(tx, part)).await;
                 ours.extend(found.map_err(|error| format!("the addresses of the pool were not read: {error}"))?);
             }
             Ok(ours)
+        })
+    }
+
+    fn given<'a>(&'a self, wanted: Wanted) -> Answer<'a, Result<Vec<Given>, String>> {
+        Box::pin(async move {
+            let found = self.engine.db.read(move |tx| match wanted {
+                Wanted::GivenAfter { given_at, index, limit } => {
+                    looks::given_after(tx, ChainKind::Svm, given_at, index, limit)
+                }
+                Wanted::Due { at, limit } => looks::due(tx, ChainKind::Svm, at, limit),
+            });
+            let found = found.await.map_err(|error| format!("the addresses to look at were not read: {error}"))?;
+            let given = |row: looks::LookedAt| Given { index: row.index, address: row.address, given_at: row.given_at };
+            Ok(found.into_iter().map(given).collect())
+        })
+    }
+
+    fn marks<'a>(&'a self, accounts: &'a [String]) -> Answer<'a, Result<BTreeMap<String, String>, String>> {
+        Box::pin(async move {
+            let mut marks = BTreeMap::new();
+            for part in accounts.chunks(LOOKED_FOR) {
+                let (part, network) = (part.to_vec(), self.network.clone());
+                let found = self.engine.db.read(move |tx| looks::marks(tx, &network, part)).await;
+                marks.extend(found.map_err(|error| format!("what is known of accounts was not read: {error}"))?);
+            }
+            Ok(marks)
         })
     }
 }

@@ -5,9 +5,10 @@ use crate::exchange::Office;
 use crate::harness::{Folder, START};
 use crate::http::{Wanted, id, pay, place};
 use crate::market;
-use domain::event::{Event, Settlement};
-use domain::ids::AssetId;
+use domain::event::{Event, Seen, Settlement};
+use domain::ids::{AssetId, TransferId};
 use domain::ledger::Account;
+use domain::payment::{Payment, TransferStatus};
 use domain::postings::{POLICY, postings};
 use domain::time::{Span, Time};
 use server::books::{self, ALL_ORDERS, Coins, Export, ExportError, Period, Sums, decimal};
@@ -76,7 +77,7 @@ fn of_database<T>(result: Result<T, ExportError>) -> Result<T, DbError> {
 async fn exported(office: &Office, what: Export, period: Period) -> String {
     let rails = office.shop.kiosk.engine.shared.market().rails.clone();
     let bytes = read(office, move |tx| {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::<u8>::new();
         of_database(books::export(tx, what, &rails, period, &mut bytes))?;
         Ok(bytes)
     });
@@ -121,12 +122,13 @@ fn units(text: &str) -> i128 {
 fn sales_are_booked_by_kind_and_old_orders_as_they_were() {
     let mut order = market::order(1);
     let due = order.quote.due_units;
-    assert_eq!((order.policy, POLICY), (1, 1));
+    assert_eq!((order.policy, POLICY), (2, 2));
     let settled = Event::PaymentSettled { settlement: Settlement::OnTime, sold_units: due, difference_units: -5 };
     let refused =
         Event::LineRefused { line: 0, reason: "sold out".to_owned(), refund_units: due + 5, difference_units: -5 };
     let own = Account::Order(order.no);
-    for (policy, sales) in [(1, Account::SalesOf("giftcard".to_owned())), (0, Account::Sales)] {
+    let by_kind = || Account::SalesOf("giftcard".to_owned());
+    for (policy, sales) in [(2, by_kind()), (1, by_kind()), (0, Account::Sales)] {
         order.policy = policy;
         let moved = |event: &Event| -> Vec<(Account, Account, i64)> {
             postings(&order, event).into_iter().map(|moved| (moved.debit, moved.credit, moved.units)).collect()
@@ -147,6 +149,30 @@ fn sales_are_booked_by_kind_and_old_orders_as_they_were() {
         postings(&order, &settled).into_iter().map(|moved| (moved.credit, moved.units)).collect();
     let of = |kind: &str| Account::SalesOf(kind.to_owned());
     assert_eq!(kinds, [(of("giftcard"), due - 7), (of("mobile_recharge"), 7), (Account::Differences, 5)]);
+}
+
+/// A token that anybody can mint must not fill an account: 10^14 units are booked, one more is not.
+#[test]
+fn absurd_amounts_of_another_token_are_not_booked() {
+    let mut order = market::order(1);
+    let (own, other) = (order.quote.asset.clone(), AssetId::new("test:base/other"));
+    const MOST: i64 = 100_000_000_000_000;
+    for (policy, asset, units, is_booked) in
+        [(2, &other, MOST, true), (2, &other, MOST + 1, false), (2, &own, MOST + 1, true), (1, &other, MOST + 1, true)]
+    {
+        order.policy = policy;
+        order.payment = Payment::default();
+        let transfer = TransferId::new("t1");
+        let seen = Seen { transfer: transfer.clone(), asset: asset.clone(), units, block_at: START };
+        let came = postings(&order, &Event::PaymentConfirmed(seen.clone()));
+        order.payment.record(&seen, TransferStatus::Confirmed);
+        let went = postings(&order, &Event::PaymentReverted { transfer });
+        assert_eq!(
+            (came.len(), went.len()),
+            (usize::from(is_booked), usize::from(is_booked)),
+            "{policy} {asset} {units}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

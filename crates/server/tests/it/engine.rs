@@ -1,8 +1,9 @@
 //! `commit_batch` on real databases, without HTTP and without workers: a shop on one connection, and what it must keep
 //! whatever is asked of it. Every test ends with what `kiosk fsck` would find: nothing.
 //!
-//! `batches` is about one batch, `payments` and `delivery` about the life of an order, `halving` about a command that
-//! the database refuses, `together` about several engines on one database, and `damage` proves that the check finds
+//! `batches` is about one batch, `payments`, `dust` and `delivery` about the life of an order, `halving` about a command that
+//! the database refuses, `together` about several engines on one database, `audit` about the figures that are audited, and
+//! `damage` proves that the check finds
 //! what is planted.
 
 use crate::market::{self, SUPPLIER};
@@ -16,13 +17,15 @@ use domain::order::Order;
 use domain::time::{Span, Time};
 use domain::validate::StockCount;
 use server::engine::{Shared, SubmitError, commit_batch};
-use server::store::transfers::{self, Watched};
+use server::store::transfers;
 use server::store::{Conn, claims, fsck, orders, stock};
 use std::sync::Arc;
 
 mod batches;
 
 mod payments;
+
+mod dust;
 
 mod delivery;
 
@@ -31,6 +34,8 @@ mod halving;
 mod together;
 
 mod damage;
+
+mod audit;
 
 /// What a command is answered with.
 type Answer = Result<Arc<Order>, SubmitError>;
@@ -108,7 +113,10 @@ impl<'a> Shop<'a> {
     /// The watcher notes what the order's network shows.
     fn scan(&mut self, order: &Order, changes: &[Change]) {
         let network = &order.quote.network_id;
-        write(self.conn, |tx| transfers::record_scan(tx, network, &Watched::default(), &Watched::default(), changes));
+        write(self.conn, |tx| {
+            let stood = transfers::watched(tx, network, None)?;
+            transfers::record_scan(tx, network, &stood, &stood, changes)
+        });
     }
 
     /// The transfer is in a block that nothing follows yet.

@@ -6,14 +6,17 @@
 
 mod node;
 
+use crate::audit::audited;
 use crate::harness::{Folder, START, Shop};
 use crate::http::{Wanted, get, place, request, row, show};
 use crate::payments::standing;
 use api::PaymentChoice;
 use domain::money::raw_units;
+use domain::reasons::Reason;
 use domain::time::{Span, Time};
 use node::{Anvil, Token};
 use serde_json::{Value, json};
+use server::cli::{network, order};
 use server::config::Config;
 use server::ports::Clock;
 
@@ -22,9 +25,9 @@ const CARD: Wanted<'static> = ("Airbnb", "100 USD", "ann@example.com");
 const DONE: &str = "Done PaymentReceived 101.50 {} 0";
 const WAITING: &str = "WaitingForPayment WalletCreated 0 {} 0";
 
-/// Of the words that Ethereum's development nodes start with: nothing is left to steal there.
+/// Of BIP-32's first test vector, m/0'/1/2'. Not that of the words that development nodes start with: the payers are theirs.
 const XPUB: &str =
-    "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP";
+    "xpub6D4BDPcP2GT577Vvch3R8wDkScZWzQzMMUm3PWbmWvVJrZwQY4VUNgqFJPMM3No2dFDFGTsxxpG5uJh7n7epu4trkrX7x7DogT5Uv6fcLW5";
 /// The operator's own wallet.
 const COLD: &str = "0x00000000000000000000000000000000000c01d0";
 
@@ -188,6 +191,28 @@ async fn every_kind_of_token_and_transfer_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_audit_asks_the_chain_itself() {
+    let Some(mut story) = Story::open("").await else { return };
+    for (coin, token) in [("USDC", story.usdc.clone()), ("USDT", story.usdt.clone()), ("DAI", story.dai.clone())] {
+        let order = story.order_in(coin, &format!("{coin}@example.com")).await;
+        let (to, raw) = story.due(&order, &token).await;
+        story.node.pay(&token, &to, raw).await;
+        story.mine(2).await;
+        story.expect(&order, DONE, coin).await;
+    }
+    // What is newer is not asked about yet.
+    story.mine(20).await;
+    assert!(audited(&story.shop).await.is_empty());
+    // The smallest part of a token with 18 decimals, of which the ledger knows nothing.
+    let damage = "update chain_transfers set raw = '101500000000000000001' where raw = '101500000000000000000'";
+    story.shop.kiosk.engine.write(move |tx| tx.execute(damage, &[])).await.expect("it is written");
+    let found = audited(&story.shop).await;
+    let asset = format!("chain|eip155:8453/erc20:{}|", story.dai.contract.to_lowercase());
+    assert!(found.len() == 1 && found[0].starts_with(&asset), "{found:?}");
+    assert_eq!(how(&story.shop).await, (503, "differs".to_owned(), true, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reorganisations_before_and_after_confirmation() {
     let Some(mut story) = Story::open("").await else { return };
 
@@ -252,6 +277,67 @@ async fn what_the_operator_sweeps_is_booked_and_booked_back() {
     story.mine(2).await;
     assert_eq!(story.swept().await, [0_i64], "it never left");
     story.expect(&order, DONE, "the payment is older").await;
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_count_is_shown_and_not_counted() {
+    let Some(mut story) = Story::open("").await else { return };
+    let now = story.now();
+    let unlisted = story.node.deploy("TestToken", 6, now + 1).await;
+    story.shop.after(Span::seconds(2)).await;
+    let order = story.order("ann@example.com").await;
+    let (to, raw) = story.due(&order, &story.usdc).await;
+    story.node.give(&to, 7_000_000_000).await;
+    story.node.pay(&unlisted, &to, raw).await;
+    story.mine(2).await;
+    story.expect(&order, WAITING, "nothing of it counts").await;
+    story.shop.after(Span::minutes(40)).await;
+    story.mine(1).await;
+    story.expect(&order, "Expired Expired 0 {} 0", "it was looked at when it expired").await;
+    let no = row(&story.shop, &order).await.no.to_string();
+    let text = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    let coin = "7000000000 of the smallest unit of the network's own coin lay there";
+    let token = format!("{raw} of the smallest unit of a token that is not listed");
+    assert!(text.contains(coin) && text.contains(&token), "{text}");
+    assert!(text.to_lowercase().contains(&unlisted.contract.to_lowercase()), "{text}");
+    assert!(text.contains(Reason::WrongAsset.words().for_operator), "{text}");
+
+    // On demand, for an order that is open still.
+    let open = story.order("bob@example.com").await;
+    let (to, _) = story.due(&open, &story.usdc).await;
+    story.node.give(&to, 5).await;
+    story.mine(1).await;
+    let no = row(&story.shop, &open).await.no.to_string();
+    let shown = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    assert!(!shown.contains("own coin"), "{shown}");
+    order::notice(&story.shop.kiosk, &no, "").await.expect("a look is planned");
+    story.shop.pump().await;
+    let shown = order::show(&story.shop.kiosk, &no, "").await.expect("the order");
+    assert!(shown.contains("5 of the smallest unit of the network's own coin"), "{shown}");
+    story.expect(&open, WAITING, "it changes nothing").await;
+    story.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_is_scanned_anew_beside_a_running_server() {
+    let Some(mut story) = Story::open("").await else { return };
+    let order = story.order("ann@example.com").await;
+    story.pay(&order, 100).await;
+    story.mine(2).await;
+    story.expect(&order, DONE, "paid").await;
+    let told = network::rescan(&story.shop.kiosk, "Base", 1).await.expect("a network that was scanned");
+    assert!(told.contains("scanned anew from block 1 on") && told.contains("101500000 units"), "{told}");
+    let listed = network::list(&story.shop.kiosk).await.expect("a list");
+    assert!(listed.contains("scanned anew from block 1 on"), "{listed}");
+    story.mine(1).await;
+    let listed = network::list(&story.shop.kiosk).await.expect("a list");
+    assert!(listed.contains("scanned to block"), "{listed}");
+    story.expect(&order, DONE, "what counted goes on to count, once").await;
+    for (name, from, expected) in [("Bass", 1, "there are: Base"), ("Base", 1_000_000, "begin there or earlier")] {
+        let error = network::rescan(&story.shop.kiosk, name, from).await.expect_err("it cannot be");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
     story.shop.close().await;
 }
 
@@ -321,7 +407,9 @@ async fn five_thousand_blocks_are_caught_up_with() {
     let start = story.now();
     story.node.mine(1_000, start + 1).await;
     story.pay(&order, 100).await;
-    story.node.mine(4_000, start + 1_001).await;
+    for part in 0..8 {
+        story.node.mine(500, start + 1_001 + part * 500).await;
+    }
     story.shop.after(Span::seconds(5_000)).await;
     story.expect(&order, DONE, "somewhere on the way").await;
     let through = story.shop.kiosk.engine.shared.board.all();

@@ -9,7 +9,7 @@ use server::ports::Clock;
 use server::store::fsck;
 use server::workers::driver::Outside;
 use server::workers::{Ran, advance, catalogue, credit, exchange, ipn, letters, notify};
-use server::workers::{outbox, pay_out, watch, webhooks};
+use server::workers::{outbox, pay_out, strays, watch, webhooks};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -140,6 +140,9 @@ impl Shop {
         }
         for payer in &self.outside.payers {
             ran.push(pay_out::run_once(engine, vault, payer.as_ref(), now).await.expect("payouts"));
+        }
+        for network in &self.outside.networks {
+            ran.push(strays::run_once(engine, network.as_ref(), now).await.expect("strays"));
         }
         let (engine, vault, poster) = (engine.clone(), vault.clone(), self.outside.poster.clone());
         let hooks = webhooks::Sender::new(engine.clone(), vault.clone(), poster.clone());

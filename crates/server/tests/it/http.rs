@@ -85,6 +85,17 @@ pub async fn post(url: &str, path: &str, json: &str) -> Answer {
     exchange(url, &format!("{head}{json}")).await
 }
 
+/// `POST` of a page's form, on a connection of its own.
+pub async fn post_form(url: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        form.len()
+    );
+    exchange(url, &format!("{head}{form}")).await
+}
+
 /// Sends a request that asks for the connection to be closed, and reads until it is.
 async fn exchange(url: &str, request: &str) -> Answer {
     let mut socket = send(url, request).await;

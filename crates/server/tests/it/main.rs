@@ -5,6 +5,7 @@ mod harness;
 mod http;
 mod raw;
 
+mod audit;
 mod bad_input;
 mod books;
 mod crash;
@@ -23,7 +24,9 @@ mod problems;
 mod rates;
 mod readme;
 mod receiver;
+mod refunds;
 mod snapshots;
+mod solana;
 mod store;
 mod tidy;
 mod tracking;

@@ -8,17 +8,20 @@ mod rotation;
 
 use crate::harness::Shop;
 use crate::http::{Wanted as Line, id, pay, place, row, show};
+use crate::market;
 use domain::asset::ChainKind;
-use domain::decide::{Resolution, explain};
+use domain::decide::Resolution;
 use domain::ids::OrderId;
-use domain::payment::PaymentReason;
 use domain::project::OrderState;
+use domain::reasons::Reason;
 use domain::time::Span;
-use server::boot::Kiosk;
+use server::boot::{Kiosk, gone};
 use server::cli::order::{self, Decision, Wanted};
 use server::cli::wallet;
 use server::ports::Goods;
-use server::store::{claims, transfers};
+use server::store::claims;
+use server::store::orders::{self, Changed};
+use server::store::transfers::{self, Watched};
 use server::vault::OpenOrder;
 
 /// Delivered from codes of the shop's own; it costs 50.75 USDC.
@@ -107,13 +110,13 @@ async fn an_order_is_explained_with_what_to_do_and_without_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_unusual_payment_is_explained() {
     // How it is paid, what is unusual, and what else must be said. The price is 50.75 USDC.
-    let table: [(&str, &[PaymentReason], &[&str]); 6] = [
+    let table: [(&str, &[Reason], &[&str]); 6] = [
         ("{}", &[], &["Every line has ended", "  Nothing."]),
-        (r#"{"factor": "0.5"}"#, &[PaymentReason::Short], &["25.375 USDC of 50.75 USDC were seen", "  Nothing."]),
-        (r#"{"factor": "1.5"}"#, &[PaymentReason::Over], &["25.375 USDC are owed to the payer"]),
-        (r#"{"twice": true}"#, &[PaymentReason::Second, PaymentReason::Over], &["50.75 USDC are owed to the payer"]),
-        (r#"{"wrong_token": true}"#, &[PaymentReason::WrongAsset], &["it belongs to the payer"]),
-        (r#"{"reorg": 1}"#, &[PaymentReason::Reverted], &["vanished from the chain"]),
+        (r#"{"factor": "0.5"}"#, &[Reason::Short], &["25.375 USDC of 50.75 USDC were seen", "  Nothing."]),
+        (r#"{"factor": "1.5"}"#, &[Reason::Over], &["25.375 USDC are owed to the payer"]),
+        (r#"{"twice": true}"#, &[Reason::Second, Reason::Over], &["50.75 USDC are owed to the payer"]),
+        (r#"{"wrong_token": true}"#, &[Reason::WrongAsset], &["it belongs to the payer"]),
+        (r#"{"reorg": 1}"#, &[Reason::Reverted], &["vanished from the chain"]),
     ];
     let mut shop = Shop::open().await;
     let mut claims = Vec::new();
@@ -122,7 +125,7 @@ async fn every_unusual_payment_is_explained() {
         pay(&shop, &order, how).await;
         shop.pump().await;
         let text = shown(&shop, &order).await;
-        let sentences: Vec<&str> = reasons.iter().map(|reason| explain(*reason)).collect();
+        let sentences: Vec<&str> = reasons.iter().map(|reason| reason.words().for_operator).collect();
         assert_says(&text, &sentences);
         assert_says(&text, more);
         if [2, 3, 4].contains(&at) {
@@ -297,5 +300,27 @@ async fn a_pool_grows_by_what_is_asked_for() {
     let free =
         shop.kiosk.engine.db.read(|tx| claims::free_addresses(tx, ChainKind::Evm, 10_000)).await.expect("a read");
     assert!(free.iter().all(|address| address.starts_with("0x")));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_left_the_configuration_is_named_while_orders_wait_on_it() {
+    let shop = Shop::open().await;
+    assert!(gone::networks_gone(&shop.kiosk).await.expect("a look").is_empty());
+    // One that was watched once, and an order that is to be paid there.
+    let order = market::order(1);
+    let network = order.quote.network_id.clone();
+    let on_it = network.clone();
+    let written = shop.kiosk.engine.write(move |tx| {
+        transfers::record_scan(tx, &on_it, &Watched::default(), &Watched::default(), &[])?;
+        orders::write(tx, &[Changed { order: &order, prior_version: 0 }])?;
+        orders::rewrite_steps(tx, &[(order.id, Vec::new(), order.next_steps())])
+    });
+    written.await.expect("it is written");
+    let found = gone::networks_gone(&shop.kiosk).await.expect("a look");
+    assert_eq!(found, [(network.clone(), 1)]);
+    let advice = gone::advice(&found[0]);
+    assert!(advice.starts_with(&format!("1 orders wait for money on {network}, ")), "{advice}");
+    assert!(advice.contains("`suspended = true`"), "{advice}");
     shop.close().await;
 }

@@ -22,6 +22,7 @@ mod claims;
 
 mod transfers;
 
+mod looks;
 mod sweeps;
 
 mod shelf;
@@ -29,7 +30,9 @@ mod shelf;
 mod affiliates;
 mod logins;
 mod mails;
+mod noticed;
 mod office;
+mod refunds;
 mod webhooks;
 
 mod operators;

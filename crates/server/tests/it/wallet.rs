@@ -3,8 +3,10 @@
 //! The keys are those of two published mnemonics, so that every expected text can be made with another program, too.
 
 use crate::harness::{self, Folder, START, TestClock};
+use crate::market::order_id;
 use domain::asset::ChainKind;
 use server::boot::{self, Kiosk};
+use server::cli::backup;
 use server::cli::wallet::import::{self, Imported};
 use server::cli::wallet::listing::{self, Checked};
 use server::cli::wallet::{self, cold};
@@ -14,6 +16,7 @@ use server::store::{claims, settings};
 use server::wallet::cold::ColdWallet;
 use server::wallet::evm::EvmAccount;
 use server::wallet::solana::SolanaAddress;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -288,16 +291,75 @@ async fn another_key_is_refused_until_the_free_addresses_are_retired() {
     let said = refused(&other).await;
     assert!(said.contains("is not the key that the pool was made with: EVM address 0 differs"), "{said}");
     let kiosk = open(&config).await;
-    assert_eq!(wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired"), 3);
+    let first = free(&kiosk, ChainKind::Evm).await.remove(0);
+    let given = kiosk.engine.write(move |tx| claims::own_addresses(tx, vec![(first, order_id(1))]));
+    given.await.expect("it is given to an order");
+    assert_eq!(wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired"), 2);
+    assert_eq!(wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired"), 0, "there is nothing left");
     kiosk.engine.close();
 
     let kiosk = open(&other).await;
     make(&kiosk, ChainKind::Evm, 2).await.expect("addresses");
     let own = EvmAccount::parse(ANOTHER).expect("a key").addresses(3, 2).expect("addresses");
     assert_eq!(free(&kiosk, ChainKind::Evm).await, own, "an index is used once");
-    assert_eq!(check(&kiosk).await, Checked { evm: 2, ..Checked::default() });
+    assert_eq!(check(&kiosk).await, Checked { evm: 3, ..Checked::default() }, "each by its own key");
     kiosk.engine.close();
     refused(&config).await;
+}
+
+/// What was derived since the backup was made may be an order's: money that comes there must be found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_shop_watches_what_may_have_been_given_out_since() {
+    let (folder, elsewhere) = (Folder::new(), Folder::new());
+    let config = settings_of(&folder, Some(XPUB));
+    let kiosk = open(&config).await;
+    make(&kiosk, ChainKind::Evm, 3).await.expect("addresses");
+    kiosk.engine.close();
+    let file = folder.0.join("copy.db");
+    let account = EvmAccount::parse(XPUB).expect("a key");
+    let mut at = vec![account.address(3).expect("an address"), account.address(22).expect("an address")];
+    let new = settings_of(&elsewhere, Some(XPUB));
+    // What holds a database blocks.
+    let restored = tokio::task::spawn_blocking(move || {
+        backup::back_up(&config, &file).expect("a backup");
+        backup::put_back(&new, &file, 20, START).expect("it is restored");
+        fs::copy(config.secret_key_file(), new.secret_key_file()).expect("its key");
+        new
+    });
+    let kiosk = open(&restored.await.expect("it ends")).await;
+    at.push(account.address(23).expect("an address"));
+    let asked = at.clone();
+    let watched = kiosk.engine.db.read(move |tx| claims::pool_addresses(tx, asked)).await.expect("a read");
+    assert_eq!(watched, at[..2].iter().cloned().collect::<BTreeSet<_>>());
+    assert!(free(&kiosk, ChainKind::Evm).await.is_empty(), "nothing is given out twice");
+    make(&kiosk, ChainKind::Evm, 1).await.expect("an address");
+    let next = account.address(23 + 1_000_000).expect("an address");
+    assert_eq!(free(&kiosk, ChainKind::Evm).await, [next]);
+    assert_eq!(check(&kiosk).await.wrong, 0);
+    kiosk.engine.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_is_refused_while_no_address_is_free() {
+    let folder = Folder::new();
+    let (config, other) = (settings_of(&folder, Some(XPUB)), settings_of(&folder, Some(ANOTHER)));
+    let kiosk = open(&config).await;
+    make(&kiosk, ChainKind::Evm, 2).await.expect("addresses");
+    let all = free(&kiosk, ChainKind::Evm).await;
+    let given = kiosk.engine.write(move |tx| {
+        claims::own_addresses(tx, all.into_iter().zip(1..).map(|(address, no)| (address, order_id(no))).collect())
+    });
+    given.await.expect("they are given to orders");
+    kiosk.engine.close();
+    let said = refused(&other).await;
+    assert!(said.contains("is not the key that the pool was made with. A mistyped"), "{said}");
+    // That of the receiving addresses of the same account is the same key.
+    let chain = EvmAccount::parse(XPUB).expect("a key").key();
+    open(&settings_of(&folder, Some(&chain))).await.engine.close();
+    let kiosk = open(&config).await;
+    wallet::retire(&kiosk, ChainKind::Evm).await.expect("retired");
+    kiosk.engine.close();
+    open(&other).await.engine.close();
 }
 
 #[tokio::test(flavor = "multi_thread")]

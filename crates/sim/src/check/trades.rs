@@ -5,6 +5,7 @@ use crate::outside::{Paid, World};
 use crate::shop::Shop;
 use domain::event::Event;
 use domain::ids::{AssetId, OrderId};
+use domain::ledger::network_of;
 use domain::order::Order;
 use domain::payout::Payout;
 use domain::project::{ExchangeStatus, exchange_status};
@@ -158,6 +159,9 @@ fn positions(shop: &Shop, mirror: &Mirror) -> Result<(), Broken> {
         *expected.entry((account, asset.to_string())).or_default() += units;
     };
     for order in mirror.orders.values() {
+        for refund in order.refunds.iter().filter(|refund| refund.is_final()) {
+            add(format!("paid_out:{}", network_of(&refund.asset)), &refund.asset, refund.payable_units());
+        }
         let Some(trade) = order.trade() else { continue };
         let (from, to) = (&trade.from, &trade.to);
         if order.payment.settled_at.is_some() && !order.is_returned() {

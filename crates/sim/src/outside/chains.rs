@@ -11,7 +11,7 @@ use domain::asset::{self, Confirmation};
 use domain::chain::{Block, ChainTransfer, Header, Scan, Side};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::{Span, Time};
-use server::ports::{AddressBook, Answer, Network, Rhythm};
+use server::ports::{AddressBook, Answer, BalanceQuestion, Network, Rhythm};
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ const DEEPEST: usize = 16;
 const AT_ONCE: i64 = 100;
 /// What an answer kept back is shown from then on.
 const SECOND_LOOK: Span = Span::seconds(30);
+/// By then everything that was kept back was found.
+const SHOWN: Span = Span::hours(3);
 /// A silence as long as the window of a payment.
 const LONG_SILENCE: Span = Span::minutes(30);
 /// So many blocks at once are a jump of the tag.
@@ -163,7 +165,10 @@ impl World {
                     let id = TransferId::new(format!("{network}|tx{}|0", self.transfers));
                     let units = (transfer.units / 2).max(1);
                     chain.notes.push(format!("{} is replaced by the smaller {id}", transfer.id));
-                    chain.waiting.push(ChainTransfer { id, units, raw: units.to_string(), ..transfer });
+                    // The chain may keep more decimals than the ledger.
+                    let zeros = transfer.raw.strip_prefix(&transfer.units.to_string()).unwrap_or_default();
+                    let raw = format!("{units}{zeros}");
+                    chain.waiting.push(ChainTransfer { id, units, raw, ..transfer });
                 }
                 2 => {
                     let longest = if rng.happens(500) { 12 } else { 1_200 };
@@ -326,6 +331,23 @@ impl Chain {
         Ok(Scan { keep_through, blocks, scanned_through, sparse_through, tagged_through, head, ..Scan::default() })
     }
 
+    /// What came to each address and did not leave, after that block.
+    fn balances(&self, question: &BalanceQuestion) -> Result<Option<Vec<i128>>, String> {
+        let through = usize::try_from(question.height).unwrap_or(0);
+        let block = self.blocks.get(through.wrapping_sub(1)).filter(|block| block.hash == question.block_hash);
+        block.ok_or("that block is gone")?;
+        let mined = self.blocks[..through].iter().flat_map(|block| &block.transfers);
+        let of_asset: Vec<&ChainTransfer> = mined.filter(|transfer| transfer.asset == question.asset).collect();
+        let raw = |transfer: &ChainTransfer| transfer.raw.parse::<i128>().expect("raw amounts are numbers");
+        let of = |address: &String| -> i128 {
+            let sign = |transfer: &ChainTransfer| {
+                i128::from(transfer.to == *address) - i128::from(transfer.from.as_ref() == Some(address))
+            };
+            of_asset.iter().map(|transfer| sign(transfer) * raw(transfer)).sum()
+        };
+        Ok(Some(question.addresses.iter().map(of).collect()))
+    }
+
     fn time_of(&self, height: i64) -> Time {
         let at = usize::try_from(height - 1).ok();
         at.and_then(|at| self.times.get(at)).copied().unwrap_or_default()
@@ -447,5 +469,19 @@ impl Network for Node {
 
     fn rhythm(&self) -> Option<&Rhythm> {
         self.rhythm.as_ref()
+    }
+
+    fn balances<'a>(
+        &'a self,
+        question: &'a BalanceQuestion,
+        _now: Time,
+    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
+        let world = self.outside.world();
+        let found = world.chains.get(&self.id).map_or(Ok(None), |chain| {
+            // What an answer kept back is found by a later look: until then the books must differ.
+            let is_shown = chain.kept_back.is_empty() || !world.faults && world.now.since(chain.kept_back_at) >= SHOWN;
+            if is_shown { chain.balances(question) } else { Ok(None) }
+        });
+        Box::pin(std::future::ready(found))
     }
 }

@@ -10,6 +10,7 @@ use domain::order::Order;
 use domain::payout::Payout;
 use domain::pricing::Rates;
 use domain::project::ExchangeStatus;
+use domain::refund::Refund;
 use domain::route::Trade;
 use domain::time::Time;
 use server::ports::{self, Answer, Message, Outcome, Payer, Posted, Poster, Withdrawal};
@@ -89,11 +90,22 @@ impl Default for Books {
 impl Books {
     /// Everything that was paid out for each order.
     pub fn paid_by_order(&self) -> BTreeMap<i64, Vec<&Paid>> {
-        let by_payers = self.payouts.iter().filter(|(_, known)| known.is_paid);
+        let by_payers = self.payouts.iter().filter(|(reference, known)| known.is_paid && reference.starts_with('p'));
         let by_payers = by_payers.map(|(reference, known)| (number_in(reference), &known.paid));
         let mut paid = BTreeMap::<i64, Vec<&Paid>>::new();
         for (no, one) in by_payers.chain(self.hands.iter().map(|(no, paid)| (*no, paid))) {
             paid.entry(no).or_default().push(one);
+        }
+        paid
+    }
+
+    /// Everything that was paid back, by order number and number of the refund.
+    pub fn paid_by_refund(&self) -> BTreeMap<(i64, u32), Vec<&Paid>> {
+        let mut paid = BTreeMap::<(i64, u32), Vec<&Paid>>::new();
+        for (reference, known) in self.payouts.iter().filter(|(_, known)| known.is_paid) {
+            if let Some(refund) = refund_in(reference) {
+                paid.entry((number_in(reference), refund)).or_default().push(&known.paid);
+            }
         }
         paid
     }
@@ -145,8 +157,13 @@ impl Books {
 
 /// The number of the order that a payout's reference is about; 0 for one that is not ours.
 fn number_in(reference: &str) -> i64 {
-    let no = reference.strip_prefix('p').and_then(|rest| rest.split_once('-')).map(|(no, _)| no);
+    let no = reference.strip_prefix(['p', 'r']).and_then(|rest| rest.split_once('-')).map(|(no, _)| no);
     no.and_then(|no| no.parse().ok()).unwrap_or(0)
+}
+
+/// The number of the refund that a reference is about; none for one of a payout.
+fn refund_in(reference: &str) -> Option<u32> {
+    reference.strip_prefix('r')?.split('-').nth(1)?.parse().ok()
 }
 
 impl World {
@@ -213,12 +230,20 @@ impl World {
         };
         let no = number_in(reference);
         let order = conn.tx(Access::Read, |tx| orders::by_no(tx, no)).ok().flatten();
-        let is_sent =
-            |order: &Order| matches!(&order.payout, Some(Payout::Sent { reference: known, .. }) if known == reference);
+        let refund = refund_in(reference);
+        let is_sent = |order: &Order| {
+            let payout = match refund {
+                Some(refund) => order.refund(refund).and_then(Refund::payout),
+                None => order.payout.as_ref(),
+            };
+            matches!(payout, Some(Payout::Sent { reference: known, .. }) if known == reference)
+        };
         let wrong = match &order {
             None => "went out for no order",
             Some(order) if !is_sent(order) => "went out before it was committed as sent",
-            Some(order) if order.payment.settled_at.is_none() => "went out for an order that is not settled",
+            Some(order) if refund.is_none() && order.payment.settled_at.is_none() => {
+                "went out for an order that is not settled"
+            }
             Some(order) if order.is_stopped() => "went out for an order that waits for a person",
             Some(_) => return,
         };

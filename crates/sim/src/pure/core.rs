@@ -157,7 +157,7 @@ impl Core {
             }
             Claim::Address { family: ChainKind::Evm | ChainKind::Svm, .. } => self.addresses += 1,
             Claim::OrderNumber => self.next_no += 1,
-            Claim::Personal(_) => {}
+            Claim::Personal(_) | Claim::RefundAddress { .. } => {}
             Claim::Count { key, held, used } => {
                 let counter = self.shared.counters.entry(key).or_default();
                 counter.held += held;

@@ -366,7 +366,7 @@ impl Model {
     /// `uncredited`: there is money that the order has not heard of.
     pub fn expire(&mut self, at: usize, scanned: Time, uncredited: bool) -> Told {
         let paper = &mut self.papers[at];
-        if !paper.is_open() || scanned <= paper.expires || uncredited || paper.awaits() {
+        if !paper.is_open() || scanned <= paper.expires || uncredited || paper.awaits(paper.expires + GRACE) {
             return Told::No;
         }
         paper.expired = true;
@@ -377,7 +377,8 @@ impl Model {
     pub fn close(&mut self, at: usize, scanned: Time, uncredited: bool) -> Told {
         let paper = &mut self.papers[at];
         let ended = (paper.expired || paper.cancelled) && !paper.paid && !paper.closed;
-        if !ended || scanned <= paper.expires + GRACE + LATE || uncredited || paper.awaits() {
+        let until = paper.expires + GRACE + LATE;
+        if !ended || scanned <= until || uncredited || paper.awaits(until) {
             return Told::No;
         }
         paper.closed = true;
@@ -494,9 +495,10 @@ impl Model {
 }
 
 impl Paper {
-    /// Money of the right token is on the chain and not confirmed.
-    fn awaits(&self) -> bool {
-        self.money.iter().any(|money| money.right_token && money.status == TransferStatus::Seen)
+    /// Money of the right token is on the chain and not confirmed, in a block no later than `until`.
+    fn awaits(&self, until: Time) -> bool {
+        let open = |money: &&Money| money.right_token && money.status == TransferStatus::Seen;
+        self.money.iter().filter(open).any(|money| money.block_at <= until)
     }
 
     /// Nobody delivers the line.

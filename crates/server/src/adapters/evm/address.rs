@@ -54,6 +54,11 @@ impl Address {
         format!("0x{}", to_hex(&self.0))
     }
 
+    /// As a word of 32 bytes.
+    pub fn word(&self) -> String {
+        format!("0x{:0>64}", to_hex(&self.0))
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8; 20] {
         &self.0
@@ -117,6 +122,7 @@ mod tests {
     fn a_word_holds_an_address_if_nothing_stands_before_it() {
         let word = format!("0x{}{}", "0".repeat(24), SAMPLES[1][2..].to_lowercase());
         assert_eq!(Address::of_word(&word), Address::of_node(SAMPLES[1]));
+        assert_eq!(Address::of_node(SAMPLES[1]).map(|address| address.word()), Some(word.clone()));
         assert_eq!(Address::of_word(&word.replacen("00", "01", 1)), None);
         assert_eq!(Address::of_word(SAMPLES[1]), None);
     }

@@ -22,8 +22,22 @@ impl Amount {
         from_hex(text.strip_prefix("0x")?).map(Amount)
     }
 
+    /// Reads a number such as `0x1b4`.
+    pub fn of_quantity(text: &str) -> Option<Amount> {
+        let digits = text.strip_prefix("0x").filter(|digits| (1..=64).contains(&digits.len()))?;
+        Amount::of_word(&format!("0x{digits:0>64}"))
+    }
+
     pub fn is_zero(&self) -> bool {
         self.0 == [0; 32]
+    }
+
+    /// As a number; `None` for more than any token has.
+    pub fn as_i128(&self) -> Option<i128> {
+        let (high, low) = self.0.split_at(16);
+        let fits = high.iter().all(|byte| *byte == 0);
+        let low: [u8; 16] = low.try_into().ok()?;
+        i128::try_from(u128::from_be_bytes(low)).ok().filter(|_| fits)
     }
 
     /// At the ledger's scale, rounded down. `decimals` are those of the chain, `scale` is not larger.
@@ -102,6 +116,30 @@ mod tests {
         assert_eq!(amount(&"f".repeat(64)).units(18, 8), MOST_UNITS);
         assert_eq!(amount("7fffffffffffffff").units(6, 6), MOST_UNITS);
         assert!(amount("0").is_zero() && !amount("1").is_zero());
+    }
+
+    #[test]
+    fn what_a_token_may_have_is_a_number() {
+        assert_eq!(amount("0").as_i128(), Some(0));
+        assert_eq!(amount("0161e232e52c760000").as_i128(), Some(25_500_000_000_000_000_000));
+        assert_eq!(amount(&format!("7{}", "f".repeat(31))).as_i128(), Some(i128::MAX));
+        assert_eq!(amount(&format!("8{}", "0".repeat(31))).as_i128(), None);
+        assert_eq!(amount(&"f".repeat(64)).as_i128(), None);
+    }
+
+    #[test]
+    fn a_balance_is_a_number_of_any_length() {
+        for (text, expected) in [
+            ("0x0", Some("0")),
+            ("0x1b4", Some("436")),
+            ("0xde0b6b3a7640000", Some("1000000000000000000")),
+            ("0x", None),
+            ("1", None),
+            ("0x+1", None),
+        ] {
+            assert_eq!(Amount::of_quantity(text).map(|amount| amount.to_string()).as_deref(), expected, "{text}");
+        }
+        assert_eq!(Amount::of_quantity(&format!("0x1{}", "0".repeat(64))), None);
     }
 
     #[test]

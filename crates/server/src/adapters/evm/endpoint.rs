@@ -8,8 +8,9 @@
 use super::address::Address;
 use super::amount::Amount;
 use super::rpc::{Answered, Ask, LARGEST_ANSWER, LARGEST_BLOCK, Rpc, RpcError};
-use super::wire::{self, Log, Mined, TRANSFER};
+use super::wire::{self, BALANCE_OF, Log, Mined, TRANSFER};
 use super::{Range, Token};
+use crate::adapters::rest::Rest;
 use domain::time::{Span, Time};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -26,11 +27,8 @@ const DECIMALS: &str = "0x313ce567";
 /// Above this height every chain that has the tags of confirmation has a block for them.
 const YOUNG: i64 = 1_000;
 
-/// A node that failed is asked last for this long; each further failure doubles it.
-const REST: Span = Span::seconds(1);
-const LONGEST_REST: Span = Span::minutes(1);
-
-/// The same of one that stood alone against the others about events that cannot change. No success makes that good.
+/// One that stood alone against the others about events that cannot change is asked last for this long; each further
+/// time doubles it. No success makes that good.
 const REST_ALONE: Span = Span::minutes(5);
 const LONGEST_REST_ALONE: Span = Span::hours(24);
 
@@ -52,47 +50,72 @@ struct Condition {
     is_of_our_chain: bool,
     /// What the configuration says of the tokens was compared with it.
     has_our_tokens: bool,
-    failures: u32,
-    rests_until: Time,
+    rest: Rest,
     /// How often it stood alone since the start, and until when it rests for that.
     stood_alone: u32,
     alone_until: Time,
 }
 
-/// Whose events are asked for.
+/// Which events are asked for.
 pub struct Filter {
-    pub contracts: BTreeSet<Address>,
-    /// The same as nodes read it.
-    addresses: Value,
+    touches: Touches,
+    /// The same as nodes read it, without blocks.
+    asked: Value,
+}
+
+enum Touches {
+    Contracts(BTreeSet<Address>),
+    /// Of any contract whatever.
+    Receivers(BTreeSet<Address>),
 }
 
 impl Filter {
+    /// Transfers of those tokens.
     pub fn new(contracts: BTreeSet<Address>) -> Filter {
-        let addresses = contracts.iter().map(|contract| Value::from(contract.small())).collect();
-        Filter { contracts, addresses: Value::Array(addresses) }
+        let addresses: Vec<String> = contracts.iter().map(Address::small).collect();
+        let asked = json!({ "address": addresses, "topics": [TRANSFER] });
+        Filter { touches: Touches::Contracts(contracts), asked }
+    }
+
+    /// Transfers to those addresses.
+    pub fn to(receivers: BTreeSet<Address>) -> Filter {
+        let words: Vec<String> = receivers.iter().map(Address::word).collect();
+        let asked = json!({ "topics": [TRANSFER, null, words] });
+        Filter { touches: Touches::Receivers(receivers), asked }
     }
 
     fn between(&self, from: i64, to: i64) -> Ask {
-        let (from, to) = (wire::to_quantity(from), wire::to_quantity(to));
-        let filter = json!({ "fromBlock": from, "toBlock": to, "address": self.addresses, "topics": [TRANSFER] });
+        let mut filter = self.asked.clone();
+        filter["fromBlock"] = json!(wire::to_quantity(from));
+        filter["toBlock"] = json!(wire::to_quantity(to));
         Ask::new("eth_getLogs", json!([filter]))
     }
 
     fn of_block(&self, hash: &str) -> Ask {
-        let filter = json!({ "blockHash": hash, "address": self.addresses, "topics": [TRANSFER] });
+        let mut filter = self.asked.clone();
+        filter["blockHash"] = json!(hash);
         Ask::new("eth_getLogs", json!([filter]))
     }
 
     /// The same for each contract by itself.
     fn parts(&self) -> Vec<Filter> {
-        self.contracts.iter().map(|contract| Filter::new(BTreeSet::from([*contract]))).collect()
+        match &self.touches {
+            Touches::Contracts(contracts) => {
+                contracts.iter().map(|contract| Filter::new(BTreeSet::from([*contract]))).collect()
+            }
+            Touches::Receivers(receivers) => vec![Filter::to(receivers.clone())],
+        }
     }
 
-    /// Events of other contracts were not asked for: whoever sends them cannot be right about the rest.
+    /// Other events were not asked for: whoever sends them cannot be right about the rest.
     fn checked(&self, logs: Vec<Log>) -> Result<Vec<Log>, RpcError> {
-        match logs.iter().all(|log| self.contracts.contains(&log.contract)) {
+        let was_asked_for = |log: &Log| match &self.touches {
+            Touches::Contracts(contracts) => contracts.contains(&log.contract),
+            Touches::Receivers(receivers) => receivers.contains(&log.to),
+        };
+        match logs.iter().all(was_asked_for) {
             true => Ok(logs),
-            false => Err(RpcError::Unclear("an event of a contract that was not asked for")),
+            false => Err(RpcError::Unclear("an event that nobody asked for")),
         }
     }
 }
@@ -112,7 +135,7 @@ impl Endpoint {
 
     /// When it is worth asking before others again.
     pub fn rests_until(&self) -> Time {
-        self.with_condition(|condition| condition.rests_until.max(condition.alone_until))
+        self.with_condition(|condition| condition.rest.until().max(condition.alone_until))
     }
 
     /// It failed, or was told apart from the others.
@@ -120,9 +143,7 @@ impl Endpoint {
         self.with_condition(|condition| {
             // Behind one address another node may stand by now.
             condition.is_of_our_chain = false;
-            let rest = Span(REST.0 << condition.failures.min(10)).min(LONGEST_REST);
-            condition.failures = condition.failures.saturating_add(1);
-            condition.rests_until = now + rest;
+            condition.rest.failed(now);
         });
     }
 
@@ -137,7 +158,7 @@ impl Endpoint {
 
     /// A whole scan went well with it.
     pub fn did_well(&self) {
-        self.with_condition(|condition| (condition.failures, condition.rests_until) = (0, Time(0)));
+        self.with_condition(|condition| condition.rest = Rest::default());
     }
 
     fn with_condition<T>(&self, change: impl FnOnce(&mut Condition) -> T) -> T {
@@ -268,6 +289,49 @@ impl Endpoint {
 
     fn with_batch<T>(&self, change: impl FnOnce(&mut Range) -> T) -> T {
         change(&mut self.batch.lock().expect("nobody panics while holding the size of a batch"))
+    }
+
+    /// How much of a token each of those holds after a block, which it must have on its chain as the one of that hash.
+    pub async fn balances_of(
+        &self,
+        contract: &Address,
+        holders: &[Address],
+        block_hash: &str,
+    ) -> Result<Vec<Amount>, RpcError> {
+        let at = json!({ "blockHash": block_hash, "requireCanonical": true });
+        let mut found = Vec::with_capacity(holders.len());
+        let mut rest = holders;
+        while !rest.is_empty() {
+            let part = self.part(rest);
+            let ask = |holder: &Address| {
+                let data = format!("{BALANCE_OF}{:0>64}", holder.small().trim_start_matches("0x"));
+                Ask::new("eth_call", json!([{ "to": contract.small(), "data": data }, at]))
+            };
+            let asks: Vec<Ask> = part.iter().map(ask).collect();
+            let Some(answers) = self.ask_part(&asks, part.len()).await? else { continue };
+            for answer in answers {
+                found.push(wire::amount(&answer)?);
+            }
+            rest = &rest[part.len()..];
+        }
+        Ok(found)
+    }
+
+    /// What those addresses have of the network's own coin, in their order.
+    pub async fn balances(&self, addresses: &[Address]) -> Result<Vec<Amount>, RpcError> {
+        let mut balances = Vec::with_capacity(addresses.len());
+        let mut rest = addresses;
+        while !rest.is_empty() {
+            let part = self.part(rest);
+            let ask = |address: &Address| Ask::new("eth_getBalance", json!([address.small(), "latest"]));
+            let asks: Vec<Ask> = part.iter().map(ask).collect();
+            let Some(answers) = self.ask_part(&asks, part.len()).await? else { continue };
+            for answer in answers {
+                balances.push(wire::balance(&answer)?);
+            }
+            rest = &rest[part.len()..];
+        }
+        Ok(balances)
     }
 
     async fn ask(&self, asks: &[Ask]) -> Result<Vec<Box<RawValue>>, RpcError> {

@@ -8,18 +8,22 @@
 //!
 //! In the order in which to read: `address`, `amount` and `wire` are what nodes write; `rpc` and `socket` ask one node;
 //! `endpoint` checks its answers; `council` chooses who is asked; `scan` is the way from the known blocks to the newest;
-//! `certain` is what they must show alike of a block, `again` the second look; `receipts` makes transfers of events. Called by the watcher, through the port. For people: `docs/operators.md`.
+//! `certain` is what they must show alike of a block, `again` the second look; `receipts` makes transfers of events; `strays`
+//! tells what does not count; `balances` asks what lies where. Called by the watcher, through the port. For people:
+//! `docs/operators.md`.
 
 mod address;
 mod again;
 mod amount;
+mod balances;
 mod certain;
 mod council;
 mod endpoint;
 mod receipts;
-mod rpc;
+pub(in crate::adapters) mod rpc;
 mod scan;
 mod socket;
+mod strays;
 mod wire;
 
 #[cfg(test)]
@@ -31,7 +35,7 @@ pub use address::{Address, AddressError};
 pub use amount::MOST_UNITS;
 
 use crate::adapters::rates::tls_configuration;
-use crate::ports::{AddressBook, Answer, Network, Rhythm};
+use crate::ports::{AddressBook, Answer, BalanceQuestion, Finder, Network, Rhythm};
 use crate::secret::Secret;
 use again::Again;
 use council::Fault;
@@ -188,10 +192,22 @@ impl Network for EvmNetwork {
     fn rhythm(&self) -> Option<&Rhythm> {
         Some(&self.rhythm)
     }
+
+    fn balances<'a>(
+        &'a self,
+        question: &'a BalanceQuestion,
+        now: Time,
+    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
+        Box::pin(async move { self.balances_after(question, now).await.map_err(|fault| fault.to_string()) })
+    }
+
+    fn finder(&self) -> Option<&dyn Finder> {
+        Some(self)
+    }
 }
 
 /// The one client of all nodes of a network: no proxy, no redirect, one TLS.
-fn client() -> Result<Client, EvmError> {
+pub(in crate::adapters) fn client() -> Result<Client, EvmError> {
     Client::builder()
         .tls_backend_preconfigured(tls_configuration().map_err(EvmError::Tls)?)
         .user_agent(concat!("kiosk/", env!("CARGO_PKG_VERSION")))

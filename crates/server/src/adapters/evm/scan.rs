@@ -98,6 +98,9 @@ impl Reading<'_> {
         let Some((tip, older)) = self.known.split_last() else {
             return Ok(Anchor { height: (self.council.height - FIRST_BLOCKS).max(-1), hash: None });
         };
+        if tip.is_place() {
+            return Ok(Anchor { height: tip.height, hash: None });
+        }
         let newest = &leader.newest;
         let is_tip = newest.height == tip.height && newest.hash == tip.hash;
         let is_child = newest.height == tip.height + 1 && newest.parent == tip.hash;

@@ -3,7 +3,7 @@
 
 use super::wire::{TRANSFER, to_quantity};
 use super::{Address, EvmNetwork, Settings, Token};
-use crate::ports::{AddressBook, Answer, Network, Rhythm};
+use crate::ports::{AddressBook, Answer, Given, Network, Rhythm, Wanted};
 use crate::secret::Secret;
 use domain::asset::Confirmation;
 use domain::chain::{Change, Scan, Side, Window};
@@ -47,6 +47,11 @@ struct FakeBlock {
     paid: Vec<Paid>,
 }
 
+/// An address as nodes write it into events.
+fn word(address: &str) -> String {
+    format!("0x{:0>64}", address[2..].to_lowercase())
+}
+
 /// A chain; its first block has the height 0.
 #[derive(Default)]
 pub struct FakeChain {
@@ -58,6 +63,8 @@ pub struct FakeChain {
     pub safe: Option<i64>,
     /// Who sends, by the number of the transaction; a stranger, where nobody is named.
     pub senders: BTreeMap<u64, &'static str>,
+    /// Of the chain's own coin.
+    pub balances: BTreeMap<&'static str, u128>,
 }
 
 impl FakeChain {
@@ -89,6 +96,11 @@ impl FakeChain {
         Time(START.0 + self.height() * BLOCK_TIME.0 + 500)
     }
 
+    /// The hash of a block.
+    pub fn hash(&self, height: i64) -> String {
+        self.blocks[height as usize].hash.clone()
+    }
+
     fn block(&self, height: i64) -> Value {
         let Some(block) = usize::try_from(height).ok().and_then(|at| self.blocks.get(at)) else { return Value::Null };
         json!({
@@ -97,9 +109,10 @@ impl FakeChain {
         })
     }
 
-    fn logs(&self, height: i64, contracts: &[Value]) -> Vec<Value> {
+    /// The events of a block that a filter asks for.
+    fn logs(&self, height: i64, filter: &Value) -> Vec<Value> {
         let block = &self.blocks[height as usize];
-        let word = |address: &str| format!("0x{:0>64}", address[2..].to_lowercase());
+        let asks_for = |wanted: &Value, value: String| wanted.as_array().is_none_or(|all| all.contains(&json!(value)));
         let log = |(at, (token, to, amount, transaction)): (usize, &Paid)| {
             let from = self.senders.get(transaction).copied().unwrap_or(STRANGER);
             json!({
@@ -111,7 +124,10 @@ impl FakeChain {
                 "logIndex": to_quantity((self.first_index + at) as i64), "removed": false,
             })
         };
-        let all = block.paid.iter().enumerate().filter(|(_, paid)| contracts.contains(&json!(paid.0)));
+        let is_wanted = |(token, to, ..): &Paid| {
+            asks_for(&filter["address"], (*token).to_owned()) && asks_for(&filter["topics"][2], word(to))
+        };
+        let all = block.paid.iter().enumerate().filter(|(_, paid)| is_wanted(paid));
         all.map(log).collect()
     }
 }
@@ -307,12 +323,16 @@ impl Speaker {
         match method {
             "eth_chainId" => Ok(json!(format!("{:#x}", lies.chain_id.unwrap_or(CHAIN_ID)))),
             "eth_getCode" => Ok(json!(lies.code.unwrap_or("0x6001"))),
-            "eth_call" => {
+            "eth_call" if params[0]["data"] == json!("0x313ce567") => {
                 let usual = if params[0]["to"] == json!(DAI) { 18 } else { 6 };
                 let decimals = lies.decimals.unwrap_or(Some(usual)).ok_or("execution reverted")?;
                 Ok(json!(format!("0x{decimals:064x}")))
             }
             "eth_subscribe" => Ok(json!("0x1")),
+            "eth_getBalance" => {
+                let of = chain.balances.iter().find(|(address, _)| params[0] == json!(address.to_lowercase()));
+                Ok(json!(format!("{:#x}", of.map_or(0, |(_, balance)| *balance))))
+            }
             "eth_getBlockByNumber" => match params[0].as_str() {
                 Some("latest") => Ok(chain.block(newest)),
                 Some("safe" | "finalized") => Ok(chain.safe.map_or(Value::Null, |safe| chain.block(safe.min(newest)))),
@@ -335,15 +355,19 @@ impl Speaker {
                 if lies.most_blocks.is_some_and(|most| range.end() - range.start() + 1 > most) {
                     return Err("query returned more than 10000 results".to_owned());
                 }
-                let contracts = filter["address"].as_array().cloned();
-                let contracts = contracts.unwrap_or_else(|| [USDC, DAI, BRIDGED].map(Value::from).to_vec());
-                if contracts.len() > 1 && range.clone().any(|at| lies.fat.contains(&at)) {
+                let one_at_a_time = filter["address"].as_array().is_some_and(|contracts| contracts.len() > 1);
+                if one_at_a_time && range.clone().any(|at| lies.fat.contains(&at)) {
                     return Err("response size exceeded".to_owned());
                 }
                 let by_hash = filter["blockHash"].is_string();
                 let is_hidden = |at: &i64| lies.hides.contains(at) || by_hash && lies.hides_by_hash.contains(at);
-                let logs = range.filter(|at| !is_hidden(at)).flat_map(|at| lies.logs(&chain, at, &contracts));
+                let logs = range.filter(|at| !is_hidden(at)).flat_map(|at| lies.logs(&chain, at, filter));
                 Ok(Value::Array(logs.collect()))
+            }
+            "eth_call" => {
+                let at = chain.blocks.iter().position(|block| params[1]["blockHash"] == json!(block.hash));
+                let at = at.map(|at| at as i64).filter(|at| *at <= newest).ok_or("unknown block")?;
+                Ok(json!(format!("0x{:064x}", lies.balance(&chain, at, &params[0]))))
             }
             _ => Err("the method does not exist".to_owned()),
         }
@@ -351,15 +375,26 @@ impl Speaker {
 }
 
 impl Lies {
-    fn logs(&self, chain: &FakeChain, height: i64, contracts: &[Value]) -> Vec<Value> {
+    /// What came to the holder that a call of `balanceOf` names, up to a block.
+    fn balance(&self, chain: &FakeChain, height: i64, call: &Value) -> u128 {
+        let data = call["data"].as_str().unwrap_or_default();
+        assert_eq!((data.len(), &data[..10]), (74, "0x70a08231"), "a call of balanceOf");
+        let filter = json!({ "address": [call["to"]], "topics": [TRANSFER] });
+        let events = (0..=height).flat_map(|at| self.logs(chain, at, &filter));
+        let to_holder = events.filter(|event| event["topics"][2] == json!(format!("0x{}", &data[10..])));
+        let amounts = to_holder.filter_map(|event| u128::from_str_radix(&event["data"].as_str()?[2..], 16).ok());
+        amounts.sum()
+    }
+
+    fn logs(&self, chain: &FakeChain, height: i64, filter: &Value) -> Vec<Value> {
         let mut logs = match self.invents {
             Some((at, paid)) if at == height => {
                 let (blocks, first_index, senders) = (chain.blocks.clone(), chain.first_index, chain.senders.clone());
-                let mut other = FakeChain { blocks, branch: chain.branch, first_index, safe: None, senders };
+                let mut other = FakeChain { blocks, first_index, senders, ..FakeChain::default() };
                 other.blocks[height as usize].paid.push(paid);
-                other.logs(height, contracts)
+                other.logs(height, filter)
             }
-            _ => chain.logs(height, contracts),
+            _ => chain.logs(height, filter),
         };
         for log in &mut logs {
             if self.mixes_up_blocks {
@@ -380,6 +415,14 @@ impl AddressBook for Book {
     fn ours<'a>(&'a self, addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>> {
         let ours = addresses.iter().filter(|address| self.0.contains(*address)).cloned().collect();
         Box::pin(std::future::ready(Ok(ours)))
+    }
+
+    fn given<'a>(&'a self, _wanted: Wanted) -> Answer<'a, Result<Vec<Given>, String>> {
+        panic!("an EVM chain shows everybody's transfers")
+    }
+
+    fn marks<'a>(&'a self, _accounts: &'a [String]) -> Answer<'a, Result<BTreeMap<String, String>, String>> {
+        panic!("an EVM chain has its window to remember")
     }
 }
 
@@ -430,7 +473,7 @@ impl Watcher {
         let scan = self.scan(now).await?;
         let changes = self.window.advance(&scan, self.confirmation).map_err(|error| error.to_string())?;
         self.through = self.through.max(scan.scanned_through.min(now));
-        Ok(changes.iter().map(word).collect())
+        Ok(changes.iter().map(told).collect())
     }
 
     /// Rounds until nothing is left to be scanned.
@@ -440,7 +483,7 @@ impl Watcher {
             let scan = self.scan(now).await?;
             let changes = self.window.advance(&scan, self.confirmation).map_err(|error| error.to_string())?;
             self.through = self.through.max(scan.scanned_through.min(now));
-            words.extend(changes.iter().map(word));
+            words.extend(changes.iter().map(told));
             let height = self.window.tip().map_or(-1, |tip| tip.height);
             if scan.head.is_none_or(|head| head <= height) || scan.blocks.is_empty() {
                 return Ok(words);
@@ -458,7 +501,7 @@ impl Node {
 
 /// Transfers are called by the number of their transaction, and their number among those alike: `7.0`. Those from us are
 /// `sent`, or `moved` to another address of ours.
-fn word(change: &Change) -> String {
+fn told(change: &Change) -> String {
     let name = |id: &TransferId| {
         let parts: Vec<&str> = id.as_str().split(['|', '.']).collect();
         let [_, transaction, _, number] = parts[..] else { panic!("{id} has another form") };

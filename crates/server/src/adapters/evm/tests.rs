@@ -4,7 +4,8 @@ mod distrust;
 
 use super::testing::{ANN, BOB, BRIDGED, DAI, FakeChain, Node, START, STRANGER, USDC, Watcher};
 use super::*;
-use domain::chain::Side;
+use crate::ports::DepositWindow;
+use domain::chain::{Side, Stray, StrayKind, Window};
 use domain::time::Span;
 use std::sync::Arc;
 
@@ -414,6 +415,12 @@ async fn another_chain_of_the_same_id_changes_nothing() {
     let error = watcher.round(at(&chain)).await.expect_err("a node that was set up anew");
     assert!(error.contains("no block that was scanned is on the chain"), "{error}");
     assert_eq!(watcher.window, known);
+    // Until an operator says that it is right, and from where on.
+    watcher.window = Window::begin_above(4);
+    on(&chain, |chain| chain.mine(&[(USDC, BOB, 6, 2)]));
+    assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), ["seen 2.0 of 6 at 20"]);
+    let heights: Vec<i64> = watcher.window.headers.iter().map(|header| header.height).collect();
+    assert_eq!(heights, (5..=20).collect::<Vec<i64>>());
 }
 
 #[tokio::test]
@@ -452,6 +459,63 @@ async fn a_websocket_answers_and_rings_when_there_is_a_block() {
     node.tell_news();
     watcher.network.rhythm.bell.notified().await;
     assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), ["seen 1.0 of 5 at 10"]);
+}
+
+/// What is told of those windows: `address amount of contract by transaction`.
+async fn strays(watcher: &Watcher, chain: &Chain, windows: &[DepositWindow]) -> Vec<String> {
+    let found = watcher.network.strays(windows, at(chain)).await.expect("an answer");
+    let told = |stray: &Stray| match &stray.what {
+        StrayKind::Coin => format!("{} {}", stray.address, stray.raw),
+        StrayKind::Token { contract, transaction } => {
+            let number = transaction.trim_start_matches("0x").trim_start_matches('0');
+            format!("{} {} of {contract} by {number}", stray.address, stray.raw)
+        }
+    };
+    found.iter().map(told).collect()
+}
+
+#[tokio::test]
+async fn what_does_not_count_is_told_and_never_scanned() {
+    const UNLISTED: &str = "0x4444444444444444444444444444444444444444";
+    let (chain, node, mut watcher) = watched(300).await;
+    let (before, placed) = (at(&chain), at(&chain) + Span::seconds(1));
+    on(&chain, |chain| {
+        chain.balances.extend([(ANN, 1_000_000_000_000_000_000_u128), (STRANGER, 5)]);
+        chain.mine(&[(UNLISTED, ANN, 7, 1), (UNLISTED, STRANGER, 8, 2), (UNLISTED, ANN, 0, 3), (USDC, ANN, 9, 4)]);
+        chain.mine_empty(200);
+        chain.mine(&[(UNLISTED, ANN, 6, 5)]);
+        chain.mine_empty(50);
+    });
+    assert_eq!(watcher.rounds(at(&chain)).await.expect("a scan"), ["seen 4.0 of 9 at 300", "confirmed 4.0"]);
+    node.lie(|lies| lies.most_blocks = Some(50));
+    let window = |address: &str, from, until| DepositWindow { address: address.to_owned(), from, until };
+    let (coin, first) = (format!("{ANN} 1000000000000000000"), format!("{ANN} 7 of {UNLISTED} by 1"));
+    // Block 300 has the second 600, the order was placed half a second before it.
+    let early = window(ANN, placed, placed + Span::seconds(10));
+    assert_eq!(strays(&watcher, &chain, &[early.clone()]).await, [coin.clone(), first.clone()]);
+    let whole = window(ANN, placed, at(&chain) + Span::hours(1));
+    let second = format!("{ANN} 6 of {UNLISTED} by 5");
+    assert_eq!(strays(&watcher, &chain, &[whole, window(BOB, placed, placed)]).await, [coin.clone(), first, second]);
+    assert_eq!(strays(&watcher, &chain, &[window(ANN, Time(0), before)]).await, [coin], "before it came");
+    assert_eq!(strays(&watcher, &chain, &[window(BOB, Time(0), placed)]).await, NOTHING);
+    assert_eq!(strays(&watcher, &chain, &[]).await, NOTHING);
+}
+
+#[tokio::test]
+async fn of_many_worthless_tokens_a_few_are_told() {
+    const UNLISTED: &str = "0x4444444444444444444444444444444444444444";
+    let (chain, node, watcher) = watched(10).await;
+    on(&chain, |chain| {
+        for transaction in 1..=100 {
+            chain.mine(&[(UNLISTED, ANN, 1, transaction)]);
+        }
+    });
+    let window = DepositWindow { address: ANN.to_owned(), from: START, until: at(&chain) };
+    let found = watcher.network.strays(std::slice::from_ref(&window), at(&chain)).await.expect("an answer");
+    assert_eq!(found.len(), 20);
+    node.lie(|lies| lies.status = Some(503));
+    let error = watcher.network.strays(&[window], at(&chain)).await.expect_err("nobody answers");
+    assert!(error.contains("status 503") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]

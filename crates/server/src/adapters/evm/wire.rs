@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 /// `Transfer(address,address,uint256)`: the first topic of the event of ERC-20.
 pub const TRANSFER: &str = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
 
+/// `balanceOf(address)` of ERC-20: the first four bytes of a call of it.
+pub const BALANCE_OF: &str = "0x70a08231";
+
 /// No block is of a later second than this (the year 5138); later ones would overflow.
 const LATEST_SECOND: i64 = 100_000_000_000;
 
@@ -83,6 +86,18 @@ pub fn text(raw: &RawValue) -> Result<String, RpcError> {
 pub fn number(raw: &RawValue) -> Result<i64, RpcError> {
     let text: String = read(raw)?;
     quantity(&text).ok_or(RpcError::Unclear("a number that is none"))
+}
+
+/// The one word in the answer of a contract. An address without a contract answers with none.
+pub fn amount(raw: &RawValue) -> Result<Amount, RpcError> {
+    let text: String = read(raw)?;
+    Amount::of_word(&text).ok_or(RpcError::Unclear("a balance that is none"))
+}
+
+/// The balance in an answer.
+pub fn balance(raw: &RawValue) -> Result<Amount, RpcError> {
+    let text: String = read(raw)?;
+    Amount::of_quantity(&text).ok_or(RpcError::Unclear("a balance that is none"))
 }
 
 /// The block in an answer; `None` where the node has none.
@@ -253,6 +268,15 @@ mod tests {
             let mut wrong = whole.clone();
             wrong[field] = value;
             assert!(matches!(block(&raw(&wrong)), Err(RpcError::Unclear(_))), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_balance_is_one_word() {
+        let word = json!(format!("0x{:064x}", 25));
+        assert_eq!(amount(&raw(&word)), Ok(Amount::of_word(&format!("0x{:064x}", 25)).expect("a word")));
+        for answer in [json!("0x"), json!("0x19"), json!(null), json!(25), json!(format!("0x{}", "0".repeat(128)))] {
+            assert!(matches!(amount(&raw(&answer)), Err(RpcError::Unclear(_))), "{answer}");
         }
     }
 

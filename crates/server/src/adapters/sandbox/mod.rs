@@ -18,8 +18,8 @@ pub use supplier::{Ending, OUTCOMES, OutcomeRule, SandboxSupplier};
 
 #[cfg(test)]
 mod testing {
-    use crate::ports::{AddressBook, Answer};
-    use std::collections::BTreeSet;
+    use crate::ports::{AddressBook, Answer, Given, Wanted};
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;
     use std::task::{Context, Poll, Waker};
 
@@ -37,6 +37,14 @@ mod testing {
     impl AddressBook for Nobody {
         fn ours<'a>(&'a self, _addresses: &'a [String]) -> Answer<'a, Result<BTreeSet<String>, String>> {
             panic!("a simulated chain shows transfers to us alone")
+        }
+
+        fn given<'a>(&'a self, _wanted: Wanted) -> Answer<'a, Result<Vec<Given>, String>> {
+            panic!("a simulated chain is not asked for addresses")
+        }
+
+        fn marks<'a>(&'a self, _accounts: &'a [String]) -> Answer<'a, Result<BTreeMap<String, String>, String>> {
+            panic!("a simulated chain has nothing to remember")
         }
     }
 

@@ -7,7 +7,7 @@
 //! Called by the watcher, through the port.
 
 use super::books::{Books, BooksError, hash_at, mine, tip_height};
-use crate::ports::{AddressBook, Answer, Network};
+use crate::ports::{AddressBook, Answer, BalanceQuestion, Network};
 use domain::chain::{Block, ChainTransfer, Header, Scan, Side};
 use domain::ids::{AssetId, NetworkId, TransferId};
 use domain::time::Time;
@@ -37,6 +37,35 @@ impl Network for SandboxNetwork {
         let scan = self.scan_books(known, now);
         Box::pin(std::future::ready(scan.map_err(|error| error.with_causes())))
     }
+
+    fn balances<'a>(
+        &'a self,
+        question: &'a BalanceQuestion,
+        _now: Time,
+    ) -> Answer<'a, Result<Option<Vec<i128>>, String>> {
+        let network = self.id.as_str();
+        let found = self.books.read(|books| match hash_at(books, network, question.height)? {
+            Some(hash) if hash == question.block_hash => balances(books, network, question).map(Some),
+            Some(_) | None => Ok(None),
+        });
+        let found = found.map_err(|error| error.with_causes());
+        let gone = || "that block is not on the chain any more".to_owned();
+        Box::pin(std::future::ready(found.and_then(|found| found.ok_or_else(gone).map(Some))))
+    }
+}
+
+/// What was paid to each address and is on the chain up to that block; nothing ever leaves these addresses.
+fn balances(books: &Connection, network: &str, question: &BalanceQuestion) -> Result<Vec<i128>, BooksError> {
+    let sql = "select raw from payments where network = ?1 and asset = ?2 and to_address = ?3 and height <= ?4";
+    let mut statement = books.prepare_cached(sql)?;
+    let mut sums = Vec::with_capacity(question.addresses.len());
+    for address in &question.addresses {
+        let range = params![network, question.asset.as_str(), address, question.height];
+        let raws = statement.query_map(range, |row| row.get::<_, String>(0))?;
+        let raws = raws.collect::<Result<Vec<String>, rusqlite::Error>>()?;
+        sums.push(raws.iter().filter_map(|raw| raw.parse::<i128>().ok()).sum::<i128>());
+    }
+    Ok(sums)
 }
 
 impl SandboxNetwork {
@@ -351,6 +380,37 @@ mod tests {
         let lost = watcher.scan();
         assert_eq!(watcher.scan(), lost);
         watcher.rounds(&[&["reverted gone"], NOTHING]);
+    }
+
+    #[test]
+    fn balances_are_what_was_paid_up_to_a_block_of_the_chain() {
+        let mut watcher = Watcher::new();
+        watcher.pay("first", &payment());
+        watcher.pay("again", &payment());
+        watcher.pay(
+            "elsewhere",
+            &SimulatedPayment { to: "0x2222".to_owned(), units: 7, raw: "7".to_owned(), ..payment() },
+        );
+        watcher.pay("gone", &reorganised(1));
+        watcher.round();
+        watcher.round();
+        let headers = watcher.window.headers.clone();
+        let at = |height: i64| {
+            let header = headers.iter().find(|header| header.height == height).expect("it was scanned");
+            let question = BalanceQuestion {
+                asset: AssetId::new("usdc"),
+                addresses: vec!["0x1111".to_owned(), "0x2222".to_owned(), "0x3333".to_owned()],
+                height,
+                block_hash: header.hash.clone(),
+            };
+            (ready(watcher.network.balances(&question, NOW)), question)
+        };
+        // Three blocks each; the payment that is gone was in the tenth.
+        assert_eq!(at(1).0, Ok(Some(vec![25_000_000, 0, 0])));
+        assert_eq!(at(4).0, Ok(Some(vec![50_000_000, 0, 0])));
+        assert_eq!(at(10).0, Ok(Some(vec![50_000_000, 7, 0])));
+        let other = BalanceQuestion { block_hash: "another".to_owned(), ..at(4).1 };
+        assert!(ready(watcher.network.balances(&other, NOW)).is_err(), "that block is on no chain");
     }
 
     #[test]

@@ -4,20 +4,28 @@
 //! reasons come from outside and are cleaned before they are shown. Must never show the order's id. Called by
 //! `kiosk order`.
 
+// Money back.
+mod refund;
+
 // Of orders that pay out coins.
 mod trade;
 
+pub(in crate::cli) use refund::summary as refund_summary;
+
 use crate::cli::shop::text::is_unsafe;
+use crate::store::noticed::Noticed;
 use crate::store::orders::LoggedEvent;
 use domain::asset::Rails;
 use domain::catalog::OWN_STOCK;
-use domain::decide::{self, TransferFact};
+use domain::chain::StrayKind;
+use domain::decide::TransferFact;
 use domain::event::{Event, HoldReason, Seen, Settlement};
 use domain::fulfil::Line;
 use domain::money::units_to_text;
 use domain::order::{Hold, Order};
 use domain::payment::{Received, TransferStatus};
 use domain::project::OrderState;
+use domain::reasons::{self, Reason};
 
 /// Money came that the order will not use: it waits in the claim queue.
 pub(super) fn is_claim(order: &Order) -> bool {
@@ -27,8 +35,9 @@ pub(super) fn is_claim(order: &Order) -> bool {
 }
 
 fn came_in_another_asset(order: &Order) -> bool {
-    let is_live = |one: &&Received| one.status != TransferStatus::Reverted;
-    order.payment.received.iter().filter(is_live).any(|one| one.asset != order.quote.asset)
+    // What went back is nobody's claim any more.
+    let is_open = |one: &Received| one.status == TransferStatus::Seen || order.owed_units(&one.asset) > 0;
+    order.payment.received.iter().any(|one| one.asset != order.quote.asset && is_open(one))
 }
 
 /// Nothing came and nothing can come any more: a hold on such an order asks nobody for anything.
@@ -70,13 +79,18 @@ pub(super) fn ownerless(fact: &TransferFact, address: &str, rails: &Rails) -> St
 }
 
 /// Everything about an order. `same` are the arguments that lead further commands to the same installation.
-pub(super) fn explain(order: &Order, log: &[LoggedEvent], same: &str) -> String {
+pub(super) fn explain(order: &Order, log: &[LoggedEvent], noticed: &[Noticed], rails: &Rails, same: &str) -> String {
     let mut text = head(order);
-    text.extend(payment(order));
+    text.extend(payment(order, noticed));
     text.extend(goods(order, log, same));
+    text.extend(refund::refunds(order, rails, same));
     text.extend(for_a_person(order, same));
     text.push("\nLog".to_owned());
-    text.extend(log.iter().map(|logged| format!("  {}  {}", logged.at.rfc3339(), sentence(order, &logged.event))));
+    let told = |logged: &LoggedEvent| match &logged.event {
+        Event::Refund { refund, step } => refund::sentence(order, *refund, step, rails),
+        event => sentence(order, event),
+    };
+    text.extend(log.iter().map(|logged| format!("  {}  {}", logged.at.rfc3339(), told(logged))));
     text.join("\n")
 }
 
@@ -150,7 +164,7 @@ fn meaning(order: &Order) -> String {
     }
 }
 
-fn payment(order: &Order) -> Vec<String> {
+fn payment(order: &Order, noticed: &[Noticed]) -> Vec<String> {
     let quote = &order.quote;
     let (seen, confirmed) = (order.payment.seen(&quote.asset), order.payment.confirmed(&quote.asset));
     let mut text = vec!["\nPayment".to_owned()];
@@ -170,9 +184,27 @@ fn payment(order: &Order) -> Vec<String> {
         let (at, status) = (one.block_at.rfc3339(), one.status.word());
         text.push(format!("  - {what}, {status}, block time {at}, transfer {}", one.transfer));
     }
-    let reasons = order.payment.reasons(&order.terms());
-    text.extend(reasons.into_iter().map(|reason| format!("  {}", decide::explain(reason))));
+    text.extend(noticed.iter().map(stray));
+    let mut reasons = reasons::of(order);
+    if !noticed.is_empty() && !reasons.contains(&Reason::WrongAsset) {
+        reasons.push(Reason::WrongAsset);
+    }
+    text.extend(reasons.into_iter().map(|reason| format!("  {}", reason.words().for_operator)));
     text
+}
+
+/// What lies at the address and does not count. A stranger's token is called by its contract: its name is his text.
+fn stray(noticed: &Noticed) -> String {
+    let (raw, at) = (&noticed.raw, noticed.at.rfc3339());
+    match &noticed.what {
+        StrayKind::Coin => {
+            format!("  - {raw} of the smallest unit of the network's own coin lay there {at}; they do not count")
+        }
+        StrayKind::Token { contract, transaction } => format!(
+            "  - {raw} of the smallest unit of a token that is not listed, which may be worth nothing and does not count: \
+             contract {contract}, transaction {transaction}"
+        ),
+    }
 }
 
 fn goods(order: &Order, log: &[LoggedEvent], same: &str) -> Vec<String> {
@@ -284,6 +316,9 @@ fn for_a_person(order: &Order, same: &str) -> Vec<String> {
     if is_claim(order) && order.credit_units > 0 {
         let owed = amount(order, order.credit_units);
         text.push(format!("  {owed} are owed to the payer and wait in the claim queue."));
+        if order.may_give_back().is_ok() && order.refundable_units(&order.quote.asset) > 0 {
+            text.push(format!("    kiosk refund request {} --whole --as NAME{same}", order.no));
+        }
     }
     if order.credit_units < 0 {
         let missing = amount(order, -order.credit_units);
@@ -293,6 +328,7 @@ fn for_a_person(order: &Order, same: &str) -> Vec<String> {
     }
     if came_in_another_asset(order) {
         text.push("  Another token than agreed lies at the deposit address: it belongs to the payer.".to_owned());
+        text.push(format!("    kiosk refund request {} --other-token --whole --as NAME{same}", order.no));
     }
     if text.is_empty() {
         text.push("  Nothing.".to_owned());
@@ -364,6 +400,8 @@ fn sentence(order: &Order, event: &Event) -> String {
         | Event::PayoutRetried
         | Event::PayoutDone { .. }
         | Event::Returned { .. } => trade::sentence(order, event),
+        // With the refunds' own words: see `explain`.
+        Event::Refund { .. } => event.kind().to_owned(),
         Event::HeldForPerson { line, note, .. } => {
             let what = line.map_or("on hold".to_owned(), |line| format!("line {line} on hold"));
             format!("{what}: {}", clean(order, note))

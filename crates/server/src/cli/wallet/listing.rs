@@ -4,6 +4,7 @@
 //! compares a few before the first order. Public keys and addresses only.
 
 use crate::boot::Kiosk;
+use crate::boot::pool_keys::{self, Stretch};
 use crate::cli::Installation;
 use crate::store::claims::{self, PoolRow};
 use crate::wallet::evm::EvmAccount;
@@ -104,10 +105,10 @@ impl Checked {
     }
 }
 
-/// Checks every address that was or will be given out: EVM addresses against the wallet's key, Solana addresses for their
-/// form. Addresses that were set aside may be another wallet's.
+/// Checks every address that was or will be given out: EVM addresses against the key that they were made with, of this
+/// wallet or of one before it, Solana addresses for their form. Addresses that were set aside may be another wallet's.
 pub async fn check(kiosk: &Kiosk, progress: &mut dyn FnMut(u64)) -> anyhow::Result<Checked> {
-    let account = kiosk.pools.evm_account().await?;
+    let keys = Keys::of(kiosk).await?;
     let mut checked = Checked::default();
     for kind in [ChainKind::Evm, ChainKind::Svm] {
         let mut next = 0;
@@ -117,7 +118,7 @@ pub async fn check(kiosk: &Kiosk, progress: &mut dyn FnMut(u64)) -> anyhow::Resu
             next = last.index + 1;
             for row in rows.iter().filter(|row| row.in_use) {
                 let wrong = match kind {
-                    ChainKind::Evm => wrong_with_evm(account.as_ref(), row)?,
+                    ChainKind::Evm => wrong_with_evm(keys.at(row.index), row)?,
                     ChainKind::Svm => wrong_with_solana(row),
                 };
                 if let Some(wrong) = wrong {
@@ -135,6 +136,27 @@ pub async fn check(kiosk: &Kiosk, progress: &mut dyn FnMut(u64)) -> anyhow::Resu
         }
     }
     Ok(checked)
+}
+
+/// The keys of the EVM pool: earlier ones, each with the index at which its part ends, and the configuration's.
+struct Keys {
+    retired: Vec<(i64, EvmAccount)>,
+    current: Option<EvmAccount>,
+}
+
+impl Keys {
+    async fn of(kiosk: &Kiosk) -> anyhow::Result<Keys> {
+        let mut retired = Vec::new();
+        for Stretch { end, key } in kiosk.engine.db.read(pool_keys::retired).await? {
+            retired.push((end, EvmAccount::parse(&key).context("a retired key of the pool cannot be read")?));
+        }
+        Ok(Keys { retired, current: kiosk.pools.evm_account().await? })
+    }
+
+    fn at(&self, index: i64) -> Option<&EvmAccount> {
+        let earlier = self.retired.iter().find(|(end, _)| index < *end).map(|(_, account)| account);
+        earlier.or(self.current.as_ref())
+    }
 }
 
 fn wrong_with_evm(account: Option<&EvmAccount>, row: &PoolRow) -> anyhow::Result<Option<String>> {

@@ -34,8 +34,8 @@ fn refused(text: &str) -> String {
 fn a_network_is_read_with_its_defaults() {
     let config = parse(BASE).expect("a configuration");
     let network = &config.networks[0];
-    assert_eq!(network.confirmations.0, Confirmation::Blocks(12));
-    let found = (network.poll_ms, network.suspend_after_seconds, network.blocks_per_query, network.agree);
+    assert_eq!(network.confirmation(), Confirmation::Blocks(12));
+    let found = (network.poll_ms(), network.suspend_after_seconds, network.blocks_per_query, network.agree);
     assert_eq!(found, (1_000, 180, 1_000, None));
     assert_eq!(network.addresses().expect("addresses").len(), 2);
     let printed = format!("{network:?}");
@@ -47,7 +47,7 @@ fn a_network_is_read_with_its_defaults() {
         ("200", Confirmation::Blocks(200)),
     ] {
         let text = BASE.replace("confirmations = 12", &format!("confirmations = {written}"));
-        assert_eq!(parse(&text).expect(written).networks[0].confirmations.0, read, "{written}");
+        assert_eq!(parse(&text).expect(written).networks[0].confirmation(), read, "{written}");
     }
     let alone = BASE.replace(
         r#"["https://node.example/v2/hunter2hunter2", "wss://other.example/hunter2hunter2"]"#,
@@ -61,9 +61,13 @@ fn a_network_is_read_with_its_defaults() {
 fn what_cannot_be_is_refused_with_its_reason() {
     // What is replaced by what, and a part of the error.
     for (from, to, expected) in [
-        ("kind = \"evm\"", "kind = \"tron\"", "allowed is \"evm\""),
+        ("kind = \"evm\"", "kind = \"tron\"", "allowed is \"evm\" or \"solana\""),
         ("name = \"Base\"", "name = \" \"", "store API's name"),
         ("chain_id = 8453", "chain_id = 0", "EIP-155"),
+        ("chain_id = 8453", "", "EIP-155"),
+        ("chain_id = 8453", "chain_id = 8453\ngenesis = \"x\"", "named by its chain_id"),
+        ("confirmations = 12", "", "confirmations is missing"),
+        ("coin = \"USDC\"", "coin = \"USDC\"\nprogram = \"token-2022\"", "only mints of Solana"),
         ("confirmations = 12", "confirmations = 0", "from 1 to 200"),
         ("confirmations = 12", "confirmations = \"latest\"", "\"safe\" or \"finalized\""),
         ("confirmations = 12", "confirmations = 12\nrpc_file = \"x\"", "one of the two"),
@@ -147,6 +151,34 @@ fn one_node_does_not_count_as_two_and_no_way_without_tls_leads_far() {
 }
 
 #[test]
+fn a_file_of_addresses_holds_no_key_to_spend_with() {
+    let folder = std::env::temp_dir().join(format!("kiosk-rpc-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (file, hex) = (folder.join("nodes.txt"), "ab".repeat(32));
+    let rpc_line = BASE.lines().find(|line| line.starts_with("rpc")).expect("a line");
+    let config = parse(&BASE.replace(rpc_line, &format!("rpc_file = {file:?}"))).expect("a configuration");
+    // A service's key within an address is its own matter.
+    let node = format!("https://node.example/?key={hex}\n");
+    for (more, expected) in [
+        (String::new(), None),
+        (format!("# {hex}\n"), Some("line 2 of rpc_file holds a private key")),
+        (format!("{hex}\n"), Some("line 2 of rpc_file holds a private key")),
+        (format!("{}\n", "zoo ".repeat(12)), Some("line 2 of rpc_file holds a mnemonic")),
+    ] {
+        std::fs::write(&file, format!("{node}{more}")).expect("it is written");
+        let error = config.networks[0].addresses().err().map(|error| format!("{error:#}"));
+        match (&error, expected) {
+            (None, None) => {}
+            (Some(said), Some(expected)) => {
+                assert!(said.contains(expected) && !said.contains("abab") && !said.contains("zoo"), "{said}");
+            }
+            _ => panic!("{error:?} instead of {expected:?}"),
+        }
+    }
+    std::fs::remove_dir_all(&folder).expect("it is removed");
+}
+
+#[test]
 fn a_server_that_is_given_a_key_to_spend_with_does_not_start() {
     // Names are refused whatever the value is: what looks like a key is found in any section (`wallet::leak`).
     let key = "hunter2 in a form that nobody knows";
@@ -162,4 +194,70 @@ fn a_server_that_is_given_a_key_to_spend_with_does_not_start() {
     }
     // Other sections have secrets of their own.
     assert!(parse(&format!("[server]\nsecret_key_file = \"secret.key\"\n{BASE}")).is_ok());
+}
+
+const SOLANA: &str = r#"
+[[networks]]
+name = "Solana"
+kind = "solana"
+rpc = "https://node.example/hunter2hunter2"
+
+[[networks.tokens]]
+coin = "USDC"
+mint = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+decimals = 6
+
+[[networks.tokens]]
+coin = "PYUSD"
+mint = "2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo"
+decimals = 6
+program = "token-2022"
+"#;
+
+#[test]
+fn solana_is_read_with_defaults_of_its_own() {
+    let config = parse(SOLANA).expect("a configuration");
+    let network = &config.networks[0];
+    assert_eq!((network.kind, network.confirmation()), (NetworkKind::Solana, Confirmation::Finalized));
+    assert_eq!((network.poll_ms(), network.base_token(), network.genesis()), (2_000, "SOL", Some(MAINNET)));
+    let programs: Vec<Program> = network.tokens.iter().map(|token| token.program.0).collect();
+    assert_eq!(programs, [Program::Token, Program::Token2022]);
+    let devnet = "genesis = \"EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG\"\nconfirmations = \"finalized\"";
+    let config = parse(&SOLANA.replace("kind = \"solana\"", &format!("kind = \"solana\"\n{devnet}"))).expect("devnet");
+    assert_eq!(config.networks[0].genesis(), Some("EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG"));
+    assert!(parse(&format!("{BASE}{SOLANA}")).is_ok(), "both kinds stand side by side");
+}
+
+#[test]
+fn what_cannot_be_on_solana_is_refused_with_its_reason() {
+    for (from, to, expected) in [
+        ("kind = \"solana\"", "kind = \"solana\"\nchain_id = 101", "named by its genesis hash"),
+        ("kind = \"solana\"", "kind = \"solana\"\ngenesis = \"0x1234\"", "getGenesisHash"),
+        ("kind = \"solana\"", "kind = \"solana\"\nconfirmations = 32", "only what is finalized"),
+        ("kind = \"solana\"", "kind = \"solana\"\nconfirmations = \"safe\"", "only what is finalized"),
+        (
+            "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+            "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
+            "32 bytes in base58",
+        ),
+        (
+            "2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo",
+            "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+            "PYUSD stands twice",
+        ),
+        ("token-2022", "token22", "\"token\" or \"token-2022\""),
+    ] {
+        let text = SOLANA.replacen(from, to, 1);
+        assert_ne!(text, SOLANA, "{from} is in the sample");
+        let error = refused(&text);
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{to}: {error}");
+    }
+    let other = SOLANA
+        .replace("\"Solana\"", "\"Devnet\"")
+        .replace("kind = \"solana\"", "kind = \"solana\"\ngenesis = \"EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG\"");
+    let two = refused(&format!("{SOLANA}{other}"));
+    assert!(two.contains("two of kind"), "{two}");
+    let socket = parse(&SOLANA.replace("https://", "wss://")).expect("a configuration").networks[0].addresses();
+    let error = socket.expect_err("a WebSocket").to_string();
+    assert!(error.contains("does not begin with https://, http://") && !error.contains("hunter2"), "{error}");
 }

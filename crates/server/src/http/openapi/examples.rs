@@ -3,6 +3,7 @@
 //! Every one that has a wire type reads into it and comes out of it the same, which a test proves. The addresses belong
 //! to nobody and the ids to nothing, so that nobody can send money after an example.
 
+use domain::reasons::Reason;
 use serde_json::{Value, json};
 
 const BRAND_ID: &str = "5c2e8f10-7d34-4b6a-9e01-2f8a6c4d7b53";
@@ -267,6 +268,24 @@ pub(super) fn events() -> Value {
             },
         ],
         "next": "evt_4733",
+    })
+}
+
+pub(super) fn explanation() -> Value {
+    json!({
+        "order_state": "Done",
+        "reference_id": "1042",
+        "reasons": [{
+            "code": "second",
+            "text": Reason::Second.words().for_payer,
+        }],
+        "claim": {
+            "amount": "25.38",
+            "coin": "USDC",
+            "network": "Base",
+            "claim_url": "https://shop.example/claim/1042-0-5f2c",
+        },
+        "refunds": [],
     })
 }
 

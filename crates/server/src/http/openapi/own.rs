@@ -1,10 +1,13 @@
-//! The endpoints that the store contract does not know: the events of an account, the payer of the sandbox, the probes,
+//! The endpoints that the store contract does not know: the events of an account, what an order's payer is told of his
+//! payment, the page on which he claims his money back, the payer of the sandbox, the probes,
 //! and this description.
 
 use super::parts::{BAD_REQUEST, ERROR, NOT_FOUND, ORDER_ID, REFUSED, TOO_MANY_REQUESTS, UNAVAILABLE};
 use super::{Answer, Body, Content, Endpoint, Form, Login, Method, Need, Parameter, Place, Tag, examples, schemas};
 
 const PLAIN_TEXT: Content = Content { media_type: "text/plain", schema: Some(schemas::text), example: None };
+
+const PAGE: Content = Content { media_type: "text/html", schema: Some(schemas::text), example: None };
 
 const READINESS: Content = Content { media_type: "application/json", schema: Some(schemas::readiness), example: None };
 
@@ -66,6 +69,68 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
             },
             &BAD_REQUEST,
             &NO_KEY,
+            &TOO_MANY_REQUESTS,
+            &UNAVAILABLE,
+        ],
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/kiosk/v1/orders/{order_id}/explain",
+        operation_id: "explainOrder",
+        tag: Tag::Orders,
+        summary: "What is unusual about an order's payment",
+        description: "One sentence for the payer for everything that is unusual about his payment, what is missing while \
+            it can still be sent, his refunds, and the links by which he says where his money is to go back to. Whoever \
+            has such a link can say so: treat them as secrets, like the id itself.",
+        parameters: &[&ORDER_ID],
+        body: None,
+        login: Login::Ignored,
+        answers: &[
+            &Answer {
+                shared_as: None,
+                status: "200",
+                description: "The explanation; all lists are empty where nothing is unusual.",
+                headers: &[],
+                content: &[Content {
+                    media_type: "application/json",
+                    schema: Some(schemas::explanation),
+                    example: Some(examples::explanation),
+                }],
+            },
+            &NOT_FOUND,
+            &TOO_MANY_REQUESTS,
+            &UNAVAILABLE,
+        ],
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/claim/{token}",
+        operation_id: "openClaim",
+        tag: Tag::Orders,
+        summary: "The page on which a payer claims his money back",
+        description: "Says how much goes back on which network, and asks for an address there; its form posts to the same \
+            address. Once that is done it says what became of the refund. A link that opens nothing is a page too, with \
+            status 404.",
+        parameters: &[&Parameter {
+            shared_as: None,
+            place: Place::Path,
+            name: "token",
+            need: Need::Required,
+            form: Form::Text,
+            description: "The last part of the link.",
+            example: None,
+        }],
+        body: None,
+        login: Login::Ignored,
+        answers: &[
+            &Answer { shared_as: None, status: "200", description: "The page.", headers: &[], content: &[PAGE] },
+            &Answer {
+                shared_as: None,
+                status: "404",
+                description: "The page that says that the link opens nothing.",
+                headers: &[],
+                content: &[PAGE],
+            },
             &TOO_MANY_REQUESTS,
             &UNAVAILABLE,
         ],

@@ -104,15 +104,20 @@ pub(super) fn readiness(generator: &mut SchemaGenerator) -> Schema {
             "database": { "type": "string", "enum": ["ok", "missing"] },
             "catalogue": { "type": "string", "enum": ["ok", "missing"] },
             "rates": { "type": "string", "enum": ["ok", "stale"] },
+            "books": {
+                "description": "Whether the audit finds what is booked on the chains.",
+                "type": "string",
+                "enum": ["ok", "differ"],
+            },
             "networks": {
                 "description": "Each network by its name, where there are any but simulated ones. All but `ok` take no \
-                    orders now: `starting` is not looked at yet, `behind` is seen as it was some minutes ago, and of \
-                    `down` nothing is seen.",
+                    orders now: `starting` is not looked at yet, `behind` is seen as it was some minutes ago, of \
+                    `down` nothing is seen, and of `differs` the books and the chain say different things.",
                 "type": "object",
-                "additionalProperties": { "type": "string", "enum": ["starting", "ok", "behind", "down"] },
+                "additionalProperties": { "type": "string", "enum": ["starting", "ok", "behind", "down", "differs"] },
             },
         },
-        "required": ["catalogue", "database", "rates"],
+        "required": ["books", "catalogue", "database", "rates"],
     });
     named(generator, "Readiness", schema)
 }
@@ -130,6 +135,74 @@ pub(super) fn events(generator: &mut SchemaGenerator) -> Schema {
         "required": ["events", "next"],
     });
     named(generator, "Events", schema)
+}
+
+/// What `GET /kiosk/v1/orders/{order_id}/explain` answers.
+pub(super) fn explanation(generator: &mut SchemaGenerator) -> Schema {
+    let amount = |more: Value| {
+        let mut properties = json!({
+            "amount": { "description": "In the coin, as a decimal.", "type": "string" },
+            "coin": { "type": "string" },
+            "network": { "type": "string" },
+        });
+        if let (Some(properties), Value::Object(more)) = (properties.as_object_mut(), more) {
+            properties.extend(more);
+        }
+        properties
+    };
+    let claim_url = json!({ "description": "Where the payer says where to. A secret.", "type": "string" });
+    let refund = amount(json!({
+        "state": {
+            "description": "`claim_open` waits for the payer, `due` and `failed` for the shop.",
+            "type": "string",
+            "enum": ["claim_open", "due", "approved", "sent", "failed", "final", "rejected"],
+        },
+        "claim_url": claim_url,
+        "transaction": { "description": "On the network, once it is final.", "type": "string" },
+    }));
+    let rest = amount(json!({
+        "wallet_address": { "type": "string" },
+        "until": { "type": "string", "format": "date-time" },
+    }));
+    let reason = json!({
+        "code": { "description": "For programs.", "type": "string" },
+        "text": { "description": "For the payer.", "type": "string" },
+    });
+    let schema = json!({
+        "type": "object",
+        "description": "What is unusual about a payment, and what its payer can do.",
+        "properties": {
+            "order_state": { "type": "string" },
+            "reference_id": { "description": "The order's short public number.", "type": "string" },
+            "reasons": {
+                "type": "array",
+                "items": { "type": "object", "properties": reason, "required": ["code", "text"] },
+            },
+            "pay_the_rest": {
+                "description": "What is missing, while it can still be sent.",
+                "type": "object",
+                "properties": rest,
+                "required": ["amount", "coin", "network", "until", "wallet_address"],
+            },
+            "claim": {
+                "description": "What the payer can claim back.",
+                "type": "object",
+                "properties": amount(json!({ "claim_url": claim_url })),
+                "required": ["amount", "claim_url", "coin", "network"],
+            },
+            "refunds": {
+                "description": "Oldest first.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": refund,
+                    "required": ["amount", "coin", "network", "state"],
+                },
+            },
+        },
+        "required": ["order_state", "reasons", "reference_id", "refunds"],
+    });
+    named(generator, "Explanation", schema)
 }
 
 /// One event, as webhooks tell it too.

@@ -82,6 +82,8 @@ fn the_table_has_what_the_contract_asks_for() {
         "GET /logos/{file}",
         "GET /d/{secret}",
         "GET /kiosk/v1/events",
+        "GET /kiosk/v1/orders/{order_id}/explain",
+        "GET /claim/{token}",
         "GET /livez",
         "GET /readyz",
         "GET /metrics",

@@ -1,5 +1,6 @@
 //! Pages for people. Plain HTML that works without scripts.
 
+pub mod claim;
 pub mod delivery;
 
 use axum::http::{StatusCode, header};

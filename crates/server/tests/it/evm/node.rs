@@ -121,6 +121,12 @@ impl Anvil {
         self.ask("eth_sendTransaction", json!([transaction])).await;
     }
 
+    /// So much of the chain's own coin, to be mined next.
+    pub async fn give(&self, to: &str, wei: u128) {
+        let transaction = json!({ "from": self.accounts[0], "to": to, "value": format!("{wei:#x}"), "gas": GAS });
+        self.ask("eth_sendTransaction", json!([transaction])).await;
+    }
+
     /// Two transfers in one transaction.
     pub async fn pay_both(&self, token: &Token, one: (&str, u128), other: (&str, u128)) {
         let arguments = [address(one.0), word(one.1), address(other.0), word(other.1)].concat();

@@ -6,6 +6,7 @@ use domain::payout::Payout;
 use domain::time::Span;
 use serde_json::{Value, json};
 use server::boot;
+use server::cli::refund::{self, Request, To, Wanted};
 use server::cli::{exchange as desk, order as orders};
 use server::ports::Clock;
 use server::store::claims;
@@ -471,5 +472,35 @@ async fn a_reserve_that_is_stated_anew_counts_from_then_on() {
     engine.write(|tx| server::store::exchange::state_reserve(tx, "USDTERC20", 2, "600")).await.expect("stated");
     office.shop.pump().await;
     assert_eq!(reserve(&office, "USDCSOL", "USDTERC20"), "500");
+    office.shop.close().await;
+}
+
+/// The public key of the first test of RFC 8032, as a Solana address.
+const PAYER: &str = "FVen3X669xLzsi6N2V91DoiyzHzg1uAgqiT8jZ9nS96Z";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_exchange_order_owes_is_refunded_and_not_given_back_beside_it() {
+    let mut office = Office::open().await;
+    let ask = |to| Request { share: Wanted::Whole, other_token: false, fee: None, to, by: "ann".to_owned() };
+    let placed = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.set(&placed, "waitPayment");
+    office.pay(&placed, r#"{"factor":"1.5"}"#).await;
+    assert_eq!(office.status(&placed), "done");
+    let (kiosk, no) = (&office.shop.kiosk, placed.uid.to_string());
+    refund::request(kiosk, &no, &ask(To::Address(PAYER.to_owned())), "").await.expect("50 are owed");
+    assert!(desk::returned(kiosk, &no, "x").await.is_err(), "it is on its way");
+    office.shop.pump().await;
+    let row = office.row(&placed).await;
+    assert_eq!((row.refunds[0].word(), row.credit_units), ("final", 0));
+    assert_eq!(office.status(&placed), "done");
+
+    let late = office.create(&office.wanted("USDCSOL", "USDTERC20", "100"));
+    office.pay(&late, r#"{"late":"3h"}"#).await;
+    assert_eq!(office.status(&late), "errorPayment");
+    let (kiosk, no) = (&office.shop.kiosk, late.uid.to_string());
+    refund::request(kiosk, &no, &ask(To::ByHand), "").await.expect("100 are owed");
+    refund::paid(kiosk, &no, 0, ("ann", "0xback")).await.expect("100 dollars need one person");
+    assert_eq!(office.status(&late), "returned");
+    assert!(desk::returned(kiosk, &no, "x").await.is_err(), "nothing is owed any more");
     office.shop.close().await;
 }

@@ -12,7 +12,7 @@ use domain::order::Order;
 use domain::project::OrderState;
 use domain::time::Span;
 use server::boot::{self, Kiosk, Running};
-use server::cli::backup::{self, RESTORED_NOTE, Restored};
+use server::cli::backup::{self, MAY_BE_OUT, RESTORED_NOTE, Restored};
 use server::cli::order::{self, Decision, Wanted};
 use server::cli::wallet;
 use server::clock::SystemIds;
@@ -86,23 +86,23 @@ async fn what_is_no_backup_is_not_restored_and_nothing_is_overwritten() {
     let folder = Folder::new();
     let file = back_up(&shop, &folder);
     let now = shop.clock.now();
-    backup::put_back(&shop.config, &file, now).expect_err("this shop has a database");
+    backup::put_back(&shop.config, &file, MAY_BE_OUT, now).expect_err("this shop has a database");
 
     let config = elsewhere(&shop, &folder);
     let wrong = folder.0.join("wrong");
     fs::write(&wrong, "this is not a database").expect("writable");
-    backup::put_back(&config, &wrong, now).expect_err("it is a text");
-    backup::put_back(&config, &folder.0.join("missing"), now).expect_err("there is no such file");
+    backup::put_back(&config, &wrong, MAY_BE_OUT, now).expect_err("it is a text");
+    backup::put_back(&config, &folder.0.join("missing"), MAY_BE_OUT, now).expect_err("there is no such file");
     rusqlite::Connection::open(folder.0.join("other"))
         .expect("a database")
         .execute_batch("create table t (a)")
         .expect("t");
-    backup::put_back(&config, &folder.0.join("other"), now).expect_err("it is another program's database");
+    backup::put_back(&config, &folder.0.join("other"), MAY_BE_OUT, now).expect_err("it is another program's database");
     assert!(!config.server.data_dir.join("kiosk.db").exists());
 
-    backup::put_back(&config, &file, now).expect("it is restored");
+    backup::put_back(&config, &file, MAY_BE_OUT, now).expect("it is restored");
     assert_eq!(names_in(&config.server.data_dir), ["kiosk.db"], "nothing half done is left");
-    backup::put_back(&config, &file, now).expect_err("now there is a database");
+    backup::put_back(&config, &file, MAY_BE_OUT, now).expect_err("now there is a database");
     shop.close().await;
 }
 
@@ -240,7 +240,8 @@ async fn a_restored_shop_gives_nothing_out_twice() {
     let (used, used_numbers) = afterwards(&mut shop, &before).await;
 
     let config = elsewhere(&shop, &folder);
-    let Restored { begun, held } = backup::put_back(&config, &file, shop.clock.now()).expect("it is restored");
+    let Restored { begun, held } =
+        backup::put_back(&config, &file, MAY_BE_OUT, shop.clock.now()).expect("it is restored");
     assert_eq!((begun.epoch, begun.quarantined, begun.skipped), (2, unsold, free));
     assert_eq!(held, 3, "the unpaid one, the one that was on hold, and the one that was asked for");
     bring_key_and_world(&shop.config, &config);

@@ -261,3 +261,19 @@ fn a_suppliers_code_is_owned_from_the_start() {
         assert!(read(conn, stock::counts).is_empty());
     });
 }
+
+#[test]
+fn addresses_that_may_be_out_are_watched_and_never_given() {
+    for_each_store(|conn| {
+        let evm = fill(conn, ChainKind::Evm, 2);
+        let out = vec!["out-1".to_owned(), evm[1].clone(), "out-2".to_owned()];
+        let added = write(conn, |tx| claims::add_set_aside(tx, ChainKind::Evm, &out, "restored"));
+        assert_eq!(added, 2, "one was in the pool");
+        let watched = read(conn, |tx| claims::pool_addresses(tx, out.clone()));
+        assert_eq!(watched, out.iter().cloned().collect::<BTreeSet<_>>());
+        assert_eq!(read(conn, |tx| claims::free_addresses(tx, ChainKind::Evm, 10)), evm);
+        assert!(read(conn, |tx| claims::address_owners(tx, vec!["out-1".to_owned()])).is_empty());
+        let expected = PoolCounts { free: 2, given: 0, set_aside: 2, next: 5 };
+        assert_eq!(read(conn, |tx| claims::pool_counts(tx, ChainKind::Evm)), expected);
+    });
+}

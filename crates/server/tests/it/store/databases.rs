@@ -165,7 +165,7 @@ pub fn is_lasting(error: &DbError) -> bool {
 }
 
 /// The tables that a batch of the engine writes, without `committers`: that one counts attempts.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "log_head",
     "orders",
     "events",
@@ -180,6 +180,8 @@ const TABLES: [&str; 14] = [
     "steps",
     "chain_transfers",
     "affiliate_days",
+    "refund_addresses",
+    "assigned_transfers",
 ];
 
 /// Every row of those tables, to be compared with what they are later.

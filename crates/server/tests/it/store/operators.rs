@@ -5,7 +5,7 @@ use super::databases::{for_each_store, now, read, write};
 use crate::harness::{Folder, START};
 use crate::market::{OWN, addresses, codes, network_id, order, order_id, sku};
 use domain::asset::ChainKind;
-use domain::chain::{ChainTransfer, Change, Side, Window};
+use domain::chain::{ChainTransfer, Change, Side};
 use domain::decide::SealedPersonal;
 use domain::event::HoldReason;
 use domain::ids::{AssetId, CodeId, Sku, TransferId};
@@ -101,7 +101,8 @@ fn seen(id: &str, to: &str) -> Change {
 
 fn record(conn: &mut Conn, changes: &[Change]) {
     write(conn, |tx| {
-        transfers::record_scan(tx, &network_id("Base"), &Watched::default(), &Watched::default(), changes)
+        let stood = transfers::watched(tx, &network_id("Base"), None)?;
+        transfers::record_scan(tx, &network_id("Base"), &stood, &stood, changes)
     });
 }
 
@@ -167,7 +168,7 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
             claims::write_stock(tx, vec![(sku(OWN), StockCount { free: 2, held: 1 })])?;
             claims::add_addresses(tx, ChainKind::Evm, &addresses(ChainKind::Evm, 3))?;
             claims::own_addresses(tx, vec![("evm-00000".to_owned(), order_id(1))])?;
-            let watched = Watched { window: Window::default(), scanned_through: now };
+            let watched = Watched { scanned_through: now, ..Watched::default() };
             transfers::record_scan(tx, &base, &Watched::default(), &watched, &[])
         });
         let begun = write(conn, epoch::begin);
@@ -182,7 +183,7 @@ fn a_new_epoch_gives_out_nothing_that_may_be_gone() {
         let both = vec!["evm-00000".to_owned(), "evm-00001".to_owned()];
         let owners = read(conn, |tx| claims::address_owners(tx, both));
         assert_eq!(owners, BTreeMap::from([("evm-00000".to_owned(), order_id(1))]), "a skipped one is no order's");
-        let watched = read(conn, |tx| transfers::watched(tx, &base));
+        let watched = read(conn, |tx| transfers::watched(tx, &base, None));
         assert_eq!(watched.scanned_through, now, "the watcher goes on from where the copy's stood");
 
         write(conn, |tx| claims::add_addresses(tx, ChainKind::Evm, &["new".to_owned()]));

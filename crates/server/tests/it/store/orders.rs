@@ -235,6 +235,19 @@ fn balances_hold_the_largest_amount() {
         write(conn, |tx| orders::post(tx, &[all]));
         let expected = [("differences".to_owned(), 0, i64::MAX), ("sales".to_owned(), i64::MAX, 0)];
         assert_eq!(balances(conn), expected);
+        // One unit more is refused, wherever it is added up, and not rounded.
+        let one = |seq: i64, debit: Account, credit: Account| posting(seq, 0, debit, credit, 1);
+        let network = || Account::Network(NetworkId::new("test:base"));
+        let half = |seq: i64| posting(seq, 0, network(), Account::Order(1_001), i64::MAX / 2 + 1);
+        for more in [
+            vec![one(2, Account::Sales, network())],
+            vec![one(2, network(), Account::Differences)],
+            vec![half(2), half(3)],
+        ] {
+            let error = refused(conn, |tx| orders::post(tx, &more));
+            assert!(matches!(error, DbError::Invariant(_)), "{error:?}");
+            assert_eq!(balances(conn), expected);
+        }
     });
 }
 
@@ -266,4 +279,18 @@ fn an_id_that_cannot_be_read_is_damage() {
     for text in ["", "7", "order"] {
         assert!(matches!(orders::read_id(text), Err(DbError::Corrupt { what: "order id" })), "{text}");
     }
+}
+
+#[test]
+fn orders_that_wait_on_a_network_are_counted() {
+    for_each_store(|conn| {
+        let all = written(conn, 3);
+        let steps: Vec<_> = all[..2].iter().map(|order| (order.id, Vec::new(), order.next_steps())).collect();
+        write(conn, |tx| orders::rewrite_steps(tx, &steps));
+        let on = |conn: &mut Conn, id: &NetworkId| read(conn, |tx| orders::not_ended_on(tx, id));
+        let network = &all[0].quote.network_id;
+        assert_eq!(on(conn, network), 2, "nothing is to be done for the third");
+        assert_eq!(on(conn, &NetworkId::new("test:bas")), 0);
+        assert_eq!(on(conn, &NetworkId::new("test:another")), 0);
+    });
 }

@@ -7,7 +7,7 @@ use domain::asset::ChainKind;
 use domain::chain::{ChainTransfer, Change, Side};
 use domain::ids::{AssetId, TransferId};
 use domain::payment::TransferStatus;
-use server::store::transfers::{self, Watched};
+use server::store::transfers;
 use server::store::{Conn, claims, fsck, sweeps};
 
 fn transfer(id: &str, side: Side, to: &str, units: i64) -> ChainTransfer {
@@ -29,7 +29,8 @@ fn seen(transfer: &ChainTransfer, height: i64) -> Change {
 
 fn scan(conn: &mut Conn, changes: &[Change]) {
     write(conn, |tx| {
-        transfers::record_scan(tx, &network_id("Base"), &Watched::default(), &Watched::default(), changes)
+        let stood = transfers::watched(tx, &network_id("Base"), None)?;
+        transfers::record_scan(tx, &network_id("Base"), &stood, &stood, changes)
     });
 }
 
@@ -102,5 +103,23 @@ fn from_one_of_our_addresses_to_another_is_both() {
         assert_eq!((fact.units, fact.status, *order), (25, TransferStatus::Confirmed, Some(order_id(1))));
         let sender = read(conn, |tx| tx.query_one("select sender from chain_transfers", &[]));
         assert_eq!(sender.expect("one row").opt_text(0), Some("deposit"));
+    });
+}
+
+/// Anybody may mint a token of his own and have it say that it left us.
+#[test]
+fn what_the_ledger_has_no_room_for_keeps_no_other_sweep_waiting() {
+    for_each_store(|conn| {
+        let other = ChainTransfer { asset: AssetId::new("test:base/other"), ..transfer("t3", Side::Out, "cold", 7) };
+        let sent = [transfer("t1", Side::Out, "cold", i64::MAX - 3), transfer("t2", Side::Out, "cold", 4), other];
+        for sweep in &sent {
+            scan(conn, &[seen(sweep, 1), Change::Confirmed(sweep.id.clone())]);
+        }
+        assert_eq!(book(conn).0, 3);
+        assert!(read(conn, |tx| sweeps::due(tx, 10)).is_empty());
+        let mut counted: Vec<i64> = read(conn, sweeps::booked).into_iter().map(|(.., units)| units).collect();
+        counted.sort_unstable();
+        assert_eq!(counted, [7, i64::MAX - 3]);
+        assert_eq!(read(conn, fsck::check).wrong, Vec::<String>::new());
     });
 }

@@ -9,9 +9,10 @@ use domain::decide::TransferFact;
 use domain::ids::{AssetId, OrderId, TransferId};
 use domain::payment::TransferStatus;
 use domain::time::{Span, Time};
-use server::store::transfers::{self, Watched};
+use server::store::transfers::{self, Anew, Watched};
 use server::store::{Conn, Tx, claims};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The address `owned-n` belongs to order n.
 fn own(conn: &mut Conn, count: u64) {
@@ -47,7 +48,8 @@ fn fact(transfer: &ChainTransfer, status: TransferStatus, credited: Option<Trans
 
 fn scan(conn: &mut Conn, changes: &[Change]) {
     write(conn, |tx| {
-        transfers::record_scan(tx, &network_id("Base"), &Watched::default(), &Watched::default(), changes)
+        let stood = transfers::watched(tx, &network_id("Base"), None)?;
+        transfers::record_scan(tx, &network_id("Base"), &stood, &stood, changes)
     });
 }
 
@@ -69,7 +71,7 @@ fn known(conn: &mut Conn, id: &str) -> Option<(TransferFact, Option<OrderId>)> {
 fn the_watcher_goes_on_where_it_stood() {
     for_each_store(|conn| {
         let (base, solana) = (network_id("Base"), network_id("Solana"));
-        assert_eq!(read(conn, |tx| transfers::watched(tx, &base)), Watched::default());
+        assert_eq!(read(conn, |tx| transfers::watched(tx, &base, None)), Arc::new(Watched::default()));
         assert!(read(conn, transfers::scanned_through).is_empty());
 
         let header = |height: i64| Header {
@@ -80,13 +82,19 @@ fn the_watcher_goes_on_where_it_stood() {
         };
         for (network, heights, through) in [(&base, 1..=3, 5_000), (&solana, 7..=7, 6_000), (&base, 2..=4, 9_000)] {
             let window = Window { headers: heights.map(header).collect() };
-            let watched = Watched { window, scanned_through: Time(through) };
-            let before = read(conn, |tx| transfers::watched(tx, network));
+            let watched = Watched { window, scanned_through: Time(through), version: 0 };
+            let before = read(conn, |tx| transfers::watched(tx, network, None));
             let record = |tx: &mut Tx<'_>| transfers::record_scan(tx, network, &before, &watched, &[]);
             assert!(write(conn, record));
             // Whoever looked before that has his scan refused: it would forget blocks.
             assert!(!write(conn, record));
-            assert_eq!(read(conn, |tx| transfers::watched(tx, network)), watched);
+            let kept = read(conn, |tx| transfers::watched(tx, network, None));
+            assert_eq!((&kept.window, kept.scanned_through), (&watched.window, watched.scanned_through));
+            assert_eq!(kept.version, before.version + 1);
+            assert!(
+                Arc::ptr_eq(&read(conn, |tx| transfers::watched(tx, network, Some(&kept))), &kept),
+                "nobody has written since"
+            );
         }
         let expected = BTreeMap::from([(base, Time(9_000)), (solana, Time(6_000))]);
         assert_eq!(read(conn, transfers::scanned_through), expected);
@@ -123,6 +131,28 @@ fn a_transfer_is_due_whenever_its_order_does_not_know_its_standing() {
         let row = read(conn, |tx| tx.query_one("select height, block_hash, raw from chain_transfers", &[]));
         let row = row.expect("one row");
         assert_eq!((row.int(0), row.text(1), row.text(2)), (9, "block-9", "5000000000000"));
+    });
+}
+
+#[test]
+fn a_network_begins_anew_below_whatever_waits_for_its_confirmation() {
+    for_each_store(|conn| {
+        own(conn, 3);
+        let base = network_id("Base");
+        let [old, waiting, counted] = [1, 2, 3].map(|n| transfer(&format!("t{n}"), &format!("owned-{n}"), n));
+        let changes = [seen(&old, 5), seen(&waiting, 7), seen(&counted, 9), Change::Confirmed(old.id.clone())];
+        scan(conn, &changes);
+        scan(conn, &[Change::Confirmed(counted.id.clone())]);
+        let anew = write(conn, |tx| transfers::begin_anew(tx, &base, 9));
+        assert_eq!(anew, Anew { from: 7, taken_back: 1 });
+        let stands = read(conn, |tx| transfers::watched(tx, &base, None));
+        assert_eq!((&stands.window, stands.scanned_through), (&Window::begin_above(6), Time(0)));
+        let status = |conn: &mut Conn, id| known(conn, id).map(|(fact, _)| fact.status);
+        assert_eq!(status(conn, "t2"), Some(TransferStatus::Reverted));
+        let kept = read(conn, |tx| transfers::confirmed_from(tx, &base, 7, 10));
+        assert_eq!(kept, [(9, fact(&counted, TransferStatus::Confirmed, None))]);
+        assert_eq!(write(conn, |tx| transfers::begin_anew(tx, &base, 8)), Anew { from: 8, taken_back: 0 });
+        assert_eq!(read(conn, |tx| transfers::confirmed_from(tx, &base, 1, 1)).len(), 1);
     });
 }
 
