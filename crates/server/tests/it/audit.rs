@@ -100,9 +100,9 @@ async fn what_a_chain_does_not_have_closes_its_network_until_somebody_looks_or_i
 
     // A process that has just started knows nothing, and is told by the first look.
     shop.kiosk.engine.shared.board.note_audit(BTreeSet::new(), BTreeMap::new());
-    audit::sound(&shop.kiosk.engine).await.expect("it is read");
+    audit::sound(&shop.kiosk.engine, shop.clock.now()).await.expect("it is read");
     let closed: BTreeSet<NetworkId> = BTreeSet::from([row.quote.network_id.clone()]);
-    assert_eq!(shop.kiosk.engine.shared.board.closed(), closed, "one network and no other");
+    assert_eq!(shop.kiosk.engine.shared.board.closed(shop.clock.now()), closed, "one network and no other");
 
     // Money that comes all the same counts.
     let second = format!("/sandbox/orders/{}/pay", order.order_id);
