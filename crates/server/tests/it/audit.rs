@@ -3,7 +3,8 @@
 
 use crate::harness::Shop;
 use crate::http::{Wanted, get, pay, place, request, row};
-use domain::ids::NetworkId;
+use api::PaymentChoice;
+use domain::ids::{AssetId, NetworkId};
 use domain::time::Span;
 use server::cli::ledger;
 use server::ports::Clock;
@@ -70,7 +71,12 @@ async fn standing(shop: &Shop, asset: &str, buyer: &str) -> (String, Option<i64>
         .lines()
         .filter(|line| line.starts_with("kiosk_audit_difference{"))
         .find_map(|line| line.split_once(&of_asset).and_then(|(_, value)| value.parse().ok()));
-    let placed = shop.client.create_order(&request(buyer, &[CARD]), None).await;
+    // By its name: whoever leaves the network open is given one that is not closed.
+    let rails = &shop.kiosk.engine.shared.market().rails;
+    let (network, _) = rails.asset(&AssetId::new(asset)).expect("an asset of the shop");
+    let mut wanted = request(buyer, &[CARD]);
+    wanted.payment = PaymentChoice::via("USER_WALLET", "USDC", Some(&network.name));
+    let placed = shop.client.create_order(&wanted, None).await;
     if let Err(error) = &placed {
         assert!(format!("{error:?}").contains("SUSPENDED_NETWORK"), "{error:?}");
     }
