@@ -91,6 +91,9 @@ pub struct Scan {
     /// address. Their transfers count at once and for ever; the window does not keep them.
     pub settled: Vec<Block>,
     pub memory: Memory,
+    /// Transfers of assets that are not listed any more, which are still in the block at that height: they are handed over no
+    /// more, and are not gone.
+    pub kept: BTreeMap<TransferId, i64>,
 }
 
 /// What an adapter has to remember of a scan beside the window; stored in the same commit.
@@ -177,8 +180,8 @@ impl Window {
         // A set: whoever sends very many transfers must not make the square of them.
         let mined_again: BTreeSet<&TransferId> =
             scan.blocks.iter().flat_map(|block| &block.transfers).map(|transfer| &transfer.id).collect();
-        let mut changes: Vec<Change> =
-            gone.into_iter().filter(|id| !mined_again.contains(id)).map(Change::Reverted).collect();
+        let is_there = |id: &TransferId| mined_again.contains(id) || scan.kept.contains_key(id);
+        let mut changes: Vec<Change> = gone.into_iter().filter(|id| !is_there(id)).map(Change::Reverted).collect();
         for block in &scan.settled {
             let seen = |transfer: &ChainTransfer| seen(transfer, block);
             changes.extend(
@@ -186,19 +189,20 @@ impl Window {
             );
         }
         for block in &scan.blocks {
-            self.push(block, &mut changes);
+            self.push(block, &scan.kept, &mut changes);
         }
         self.confirm(confirmation, scan.tagged_through, &mut changes);
         self.forget();
         Ok(changes)
     }
 
-    fn push(&mut self, block: &Block, changes: &mut Vec<Change>) {
+    fn push(&mut self, block: &Block, kept: &BTreeMap<TransferId, i64>, changes: &mut Vec<Change>) {
         let (height, hash) = (block.height, block.hash.clone());
         let is_noticed = |transfer: &&ChainTransfer| !planted::is(Bug::DepositOverlooked) || transfer.units % 3 != 0;
         let noticed: Vec<&ChainTransfer> = block.transfers.iter().filter(is_noticed).collect();
         changes.extend(noticed.iter().map(|transfer| seen(transfer, block)));
-        let transfers = noticed.iter().map(|transfer| transfer.id.clone()).collect();
+        let kept = kept.iter().filter(|(_, at)| **at == height).map(|(id, _)| id.clone());
+        let transfers = noticed.iter().map(|transfer| transfer.id.clone()).chain(kept).collect();
         self.headers.push(Header { height, hash, transfers, confirmed: false });
     }
 
@@ -291,6 +295,16 @@ mod tests {
         // A reorganisation that moves a confirmed transfer within one scan.
         check(scan(4, &["5 E D", "6 F E t2", "7 G F"]), &["seen t2 at 6", "confirmed t2"]);
         check(scan(5, &["6 x E"]), &["reverted t2"]);
+    }
+
+    #[test]
+    fn what_is_kept_is_neither_handed_over_nor_gone() {
+        let mut window = Window::default();
+        window.advance(&scan(0, &["1 a -", "2 b a t1"]), TWO).expect("a linked scan");
+        let again = Scan { kept: BTreeMap::from([(TransferId::new("t1"), 2)]), ..scan(0, &["1 a - t0", "2 b a"]) };
+        assert_eq!(words(&window.advance(&again, TWO).expect("a linked scan")), ["seen t0 at 1", "confirmed t0"]);
+        assert_eq!(words(&window.advance(&scan(2, &["3 c b"]), TWO).expect("a linked scan")), ["confirmed t1"]);
+        assert_eq!(words(&window.advance(&scan(1, &["2 B a"]), TWO).expect("a linked scan")), ["reverted t1"]);
     }
 
     #[test]

@@ -143,8 +143,9 @@ mod tests {
     /// Of 9 million coins with eight decimals a chain's adapter may write down less than was sent.
     #[test]
     fn a_price_that_no_transfer_could_pay_is_refused() {
-        let mut market = market(vec![crate::validate::samples::airbnb()], Vec::new());
-        let wanted = crate::validate::Basket { coin: "TON".into(), ..basket() };
+        let mut market = market(vec![brand("Dear", "US", vec![range("dear", "50 USD", "500 USD", "1 USD")])], Vec::new());
+        let lines = vec![crate::validate::BasketLine { product_value: Some("100".into()), ..line("Dear", "range") }];
+        let wanted = crate::validate::Basket { coin: "TON".into(), lines, ..basket() };
         // 101.50 USD are 8,120,000 of the one coin, and 10,150,000 of the other.
         for (usd, due_units) in [("0.0000125", Some(812_000_000_000_000)), ("0.00001", None)] {
             let rate = CoinRate { usd: decimal(usd), as_of: NOW };

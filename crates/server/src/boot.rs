@@ -156,7 +156,7 @@ pub fn outside(config: &Config, kiosk: &Kiosk) -> anyhow::Result<Outside> {
         kiosk.engine.shared.board.expect(network.id().clone());
         networks.push(network);
     }
-    kiosk.engine.shared.put_closed(&kiosk.engine.shared.board.closed());
+    workers::watch::close_late(&kiosk.engine, kiosk.engine.clock.now());
     let mailer: Arc<dyn Mailer> = match config.smtp()? {
         Some(settings) => Arc::new(SmtpSender::new(settings).context("[mail] cannot be used")?),
         None => Arc::new(FolderSender::new(config.server.data_dir.join("mail"))),

@@ -156,7 +156,8 @@ impl Shop {
             let shared = Arc::new(Shared::new(format!("process {number} of life {}", self.crashes), market::market()));
             let far = self.networks.iter().filter(|network| network.rhythm().is_some());
             far.for_each(|network| shared.board.expect(network.id().clone()));
-            shared.put_closed(&shared.board.closed());
+            // Nobody has looked yet: at any time.
+            shared.put_closed(&shared.board.closed(Time(0)));
             let clock = Arc::new(ShopClock(self.outside.clone()));
             let engine = Engine::held(self.database.clone(), shared, clock);
             let tail = Tail::new(engine.clone(), self.vault.clone(), Arc::new(settings()));

@@ -10,10 +10,12 @@ use crate::secret::Secret;
 use crate::wallet::leak;
 use anyhow::{Context, bail};
 use domain::asset::Confirmation;
+use reqwest::Url;
 use serde::Deserialize;
 use serde::de::{Error, SeqAccess, Visitor};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Nodes of one network.
@@ -47,6 +49,9 @@ pub struct NetworkConfig {
     pub rpc: Addresses,
     /// A file with such addresses, one on a line.
     pub rpc_file: Option<PathBuf>,
+    /// Lets addresses without TLS lead to other places than this machine and its private network.
+    #[serde(default)]
+    pub allow_plain_http: bool,
     /// Nodes that must say the same; two where there are two.
     pub agree: Option<usize>,
     /// On Solana only what is finalized counts, and nothing needs to be said.
@@ -287,7 +292,36 @@ impl NetworkConfig {
                 bail!("networks {:?}: rpc number {} does not begin with {}", self.name, at + 1, schemes.join(", "));
             }
         }
+        self.check_nodes(&addresses)?;
         Ok(addresses)
+    }
+
+    /// Two nodes that are one agree always; and whoever stands between us and a node without TLS can say what he likes.
+    fn check_nodes(&self, addresses: &[Secret<String>]) -> anyhow::Result<()> {
+        let (mut seen, mut hosts) = (BTreeMap::new(), BTreeMap::new());
+        for (number, address) in (1..).zip(addresses) {
+            let Ok(url) = Url::parse(address.expose()) else { continue };
+            if let Some(other) = seen.insert(url.as_str().trim_end_matches('/').to_owned(), number) {
+                bail!("networks {:?}: rpc number {number} is the same node as number {other}", self.name);
+            }
+            let Some(host) = url.host_str() else { continue };
+            if let Some(other) = hosts.insert(host.to_owned(), number) {
+                tracing::warn!(
+                    network = %self.name,
+                    "rpc number {number} has the host of number {other}: they may fail, or lie, together"
+                );
+            }
+            let is_plain = matches!(url.scheme(), "http" | "ws");
+            if is_plain && !self.allow_plain_http && !is_near(host) {
+                bail!(
+                    "networks {:?}: rpc number {number} has no TLS and leads out of this machine and its private network: \
+                     anybody on the way could invent payments. Use https or wss, or set allow_plain_http = true if the way \
+                     is protected otherwise",
+                    self.name
+                );
+            }
+        }
+        Ok(())
     }
 
     /// A file of addresses is no place for a key that spends, not even in a comment.
@@ -427,6 +461,15 @@ impl NetworkConfig {
             }
         }
         Ok(())
+    }
+}
+
+/// This machine, or a private network (RFC 1918, RFC 4193). Of names only that of this machine: others lead anywhere.
+fn is_near(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
+        Ok(IpAddr::V6(address)) => address.is_loopback() || address.segments()[0] & 0xfe00 == 0xfc00,
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! How the chains on other machines are, and whether the books hold, as this process sees them; nothing of it is stored.
 //!
-//! Two rules decide whether a network takes new orders. It is scanned through to a time that is not too long ago: a chain
-//! that stands still, a node that lags, one that answers nothing and a long catch-up all come to that. And the audit has found
-//! no difference on it that nobody has acknowledged: where more lies on a chain than is known, payments are not seen, and where
+//! Two rules decide whether a network takes new orders. It is scanned through to a time that is not too long ago, by the
+//! clock of whoever asks: a scan that never ends must not keep a network open. A chain that stands still, a node that lags,
+//! one that answers nothing and a long catch-up all come to that. And the audit has found no difference on it that nobody has acknowledged: where more lies on a chain than is known, payments are not seen, and where
 //! less does, somebody took it or a node lies; either way nobody should send more. Must never keep an
 //! order from being paid: what is on its way is looked for whatever stands here. Written by `workers/watch.rs` and
 //! `workers/audit.rs`, read by `/readyz`, `/metrics` and, as suspended networks, by whatever reads the market.
@@ -34,8 +34,9 @@ pub struct Audited {
 /// What is known of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watching {
-    pub condition: Condition,
     pub scanned_through: Time,
+    /// How old that may be; `None` before the first look.
+    patience: Option<Span>,
     /// Blocks that the chain has and that are not scanned.
     pub lag_blocks: i64,
     /// Scans that failed since the process began.
@@ -45,10 +46,9 @@ pub struct Watching {
 }
 
 /// Whether orders can be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// Not scanned since the process began.
-    #[default]
     Starting,
     Open,
     /// Scans succeed, and what they see is old.
@@ -109,9 +109,9 @@ impl Board {
         self.change(|known| known.clone())
     }
 
-    /// Those that take no new orders.
-    pub fn closed(&self) -> BTreeSet<NetworkId> {
-        let is_closed = |watching: &Watching| watching.condition != Condition::Open;
+    /// Those that take no new orders at that time.
+    pub fn closed(&self, now: Time) -> BTreeSet<NetworkId> {
+        let is_closed = |watching: &Watching| watching.condition(now) != Condition::Open;
         let unwatched = self.all().into_iter().filter(|(_, watching)| is_closed(watching)).map(|(network, _)| network);
         unwatched.chain(self.audited().closed).collect()
     }
@@ -136,8 +136,20 @@ impl Board {
 }
 
 impl Watching {
+    /// Whether orders can be taken at that time.
+    pub fn condition(&self, now: Time) -> Condition {
+        let Some(patience) = self.patience else { return Condition::Starting };
+        // One failed look is no reason to close: what was scanned a moment ago is good.
+        match (now.since(self.scanned_through) <= patience, &self.reason) {
+            (true, _) => Condition::Open,
+            (false, None) => Condition::Behind,
+            (false, Some(_)) => Condition::Down,
+        }
+    }
+
     fn note(&mut self, look: &Look<'_>, patience: Span, now: Time) -> Tell {
-        let tell = match look {
+        self.patience = Some(patience);
+        match look {
             Look::Scanned { through, lag_blocks } => {
                 (self.scanned_through, self.lag_blocks) = (*through, *lag_blocks);
                 if self.reason.take().is_some() { Tell::Recovery } else { Tell::Nothing }
@@ -152,15 +164,7 @@ impl Watching {
                     Tell::Failure
                 }
             }
-        };
-        let is_fresh = now.since(self.scanned_through) <= patience;
-        self.condition = match (is_fresh, look) {
-            // One failed look is no reason to close: what was scanned a moment ago is good.
-            (true, _) => Condition::Open,
-            (false, Look::Scanned { .. }) => Condition::Behind,
-            (false, Look::Failed { .. }) => Condition::Down,
-        };
-        tell
+        }
     }
 }
 
@@ -175,7 +179,7 @@ mod tests {
     fn a_network_is_open_while_its_scans_are_fresh() {
         let (board, id) = (Board::default(), NetworkId::new("eip155:8453"));
         board.expect(id.clone());
-        assert_eq!(board.closed(), BTreeSet::from([id.clone()]), "not scanned yet");
+        assert_eq!(board.closed(NOW), BTreeSet::from([id.clone()]), "not scanned yet");
         let ago = |span: Span| Look::Scanned { through: Time(NOW.0 - span.0), lag_blocks: 0 };
         let failed = |reason| Look::Failed { reason };
         // What a look came to, when, how the network is after it, and what is worth a line.
@@ -192,9 +196,25 @@ mod tests {
         ];
         for (row, (look, now, condition, tell)) in table.iter().enumerate() {
             assert_eq!(board.note(&id, look, PATIENCE, *now), *tell, "row {row}");
-            assert_eq!(board.all()[&id].condition, *condition, "row {row}");
+            assert_eq!(board.all()[&id].condition(*now), *condition, "row {row}");
         }
-        assert_eq!((board.closed().len(), board.all()[&id].failures), (0, 6));
+        assert_eq!((board.closed(NOW).len(), board.all()[&id].failures), (0, 6));
+    }
+
+    #[test]
+    fn a_network_closes_by_the_clock_alone() {
+        let (board, id) = (Board::default(), NetworkId::new("eip155:8453"));
+        board.expect(id.clone());
+        assert_eq!(board.all()[&id].condition(NOW), Condition::Starting);
+        board.note(&id, &Look::Scanned { through: NOW, lag_blocks: 0 }, PATIENCE, NOW);
+        assert!(board.closed(NOW + PATIENCE).is_empty());
+        // Nothing is noted: the next scan lasts.
+        let late = NOW + PATIENCE + Span(1);
+        assert_eq!(board.closed(late), BTreeSet::from([id.clone()]));
+        assert_eq!(board.all()[&id].condition(late), Condition::Behind);
+        board.note(&id, &Look::Failed { reason: "no answer" }, PATIENCE, late);
+        assert_eq!(board.all()[&id].condition(late), Condition::Down);
+        assert_eq!(board.all()[&id].condition(NOW), Condition::Open, "as it was then");
     }
 
     #[test]
@@ -204,10 +224,10 @@ mod tests {
         assert_eq!(board.note(&id, &Look::Scanned { through: NOW, lag_blocks: 0 }, PATIENCE, NOW), Tell::Nothing);
         let differences = BTreeMap::from([((id.clone(), AssetId::new("eip155:8453/erc20:0x83")), 7)]);
         board.note_audit(BTreeSet::from([id.clone()]), differences.clone());
-        assert_eq!(board.closed(), BTreeSet::from([id]));
+        assert_eq!(board.closed(NOW), BTreeSet::from([id]));
         // Acknowledged: it is still told, and closes nothing.
         board.note_audit(BTreeSet::new(), differences.clone());
-        assert_eq!((board.closed().len(), board.audited().differences), (0, differences));
+        assert_eq!((board.closed(NOW).len(), board.audited().differences), (0, differences));
     }
 
     #[test]
@@ -215,6 +235,6 @@ mod tests {
         let board = Board::default();
         let look = Look::Failed { reason: "no answer" };
         assert_eq!(board.note(&NetworkId::new("sandbox:base"), &look, PATIENCE, NOW), Tell::Nothing);
-        assert!(board.all().is_empty() && board.closed().is_empty());
+        assert!(board.all().is_empty() && board.closed(NOW).is_empty());
     }
 }

@@ -24,8 +24,9 @@ pub async fn readyz(State(app): State<App>) -> Response {
     let now = app.engine.clock.now();
     let rates = market.rates.fiat_is_fresh(now);
     let (board, audited) = (app.engine.shared.board.all(), app.engine.shared.board.audited());
-    let is_open =
-        |(id, watching): (&NetworkId, &Watching)| watching.condition == Condition::Open && !audited.closed.contains(id);
+    let is_open = |(id, watching): (&NetworkId, &Watching)| {
+        watching.condition(now) == Condition::Open && !audited.closed.contains(id)
+    };
     let payable = board.is_empty() || board.iter().any(is_open);
     // Stale fiat rates stop some sales, not the shop: dollar sales in stablecoins go on.
     let ready = database && catalogue && payable;
@@ -40,7 +41,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
         };
         let word = |id: &NetworkId, watching: &Watching| match audited.closed.contains(id) {
             true => "differs",
-            false => watching.condition.word(),
+            false => watching.condition(now).word(),
         };
         let words = board.iter().map(|(id, watching)| (name(id), Value::from(word(id, watching))));
         told["networks"] = Value::Object(words.collect());

@@ -80,6 +80,7 @@ pub async fn show(State(app): State<App>) -> Result<Response, super::error::ApiE
 /// How the chains on other machines are; a shop without one has no such figures.
 fn register_networks(app: &App, registry: &mut Registry) {
     let (board, market) = (app.engine.shared.board.all(), app.engine.shared.market());
+    let now = app.engine.clock.now();
     if board.is_empty() {
         return;
     }
@@ -88,7 +89,7 @@ fn register_networks(app: &App, registry: &mut Registry) {
     for (id, watching) in &board {
         let name = market.rails.network_by_id(id).map_or_else(|| id.to_string(), |network| network.name.clone());
         let values = [
-            i64::from(watching.condition == Condition::Open && !audited.closed.contains(id)),
+            i64::from(watching.condition(now) == Condition::Open && !audited.closed.contains(id)),
             watching.lag_blocks,
             watching.scanned_through.unix_seconds(),
             i64::try_from(watching.failures).unwrap_or(i64::MAX),

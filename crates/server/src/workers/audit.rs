@@ -44,7 +44,7 @@ pub async fn run_once(engine: &Engine, networks: &[Arc<dyn Network>], now: Time)
             }
         }
     }
-    sound(engine).await?;
+    sound(engine, now).await?;
     Ok(ran)
 }
 
@@ -187,7 +187,7 @@ fn draw(tx: &mut Tx<'_>, rail: &domain::asset::Network) -> Result<Option<(Header
 }
 
 /// Puts on the board what is open, and closes and opens networks by it.
-pub async fn sound(engine: &Engine) -> Result<(), WorkerError> {
+pub async fn sound(engine: &Engine, now: Time) -> Result<(), WorkerError> {
     let open = engine.db.read(|tx| audit::open(tx, SHOWN)).await?;
     let unknown = open.iter().filter(|finding| finding.acknowledged.is_none());
     let closed: BTreeSet<NetworkId> = unknown.map(|finding| finding.network.clone()).collect();
@@ -199,7 +199,7 @@ pub async fn sound(engine: &Engine) -> Result<(), WorkerError> {
     }
     let board = &engine.shared.board;
     board.note_audit(closed, differences);
-    engine.shared.put_closed(&board.closed());
+    engine.shared.put_closed(&board.closed(now));
     Ok(())
 }
 

@@ -5,7 +5,9 @@ use super::{outbox, pay_out, strays, watch, webhooks};
 use crate::engine::Engine;
 use crate::ports::{Mailer, Network, Payer, Poster, Supplier};
 use crate::vault::Vault;
+use futures_util::FutureExt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch as signal};
@@ -30,6 +32,9 @@ const PACE: Duration = Duration::from_millis(250);
 /// After a failure the same worker waits this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// Between looks at how old the scans of far networks are.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// Between looks for what is to be forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
@@ -45,9 +50,12 @@ pub fn start(engine: &Engine, vault: &Arc<Vault>, outside: &Outside, stop: signa
     let is_far = |network: &Arc<dyn Network>| network.rhythm().is_some();
     let (far, near): (Vec<_>, Vec<_>) = outside.networks.iter().cloned().partition(is_far);
     running.spawn(watch_and_credit(engine.clone(), near, outside.bell.clone(), stop.clone()));
+    if !far.is_empty() {
+        running.spawn(close_late(engine.clone(), stop.clone()));
+    }
     for network in far {
         running.spawn(find_strays(engine.clone(), network.clone(), stop.clone()));
-        running.spawn(watch_alone(engine.clone(), network, outside.bell.clone(), stop.clone()));
+        running.spawn(keep_watching(engine.clone(), network, outside.bell.clone(), stop.clone()));
     }
     {
         let work = engine.clone();
@@ -178,6 +186,35 @@ async fn watch_and_credit(
             () = tokio::time::sleep(PACE) => {}
             _ = stop.changed() => {}
         }
+    }
+}
+
+/// Closes networks by the clock, however long their scans take.
+async fn close_late(engine: Engine, mut stop: signal::Receiver<bool>) {
+    while !*stop.borrow() {
+        watch::close_late(&engine, engine.clock.now());
+        pause(CLOSING, &mut stop).await;
+    }
+}
+
+/// Has a chain watched until the process ends. A task that ends before, or panics, is told and started again: nobody would
+/// see that payments are not looked for any more.
+async fn keep_watching(
+    engine: Engine,
+    network: Arc<dyn Network>,
+    found: Arc<Notify>,
+    mut stop: signal::Receiver<bool>,
+) {
+    while !*stop.borrow() {
+        let watching = watch_alone(engine.clone(), network.clone(), found.clone(), stop.clone());
+        // A panic was printed where it happened; whether the task ended by it or not, it ended.
+        let ended = AssertUnwindSafe(watching).catch_unwind().await;
+        if *stop.borrow() {
+            return;
+        }
+        tracing::error!(network = %network.id(), panicked = ended.is_err(), "a watching task ended before the server");
+        watch::note_end(&engine, network.as_ref(), engine.clock.now());
+        pause(AFTER_FAILURE, &mut stop).await;
     }
 }
 

@@ -117,7 +117,22 @@ fn note(engine: &Engine, id: &NetworkId, looked: &Result<Scanned, String>, patie
         (Tell::Recovery, _) => tracing::info!(network = %id, "network scanned again"),
         (Tell::Failure | Tell::Nothing, _) => {}
     }
-    shared.put_closed(&shared.board.closed());
+    close_late(engine, now);
+}
+
+/// Closes the networks that were not scanned for too long at that time, and opens the others. Called after each scan, and by
+/// the clock: a scan that does not end keeps nothing open.
+pub fn close_late(engine: &Engine, now: Time) {
+    engine.shared.put_closed(&engine.shared.board.closed(now));
+}
+
+/// The task that watches a network ended by itself: to be told as a failed look.
+pub fn note_end(engine: &Engine, network: &dyn Network, now: Time) {
+    let (id, reason) = (network.id(), "the task that watches it ended");
+    if let Some(rhythm) = network.rhythm() {
+        engine.shared.board.note(id, &Look::Failed { reason }, rhythm.patience, now);
+        close_late(engine, now);
+    }
 }
 
 /// The pools of the database, as one network sees them.

@@ -3,7 +3,8 @@
 
 use crate::harness::Shop;
 use crate::http::{Wanted, get, pay, place, request, row};
-use domain::ids::NetworkId;
+use api::PaymentChoice;
+use domain::ids::{AssetId, NetworkId};
 use domain::time::Span;
 use server::cli::ledger;
 use server::ports::Clock;
@@ -70,7 +71,12 @@ async fn standing(shop: &Shop, asset: &str, buyer: &str) -> (String, Option<i64>
         .lines()
         .filter(|line| line.starts_with("kiosk_audit_difference{"))
         .find_map(|line| line.split_once(&of_asset).and_then(|(_, value)| value.parse().ok()));
-    let placed = shop.client.create_order(&request(buyer, &[CARD]), None).await;
+    // By its name: whoever leaves the network open is given one that is not closed.
+    let rails = &shop.kiosk.engine.shared.market().rails;
+    let (network, _) = rails.asset(&AssetId::new(asset)).expect("an asset of the shop");
+    let mut wanted = request(buyer, &[CARD]);
+    wanted.payment = PaymentChoice::via("USER_WALLET", "USDC", Some(&network.name));
+    let placed = shop.client.create_order(&wanted, None).await;
     if let Err(error) = &placed {
         assert!(format!("{error:?}").contains("SUSPENDED_NETWORK"), "{error:?}");
     }
@@ -100,9 +106,9 @@ async fn what_a_chain_does_not_have_closes_its_network_until_somebody_looks_or_i
 
     // A process that has just started knows nothing, and is told by the first look.
     shop.kiosk.engine.shared.board.note_audit(BTreeSet::new(), BTreeMap::new());
-    audit::sound(&shop.kiosk.engine).await.expect("it is read");
+    audit::sound(&shop.kiosk.engine, shop.clock.now()).await.expect("it is read");
     let closed: BTreeSet<NetworkId> = BTreeSet::from([row.quote.network_id.clone()]);
-    assert_eq!(shop.kiosk.engine.shared.board.closed(), closed, "one network and no other");
+    assert_eq!(shop.kiosk.engine.shared.board.closed(shop.clock.now()), closed, "one network and no other");
 
     // Money that comes all the same counts.
     let second = format!("/sandbox/orders/{}/pay", order.order_id);

@@ -212,6 +212,9 @@ impl Chain {
     fn result(&self, method: &str, asked: &Value) -> Result<String, &'static str> {
         match method {
             "eth_chainId" => Ok(format!(r#""{CHAIN_ID:#x}""#)),
+            // Every address is a token of six decimals.
+            "eth_getCode" => Ok(r#""0x6001""#.to_owned()),
+            "eth_call" => Ok(format!(r#""0x{:064x}""#, 6)),
             "eth_getBlockByNumber" => match asked.as_str() {
                 Some("latest") => Ok(self.block(self.newest)),
                 _ => Ok(self.block(read(asked)?)),

@@ -8,13 +8,15 @@
 //!
 //! In the order in which to read: `address`, `amount` and `wire` are what nodes write; `rpc` and `socket` ask one node;
 //! `endpoint` checks its answers; `council` chooses who is asked; `scan` is the way from the known blocks to the newest;
-//! `receipts` makes transfers of events; `strays` tells what does not count; `balances` asks
-//! what lies where. Called by the watcher, through the port. For people: `docs/operators.md`.
+//! `certain` is what they must show alike of a block, `again` the second look; `receipts` makes transfers of events; `strays`
+//! tells what does not count; `balances` asks what lies where. Called by the watcher, through the port. For people:
+//! `docs/operators.md`.
 
 mod address;
 mod again;
 mod amount;
 mod balances;
+mod certain;
 mod council;
 mod endpoint;
 mod receipts;
@@ -36,16 +38,21 @@ use crate::adapters::rates::tls_configuration;
 use crate::ports::{AddressBook, Answer, BalanceQuestion, Finder, Network, Rhythm};
 use crate::secret::Secret;
 use again::Again;
+use council::Fault;
 use domain::asset::Confirmation;
 use domain::chain::{Header, Scan};
 use domain::ids::{AssetId, NetworkId};
-use domain::time::Time;
+use domain::time::{Span, Time};
 use endpoint::{Endpoint, Filter};
 use reqwest::{Client, Url};
 use rpc::Rpc;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// A scan that takes longer is given up: a node that answers each question just in time must not hold up the rest for ever.
+const DEADLINE: Span = Span::seconds(60);
 
 /// One chain, by configuration.
 pub struct Settings {
@@ -97,6 +104,10 @@ pub struct EvmNetwork {
     /// How large a range may be now, and how often that went well.
     range: Mutex<Range>,
     again: Mutex<Again>,
+    /// The number of the node that led the last council.
+    leading: AtomicUsize,
+    /// The longest that a scan may take.
+    deadline: Duration,
 }
 
 impl EvmNetwork {
@@ -110,7 +121,7 @@ impl EvmNetwork {
         for (number, address) in settings.addresses.iter().enumerate() {
             let url = Url::parse(address.expose()).map_err(|_| EvmError::NotAnAddress(number + 1))?;
             let host = url.host_str().ok_or(EvmError::NotAnAddress(number + 1))?;
-            let name = format!("rpc {} ({}://{host})", number + 1, url.scheme());
+            let name = format!("rpc {} ({}://{})", number + 1, url.scheme(), rpc::public_part(host));
             let rpc = Rpc::new(url, &http, settings.call_timeout, &settings.rhythm.bell);
             endpoints.push(Endpoint::new(number, name, rpc, settings.chain_id));
         }
@@ -129,6 +140,8 @@ impl EvmNetwork {
             rhythm: settings.rhythm,
             range: Mutex::new(Range::new(settings.blocks_per_query)),
             again: Mutex::default(),
+            leading: AtomicUsize::new(0),
+            deadline: Duration::from_secs(DEADLINE.0.unsigned_abs() / 1_000),
         })
     }
 }
@@ -136,6 +149,13 @@ impl EvmNetwork {
 impl EvmNetwork {
     fn range(&self) -> i64 {
         self.with_range(|range| range.now)
+    }
+
+    /// Whoever led is to blame.
+    fn too_long(&self) -> Fault {
+        let number = self.leading.load(Ordering::Relaxed);
+        let name = self.endpoints.get(number).map_or_else(String::new, |node| node.name.clone());
+        Fault::TooLong { number, name, seconds: self.deadline.as_secs() }
     }
 
     fn with_range<T>(&self, change: impl FnOnce(&mut Range) -> T) -> T {
@@ -155,7 +175,11 @@ impl Network for EvmNetwork {
         now: Time,
     ) -> Answer<'a, Result<Scan, String>> {
         Box::pin(async move {
-            let scan = self.scan_chain(known, book, now).await;
+            let scan = tokio::time::timeout(self.deadline, self.scan_chain(known, book, now)).await;
+            let scan = scan.unwrap_or_else(|_| Err(self.too_long()));
+            let lasted = matches!(scan, Err(Fault::TooLong { .. }));
+            // The rest of whoever is to blame begins when the scan ends.
+            let now = if lasted { now + DEADLINE } else { now };
             scan.map_err(|fault| {
                 for number in fault.to_blame() {
                     self.endpoints[number].failed(now);

@@ -9,7 +9,7 @@ use domain::chain::{ChainTransfer, Side};
 use domain::ids::{NetworkId, TransferId};
 use domain::time::Time;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Decimals that a ledger keeps at most.
 const LEDGER_DECIMALS: u32 = 8;
@@ -22,6 +22,13 @@ impl EvmNetwork {
         let moving = logs.iter().filter(|ours| !ours.log.amount.is_zero());
         let known = moving.filter_map(|ours| self.tokens.get(&ours.log.contract).map(|token| (ours, token)));
         known.map(|(ours, token)| transfer(names.name(&ours.log), ours, token, at)).collect()
+    }
+
+    /// The names of the transfers of one block whose tokens are not listed.
+    pub(super) fn unlisted(&self, logs: &[Ours]) -> BTreeSet<TransferId> {
+        let mut names = Names { network: &self.id, used: BTreeMap::new() };
+        let unlisted = logs.iter().filter(|ours| !self.tokens.contains_key(&ours.log.contract));
+        unlisted.map(|ours| names.name(&ours.log)).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,9 +18,14 @@ use tokio::sync::Notify;
 
 /// Bytes of an answer. More is refused, and less is asked for.
 pub const LARGEST_ANSWER: usize = 16 << 20;
+/// The same of an answer about one block, of which no less can be asked for.
+pub const LARGEST_BLOCK: usize = 64 << 20;
 
 /// Letters of a node's own words that are shown.
 const SHOWN: usize = 160;
+
+/// What most nodes call a call that its contract refused.
+const REVERTED: i64 = 3;
 
 /// A part of an address that is at least so long may be a key.
 const SHORTEST_KEY: usize = 8;
@@ -33,8 +39,8 @@ pub enum RpcError {
     Slow,
     #[error("it answered with status {0}")]
     Status(u16),
-    #[error("its answer has more than {} MiB", LARGEST_ANSWER >> 20)]
-    TooLarge,
+    #[error("its answer has more than {} MiB", .0 >> 20)]
+    TooLarge(usize),
     #[error("its answer is no JSON-RPC")]
     NotJsonRpc,
     #[error("it answered something else than was asked")]
@@ -50,21 +56,35 @@ pub enum RpcError {
     NoBlock(i64),
     #[error("it shows events of another block than {0}")]
     OtherBlock(i64),
+    #[error("the configuration lists the token {0}, and on the chain there is no contract at that address")]
+    NoContract(String),
+    #[error("the configuration says that {contract} has {configured} decimals, and the chain says {found}")]
+    OtherDecimals { contract: String, configured: u32, found: String },
 }
 
 impl RpcError {
     /// Whether less at once may be answered: nodes limit ranges and results, and each says so in words of its own.
     pub fn may_be_too_much(&self) -> bool {
         match self {
-            RpcError::Refused { .. } | RpcError::Status(_) | RpcError::TooLarge | RpcError::Slow => true,
+            RpcError::Refused { .. } | RpcError::Status(_) | RpcError::TooLarge(_) | RpcError::Slow => true,
             RpcError::Unreachable(_)
             | RpcError::NotJsonRpc
             | RpcError::Unanswered
             | RpcError::Unclear(_)
             | RpcError::WrongChain { .. }
             | RpcError::NoBlock(_)
-            | RpcError::OtherBlock(_) => false,
+            | RpcError::OtherBlock(_)
+            | RpcError::NoContract(_)
+            | RpcError::OtherDecimals { .. } => false,
         }
+    }
+
+    /// Whether a contract does not know what it was asked, in the words of the usual nodes. A node that is over its limits
+    /// refuses in other words.
+    pub fn is_revert(&self) -> bool {
+        let RpcError::Refused { code, message } = self else { return false };
+        let message = message.to_lowercase();
+        *code == REVERTED || ["revert", "execution error", "invalid opcode"].iter().any(|words| message.contains(words))
     }
 }
 
@@ -110,11 +130,11 @@ impl Rpc {
         Rpc { transport, timeout, next_id: AtomicU64::new(1), keys }
     }
 
-    /// One answer per question, in the same order.
+    /// One answer per question, in the same order, all of them together with at most `most` bytes.
     ///
     /// # Errors
     /// The outer one where nothing at all came back; the node's refusal of one question stands in its place.
-    pub async fn ask(&self, asks: &[Ask]) -> Result<Vec<Answered>, RpcError> {
+    pub async fn ask(&self, asks: &[Ask], most: usize) -> Result<Vec<Answered>, RpcError> {
         let count = asks.len() as u64;
         let first = self.next_id.fetch_add(count, Ordering::Relaxed);
         let question = |(ask, id): (&Ask, u64)| {
@@ -131,8 +151,8 @@ impl Rpc {
             }
         };
         let answered = match &self.transport {
-            Transport::Http { http, url } => post(http, url, text, self.timeout).await,
-            Transport::Socket(socket) => socket.ask(text).await,
+            Transport::Http { http, url } => self.post(http, url, text, most).await,
+            Transport::Socket(socket) => socket.ask(text).await.and_then(|text| fits(text, most)),
         };
         let answers = answered.and_then(|text| answers(&text, first, asks.len()));
         match answers {
@@ -147,6 +167,26 @@ impl Rpc {
         }
     }
 
+    async fn post(&self, http: &Client, url: &Url, text: String, most: usize) -> Result<String, RpcError> {
+        let unreachable = |error: reqwest::Error| match error.is_timeout() {
+            true => RpcError::Slow,
+            false => RpcError::Unreachable(said(error)),
+        };
+        let request = http.post(url.clone()).header("content-type", "application/json").body(text);
+        let mut response = request.timeout(self.timeout).send().await.map_err(unreachable)?;
+        if response.status() != StatusCode::OK {
+            return Err(RpcError::Status(response.status().as_u16()));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if bytes.len() + chunk.len() > most {
+                return Err(RpcError::TooLarge(most));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        String::from_utf8(bytes).map_err(|_| RpcError::NotJsonRpc)
+    }
+
     /// Some nodes quote the key that they do not like.
     fn hide_keys(&self, error: Option<&mut RpcError>) {
         if let Some(RpcError::Refused { message: text, .. } | RpcError::Unreachable(text)) = error {
@@ -157,34 +197,30 @@ impl Rpc {
     }
 }
 
-/// The parts of an address that may be keys: everything that is long but the host's name.
+/// What of a host may be shown: an IP address, or the last two labels of a name. Some providers put keys before those.
+pub fn public_part(host: &str) -> &str {
+    if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {
+        return host;
+    }
+    host.rmatch_indices('.').nth(1).map_or(host, |(dot, _)| &host[dot + 1..])
+}
+
+/// The parts of an address that may be keys: everything that is long but the public part of the host's name.
 fn keys_of(url: &Url) -> Vec<String> {
     let mut keys: Vec<String> = url.path().split('/').map(str::to_owned).collect();
     keys.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
     keys.extend(url.password().map(str::to_owned));
     keys.push(url.username().to_owned());
+    let host = url.host_str().unwrap_or_default();
+    let secret = host.strip_suffix(public_part(host)).unwrap_or_default();
+    keys.extend(secret.split('.').map(str::to_owned));
     keys.retain(|key| key.len() >= SHORTEST_KEY);
     keys
 }
 
-async fn post(http: &Client, url: &Url, text: String, timeout: Duration) -> Result<String, RpcError> {
-    let unreachable = |error: reqwest::Error| match error.is_timeout() {
-        true => RpcError::Slow,
-        false => RpcError::Unreachable(said(error)),
-    };
-    let request = http.post(url.clone()).header("content-type", "application/json").body(text).timeout(timeout);
-    let mut response = request.send().await.map_err(unreachable)?;
-    if response.status() != StatusCode::OK {
-        return Err(RpcError::Status(response.status().as_u16()));
-    }
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if bytes.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(RpcError::TooLarge);
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| RpcError::NotJsonRpc)
+/// A socket hands over whatever it can hold.
+fn fits(text: String, most: usize) -> Result<String, RpcError> {
+    if text.len() > most { Err(RpcError::TooLarge(most)) } else { Ok(text) }
 }
 
 #[derive(Deserialize)]
@@ -294,6 +330,21 @@ mod tests {
         ] {
             assert_eq!(texts(answers(reply, 7, 1)), Err(expected), "{reply}");
         }
+    }
+
+    #[test]
+    fn a_key_in_the_name_of_a_host_is_hidden() {
+        for (host, shown) in [
+            ("0123456789abcdef.base.provider.example", "provider.example"),
+            ("provider.example", "provider.example"),
+            ("localhost", "localhost"),
+            ("10.20.30.40", "10.20.30.40"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(public_part(host), shown, "{host}");
+        }
+        let url = Url::parse("wss://0123456789abcdef.base.provider.example/v1").expect("a URL");
+        assert_eq!(keys_of(&url), ["0123456789abcdef"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use super::Address;
 use super::EvmNetwork;
 use super::again::Suspicion;
+use super::certain::{Events, Shown};
 use super::council::{Council, Fault};
 use super::endpoint::Endpoint;
 use super::rpc::RpcError;
@@ -73,15 +74,16 @@ impl EvmNetwork {
         let (head, tagged_through) = (council.height, council.tagged_through);
         let reading = Reading { network: self, council, known, book, now };
         let anchor = reading.anchor().await?;
+        let suspicion = reading.look_again().await;
+        let anchor = reading.below(&suspicion, anchor);
         let scan = if head - anchor.height > FAR {
-            reading.sparse(&anchor).await?
+            reading.sparse(&anchor, &suspicion).await?
         } else {
-            let suspicion = reading.look_again().await;
-            let anchor = reading.below(&suspicion, anchor);
             reading.dense(&anchor, &suspicion).await?
         };
         reading.council.seats.iter().for_each(|seat| seat.node.did_well());
-        Ok(Scan { head: Some(head), tagged_through, ..scan })
+        let scanned_through = if reading.ranges_wait() { Time(0) } else { scan.scanned_through };
+        Ok(Scan { head: Some(head), tagged_through, scanned_through, ..scan })
     }
 }
 
@@ -118,43 +120,54 @@ impl Reading<'_> {
     }
 
     /// The anchor below what has to be read again.
-    fn below(&self, suspicion: &Suspicion<'_>, anchor: Anchor) -> Anchor {
-        let Some(lowest) = suspicion.heights.first().filter(|lowest| **lowest <= anchor.height) else { return anchor };
+    fn below(&self, suspicion: &Suspicion, anchor: Anchor) -> Anchor {
+        let lowest = suspicion.claims.keys().next().filter(|lowest| **lowest <= anchor.height);
+        let Some(lowest) = lowest else { return anchor };
         let before = self.known.iter().find(|header| header.height == lowest - 1);
         before.map_or(Anchor { height: lowest - 1, hash: None }, Anchor::at)
     }
 
     /// Every block above the anchor, up to a limit. What was known above it is handed over again in one piece: a part of it
     /// would look as if the rest had vanished.
-    async fn dense(&self, anchor: &Anchor, suspicion: &Suspicion<'_>) -> Result<Scan, Fault> {
+    async fn dense(&self, anchor: &Anchor, suspicion: &Suspicion) -> Result<Scan, Fault> {
         let to = (anchor.height + DENSE).max(self.tip_height()).min(self.council.height);
         let mut mined = self.linked(anchor, to).await?;
         self.cut_to_agreed(&mut mined).await?;
-        let logs = self.logs_of_all(&mined).await?;
-        let ours = self.ours(logs).await?;
+        let ours = self.ours_of_all(&mined).await?;
         let mut heights: BTreeSet<i64> = ours.iter().map(|ours| ours.log.height).collect();
-        heights.extend(&suspicion.heights);
+        heights.extend(suspicion.claims.keys());
         let with_money: Vec<&Mined> = mined.iter().filter(|block| heights.contains(&block.height)).collect();
-        let certain = self.certain_logs(&with_money, suspicion.accuser).await?;
+        let mut before = suspicion.shown(self, &mined);
+        before.push(Shown { node: self.council.leader().node, ours });
+        let certain = self.certain_logs(&with_money, &before).await?;
         let blocks = self.blocks(&mined, &certain);
-        self.check_nothing_is_lost(&blocks)?;
-        self.note_for_again(&blocks, suspicion);
+        let kept = self.check_nothing_is_lost(&blocks).await?;
+        self.note_handed_over(suspicion);
+        self.note_blocks(&blocks);
         Ok(Scan {
             keep_through: anchor.height,
             scanned_through: self.scanned_through(mined.last()),
             blocks,
+            kept,
+            // The blocks that stay may end further below, where the block before is not known any more.
+            sparse_through: if anchor.hash.is_none() { anchor.height + 1 } else { 0 },
             ..Scan::default()
         })
     }
 
-    /// A part of a long way: the blocks with money of ours, and the last one.
-    async fn sparse(&self, anchor: &Anchor) -> Result<Scan, Fault> {
+    /// A part of a long way: the blocks with money of ours, and the last one. What was known above the anchor is among them.
+    async fn sparse(&self, anchor: &Anchor, suspicion: &Suspicion) -> Result<Scan, Fault> {
         let from = anchor.height + 1;
-        let to = (anchor.height + self.network.range()).min(self.council.height - WINDOW as i64);
-        let looks = self.council.seats.iter().map(|seat| self.logs_in_ranges(seat.node, from, to));
+        let to = (anchor.height + self.network.range()).min(self.council.height - WINDOW as i64).max(self.tip_height());
+        let looks = self.council.seats.iter().map(|seat| self.ours_in_ranges(seat.node, from, to, None));
         let mut heights = BTreeSet::from([to]);
-        for logs in join_all(looks).await {
-            heights.extend(self.ours(logs?).await?.iter().map(|ours| ours.log.height));
+        heights.extend(self.known.iter().map(|header| header.height).filter(|height| *height >= from));
+        heights.extend(suspicion.claims.keys());
+        let mut before = Vec::new();
+        for (seat, ours) in self.council.seats.iter().zip(join_all(looks).await) {
+            let ours = ours?;
+            heights.extend(ours.iter().map(|ours| ours.log.height));
+            before.push(Shown { node: seat.node, ours });
         }
         let heights: Vec<i64> = heights.into_iter().collect();
         let leader = self.council.leader();
@@ -165,11 +178,19 @@ impl Reading<'_> {
                 return Err(self.council.differ(witness.node, to));
             }
         }
-        let certain = self.certain_logs(&mined.iter().collect::<Vec<_>>(), None).await?;
+        let shown = before.iter().flat_map(|shown| &shown.ours).map(|ours| ours.log.height);
+        let with_money: BTreeSet<i64> = shown.chain(suspicion.claims.keys().copied()).collect();
+        before.extend(suspicion.shown(self, &mined));
+        let asked: Vec<&Mined> = mined.iter().filter(|block| with_money.contains(&block.height)).collect();
+        let certain = self.certain_logs(&asked, &before).await?;
         let blocks = self.blocks(&mined, &certain);
-        self.check_nothing_is_lost(&blocks)?;
+        let kept = self.check_nothing_is_lost(&blocks).await?;
+        self.note_handed_over(suspicion);
+        if self.asks_one_alone() {
+            self.note_range(from, to, &blocks);
+        }
         let scanned_through = self.scanned_through(mined.last());
-        Ok(Scan { keep_through: anchor.height, scanned_through, blocks, sparse_through: to, ..Scan::default() })
+        Ok(Scan { keep_through: anchor.height, scanned_through, blocks, kept, sparse_through: to, ..Scan::default() })
     }
 
     /// The leader's blocks above the anchor, each the child of the one before.
@@ -218,45 +239,64 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The leader's events of blocks that hang together.
-    async fn logs_of_all(&self, mined: &[Mined]) -> Result<Vec<Log>, Fault> {
+    /// The leader's events with money of ours, of blocks that hang together.
+    async fn ours_of_all(&self, mined: &[Mined]) -> Result<Vec<Ours>, Fault> {
         let leader = self.council.leader();
         let (Some(first), Some(last)) = (mined.first(), mined.last()) else { return Ok(Vec::new()) };
         if mined.len() <= BY_HASH {
             let blocks: Vec<&Mined> = mined.iter().collect();
             let logs = leader.node.logs_of(&self.network.filter, &blocks).await;
-            return Ok(logs.map_err(|error| leader.fault(error))?.into_iter().flatten().collect());
+            return self.ours(logs.map_err(|error| leader.fault(error))?.into_iter().flatten().collect()).await;
         }
-        let logs = self.logs_in_ranges(leader.node, first.height, last.height).await?;
         let hashes: BTreeMap<i64, &str> = mined.iter().map(|block| (block.height, block.hash.as_str())).collect();
-        match logs.iter().find(|log| hashes.get(&log.height) != Some(&log.block.as_str())) {
-            None => Ok(logs),
-            Some(log) => Err(leader.fault(RpcError::OtherBlock(log.height))),
-        }
+        self.ours_in_ranges(leader.node, first.height, last.height, Some(&hashes)).await
     }
 
-    /// A node's events of a range, asked for in parts that it can answer.
-    pub(super) async fn logs_in_ranges(&self, node: &Endpoint, from: i64, to: i64) -> Result<Vec<Log>, Fault> {
+    /// A node's events of a range with money of ours, asked for in parts that it can answer; of other blocks than those with
+    /// the given hashes it must show none. Everybody else's are thrown away part by part: of a busy token they are many.
+    pub(super) async fn ours_in_ranges(
+        &self,
+        node: &Endpoint,
+        from: i64,
+        to: i64,
+        hashes: Option<&BTreeMap<i64, &str>>,
+    ) -> Result<Vec<Ours>, Fault> {
         let (mut next, mut found) = (from, Vec::new());
         while next <= to {
             let end = to.min(next + self.network.range() - 1);
-            match node.logs_between(&self.network.filter, next, end).await {
-                Ok(logs) => {
-                    self.network.with_range(super::Range::did_well);
-                    found.extend(logs);
-                    next = end + 1;
-                }
+            let logs = match node.logs_between(&self.network.filter, next, end).await {
+                Ok(logs) => logs,
                 Err(error) if error.may_be_too_much() && end > next => {
                     self.network.with_range(|range| range.halve(end - next + 1));
+                    continue;
+                }
+                // One block that is too much: contract by contract it may not be.
+                Err(error) if error.may_be_too_much() && error != RpcError::Slow => {
+                    self.logs_of_one(node, next).await.map_err(|error| Fault::of(node, error))?
                 }
                 Err(error) => return Err(Fault::of(node, error)),
+            };
+            let is_other = |log: &&Log| hashes.is_some_and(|all| all.get(&log.height) != Some(&log.block.as_str()));
+            if let Some(log) = logs.iter().find(is_other) {
+                return Err(Fault::of(node, RpcError::OtherBlock(log.height)));
             }
+            self.network.with_range(super::Range::did_well);
+            found.extend(self.ours(logs).await?);
+            next = end + 1;
         }
         Ok(found)
     }
 
-    /// Those of the events that are to us, or from us.
-    pub(super) async fn ours(&self, logs: Vec<Log>) -> Result<Vec<Ours>, Fault> {
+    async fn logs_of_one(&self, node: &Endpoint, height: i64) -> Result<Vec<Log>, RpcError> {
+        let blocks = node.blocks(&[height]).await?;
+        let logs = node.logs_of(&self.network.filter, &blocks.iter().collect::<Vec<_>>()).await?;
+        Ok(logs.into_iter().flatten().collect())
+    }
+
+    /// Those of the events that move money to us, or from us. What moves nothing is left out first: anybody may have a token
+    /// say that nothing was sent.
+    pub(super) async fn ours(&self, mut logs: Vec<Log>) -> Result<Vec<Ours>, Fault> {
+        logs.retain(|log| !log.amount.is_zero());
         let touched: BTreeSet<Address> = logs.iter().flat_map(|log| [log.from, log.to]).collect();
         let spelled: Vec<String> = touched.iter().map(ToString::to_string).collect();
         let ours = self.book.ours(&spelled).await.map_err(Fault::Book)?;
@@ -271,39 +311,7 @@ impl Reading<'_> {
         Ok(logs.into_iter().filter_map(|log| side(&log).map(|side| Ours { log, side })).collect())
     }
 
-    /// The events to and from us in those blocks: what every node of the council, and whoever accused one of them, shows for the
-    /// blocks' hashes.
-    async fn certain_logs(
-        &self,
-        blocks: &[&Mined],
-        accuser: Option<&Endpoint>,
-    ) -> Result<BTreeMap<i64, Vec<Ours>>, Fault> {
-        if blocks.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let mut nodes: Vec<&Endpoint> = self.council.seats.iter().map(|seat| seat.node).collect();
-        let accuser = accuser.filter(|node| !self.council.seats.iter().any(|seat| seat.node.number == node.number));
-        nodes.extend(accuser);
-        let mut agreed: Option<BTreeMap<i64, Vec<Ours>>> = None;
-        for node in nodes {
-            let logs = node.logs_of(&self.network.filter, blocks).await.map_err(|error| Fault::of(node, error))?;
-            let mut shown: BTreeMap<i64, Vec<Ours>> = blocks.iter().map(|block| (block.height, Vec::new())).collect();
-            for ours in self.ours(logs.into_iter().flatten().collect()).await? {
-                shown.entry(ours.log.height).or_default().push(ours);
-            }
-            match &agreed {
-                None => agreed = Some(shown),
-                Some(first) => {
-                    if let Some((height, _)) = first.iter().find(|(height, logs)| shown.get(*height) != Some(*logs)) {
-                        return Err(self.council.differ(node, *height));
-                    }
-                }
-            }
-        }
-        Ok(agreed.unwrap_or_default())
-    }
-
-    fn blocks(&self, mined: &[Mined], logs: &BTreeMap<i64, Vec<Ours>>) -> Vec<Block> {
+    fn blocks(&self, mined: &[Mined], logs: &Events) -> Vec<Block> {
         let block = |block: &Mined| {
             let logs = logs.get(&block.height).map_or(&[][..], Vec::as_slice);
             let transfers = self.network.transfers(logs, block.at);
@@ -312,17 +320,29 @@ impl Reading<'_> {
         mined.iter().map(block).collect()
     }
 
-    /// A block's events never change: what one showed before must be there again.
-    fn check_nothing_is_lost(&self, blocks: &[Block]) -> Result<(), Fault> {
+    /// A block's events never change: what one showed before must be there again. Tokens that the configuration lists no more
+    /// are not asked for: their transfers are looked for by themselves, and answered with the height of their block.
+    async fn check_nothing_is_lost(&self, blocks: &[Block]) -> Result<BTreeMap<TransferId, i64>, Fault> {
+        let leader = self.council.leader();
+        let mut kept = BTreeMap::new();
         for block in blocks {
             let known = self.known.iter().find(|known| known.height == block.height && known.hash == block.hash);
             let shown: BTreeSet<&TransferId> = block.transfers.iter().map(|transfer| &transfer.id).collect();
-            if known.is_some_and(|known| known.transfers.iter().any(|transfer| !shown.contains(transfer))) {
-                let node = self.council.leader().node;
-                return Err(Fault::Lost { number: node.number, name: node.name.clone(), height: block.height });
+            let known = known.map_or(&[][..], |known| known.transfers.as_slice());
+            let missing: Vec<&TransferId> = known.iter().filter(|transfer| !shown.contains(transfer)).collect();
+            if missing.is_empty() {
+                continue;
             }
+            let logs =
+                leader.node.every_log_of(block.height, &block.hash).await.map_err(|error| leader.fault(error))?;
+            let unlisted = self.network.unlisted(&self.ours(logs).await?);
+            if missing.iter().any(|transfer| !unlisted.contains(*transfer)) {
+                let (number, name) = (leader.node.number, leader.node.name.clone());
+                return Err(Fault::Lost { number, name, height: block.height });
+            }
+            kept.extend(missing.into_iter().map(|transfer| (transfer.clone(), block.height)));
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Payments of any later block have this time at the earliest, and that block's time may be the same.

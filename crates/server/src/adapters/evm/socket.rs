@@ -4,7 +4,7 @@
 //! One task owns the connection and makes it anew when it breaks. Must never leave a question without an answer: what
 //! waits when the connection breaks is told so. Called by `rpc` beside it.
 
-use super::rpc::{LARGEST_ANSWER, RpcError};
+use super::rpc::{LARGEST_BLOCK, RpcError};
 use crate::adapters::rates::said;
 use crate::entropy;
 use futures_util::{SinkExt, StreamExt};
@@ -130,7 +130,7 @@ impl Line {
         }
         let upgraded = response.upgrade().await.map_err(failed)?;
         let limits =
-            WebSocketConfig::default().max_message_size(Some(LARGEST_ANSWER)).max_frame_size(Some(LARGEST_ANSWER));
+            WebSocketConfig::default().max_message_size(Some(LARGEST_BLOCK)).max_frame_size(Some(LARGEST_BLOCK));
         Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await)
     }
 

@@ -139,6 +139,8 @@ pub struct Lies {
     pub lag: usize,
     /// Blocks whose events it does not show.
     pub hides: BTreeSet<i64>,
+    /// The same, when it is asked for the very block.
+    pub hides_by_hash: BTreeSet<i64>,
     /// A transfer that never was, in that block.
     pub invents: Option<(i64, Paid)>,
     /// Shows events under the hash of another block.
@@ -147,7 +149,16 @@ pub struct Lies {
     pub takes_back: bool,
     /// Refuses larger ranges.
     pub most_blocks: Option<i64>,
+    /// Refuses larger batches.
+    pub most_asks: Option<usize>,
+    /// Shows the events of those blocks for one contract at a time.
+    pub fat: BTreeSet<i64>,
+    /// Letters that every answer with events has more than it needs.
+    pub padding: usize,
     pub chain_id: Option<u64>,
+    /// What it says to `eth_getCode` and to `decimals()`, of every token; `None`: the call reverts.
+    pub code: Option<&'static str>,
+    pub decimals: Option<Option<u32>>,
     /// Says this to everything.
     pub says: Option<&'static str>,
     pub status: Option<u16>,
@@ -277,9 +288,18 @@ impl Speaker {
         if let Some(text) = lies.says {
             return text.to_owned();
         }
+        let padding = if body.contains("eth_getLogs") { " ".repeat(lies.padding) } else { String::new() };
+        padding + &self.answers(body, &lies)
+    }
+
+    fn answers(&self, body: &str, lies: &Lies) -> String {
         match serde_json::from_str::<Value>(body).expect("a request is JSON") {
-            Value::Array(asks) => Value::Array(asks.iter().map(|ask| self.one(ask, &lies)).collect()).to_string(),
-            ask => self.one(&ask, &lies).to_string(),
+            Value::Array(asks) if lies.most_asks.is_some_and(|most| asks.len() > most) => {
+                json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32_600, "message": "a batch too large" } })
+                    .to_string()
+            }
+            Value::Array(asks) => Value::Array(asks.iter().map(|ask| self.one(ask, lies)).collect()).to_string(),
+            ask => self.one(&ask, lies).to_string(),
         }
     }
 
@@ -302,6 +322,12 @@ impl Speaker {
         };
         match method {
             "eth_chainId" => Ok(json!(format!("{:#x}", lies.chain_id.unwrap_or(CHAIN_ID)))),
+            "eth_getCode" => Ok(json!(lies.code.unwrap_or("0x6001"))),
+            "eth_call" if params[0]["data"] == json!("0x313ce567") => {
+                let usual = if params[0]["to"] == json!(DAI) { 18 } else { 6 };
+                let decimals = lies.decimals.unwrap_or(Some(usual)).ok_or("execution reverted")?;
+                Ok(json!(format!("0x{decimals:064x}")))
+            }
             "eth_subscribe" => Ok(json!("0x1")),
             "eth_getBalance" => {
                 let of = chain.balances.iter().find(|(address, _)| params[0] == json!(address.to_lowercase()));
@@ -329,7 +355,13 @@ impl Speaker {
                 if lies.most_blocks.is_some_and(|most| range.end() - range.start() + 1 > most) {
                     return Err("query returned more than 10000 results".to_owned());
                 }
-                let logs = range.filter(|at| !lies.hides.contains(at)).flat_map(|at| lies.logs(&chain, at, filter));
+                let one_at_a_time = filter["address"].as_array().is_some_and(|contracts| contracts.len() > 1);
+                if one_at_a_time && range.clone().any(|at| lies.fat.contains(&at)) {
+                    return Err("response size exceeded".to_owned());
+                }
+                let by_hash = filter["blockHash"].is_string();
+                let is_hidden = |at: &i64| lies.hides.contains(at) || by_hash && lies.hides_by_hash.contains(at);
+                let logs = range.filter(|at| !is_hidden(at)).flat_map(|at| lies.logs(&chain, at, filter));
                 Ok(Value::Array(logs.collect()))
             }
             "eth_call" => {

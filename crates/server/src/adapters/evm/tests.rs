@@ -1,5 +1,7 @@
 //! The watcher's way through a chain in memory, past nodes that lie in every way that was seen in the field.
 
+mod distrust;
+
 use super::testing::{ANN, BOB, BRIDGED, DAI, FakeChain, Node, START, STRANGER, USDC, Watcher};
 use super::*;
 use crate::ports::DepositWindow;

@@ -77,6 +77,11 @@ pub fn to_quantity(number: i64) -> String {
     format!("{number:#x}")
 }
 
+/// The text in an answer.
+pub fn text(raw: &RawValue) -> Result<String, RpcError> {
+    read(raw)
+}
+
 /// The number in an answer.
 pub fn number(raw: &RawValue) -> Result<i64, RpcError> {
     let text: String = read(raw)?;

@@ -7,7 +7,7 @@
 use super::Cluster;
 use super::key::{CLOCK, Key, Program};
 use super::wire::{self, Listed, MINT_SLICE, Moved, SLICE, Shown};
-use crate::adapters::evm::rpc::{Ask, Rpc, RpcError};
+use crate::adapters::evm::rpc::{Ask, LARGEST_ANSWER, Rpc, RpcError};
 use crate::adapters::rest::Rest;
 use domain::time::Time;
 use serde_json::value::RawValue;
@@ -172,7 +172,7 @@ impl Endpoint {
 
     /// One question at a time: not every node that sells answers takes several at once.
     async fn ask(&self, method: &'static str, params: Value) -> Result<Box<RawValue>, RpcError> {
-        let answers = self.rpc.ask(&[Ask::new(method, params)]).await?;
+        let answers = self.rpc.ask(&[Ask::new(method, params)], LARGEST_ANSWER).await?;
         answers.into_iter().next().unwrap_or(Err(RpcError::Unanswered))
     }
 }

@@ -120,6 +120,37 @@ fn addresses_of_nodes_are_checked_and_never_quoted() {
 }
 
 #[test]
+fn one_node_does_not_count_as_two_and_no_way_without_tls_leads_far() {
+    let line = BASE.lines().find(|line| line.starts_with("rpc")).expect("a line");
+    let read = |rpc: &str, more: &str| {
+        let text = BASE.replace(line, &format!("rpc = {rpc}{more}"));
+        parse(&text).expect("a configuration").networks[0].addresses().map(|addresses| addresses.len())
+    };
+    for rpc in [
+        r#"["https://node.example/v2/hunter2hunter2", "https://node.example/v2/hunter2hunter2/"]"#,
+        r#"["http://127.0.0.1:8545", "https://other.example", "http://127.0.0.1:8545/"]"#,
+        r#"["https://Node.example", "https://node.example:443"]"#,
+    ] {
+        let error = read(rpc, "").expect_err(rpc).to_string();
+        assert!(error.contains("is the same node as number 1") && !error.contains("hunter2"), "{error}");
+    }
+    assert_eq!(read(r#"["https://node.example/a", "https://node.example/b"]"#, "").ok(), Some(2), "told, and allowed");
+    let near = "127.0.0.1 127.8.0.1 10.1.2.3 172.16.0.1 172.31.9.9 192.168.0.5 [::1] [fd12:3456::1] [::ffff:10.0.0.1] localhost";
+    for host in near.split(' ') {
+        assert_eq!(read(&format!("\"http://{host}:8545\""), "").ok(), Some(1), "{host}");
+    }
+    for host in ["node.example", "8.8.8.8", "172.32.0.1", "[2001:db8::1]", "[::ffff:8.8.8.8]", "geth"] {
+        for scheme in ["http", "ws"] {
+            let rpc = format!("\"{scheme}://{host}:8545/hunter2hunter2\"");
+            let error = read(&rpc, "").expect_err(&rpc).to_string();
+            assert!(error.contains("allow_plain_http = true") && !error.contains("hunter2"), "{error}");
+            assert_eq!(read(&rpc, "\nallow_plain_http = true").ok(), Some(1), "{rpc}");
+        }
+        assert_eq!(read(&format!("\"https://{host}\""), "").ok(), Some(1), "{host}");
+    }
+}
+
+#[test]
 fn a_file_of_addresses_holds_no_key_to_spend_with() {
     let folder = std::env::temp_dir().join(format!("kiosk-rpc-file-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");

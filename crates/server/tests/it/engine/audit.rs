@@ -45,7 +45,7 @@ fn a_page_holds_what_was_booked_what_was_shown_and_what_is_owed() {
 
         // A payment that vanishes is booked back, and weighed again.
         let second = shop.place(2, BOUGHT);
-        let transfer = shop.transfer(&second, 7, second.placed_at);
+        let transfer = shop.transfer(&second, 700_000, second.placed_at);
         shop.scan_seen(&second, &transfer);
         shop.scan_confirmed(&second, &transfer);
         shop.credit(&transfer).expect("it counts");
@@ -54,9 +54,9 @@ fn a_page_holds_what_was_booked_what_was_shown_and_what_is_owed() {
         let page = read(shop.conn, audit::page);
         let booked: Vec<(&str, i64)> =
             page.booked.iter().map(|booked| (booked.transfer.as_str(), booked.units)).collect();
-        assert_eq!(booked, [(transfer.id.as_str(), 7), (transfer.id.as_str(), 7)]);
+        assert_eq!(booked, [(transfer.id.as_str(), 700_000), (transfer.id.as_str(), 700_000)]);
         assert_eq!(page.owed, [Owed { no: second.no, asset: asset.clone(), said_units: 0, booked_units: 0 }]);
-        assert_eq!(page.totals.get(&(ORDERS.to_owned(), asset)), Some(&(due + 7, due + 7)));
+        assert_eq!(page.totals.get(&(ORDERS.to_owned(), asset)), Some(&(due + 700_000, due + 700_000)));
         shop.check();
     });
 }
