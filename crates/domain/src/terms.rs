@@ -143,7 +143,8 @@ mod tests {
     /// Of 9 million coins with eight decimals a chain's adapter may write down less than was sent.
     #[test]
     fn a_price_that_no_transfer_could_pay_is_refused() {
-        let mut market = market(vec![brand("Dear", "US", vec![range("dear", "50 USD", "500 USD", "1 USD")])], Vec::new());
+        let mut market =
+            market(vec![brand("Dear", "US", vec![range("dear", "50 USD", "500 USD", "1 USD")])], Vec::new());
         let lines = vec![crate::validate::BasketLine { product_value: Some("100".into()), ..line("Dear", "range") }];
         let wanted = crate::validate::Basket { coin: "TON".into(), lines, ..basket() };
         // 101.50 USD are 8,120,000 of the one coin, and 10,150,000 of the other.

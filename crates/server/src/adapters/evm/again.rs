@@ -348,7 +348,7 @@ impl<'a> Reading<'a> {
         let transfers: BTreeSet<TransferId> = transfers.into_iter().map(|transfer| transfer.id).collect();
         let is_news = !transfers.is_subset(known);
         let (accuser, against) = (node.number, self.council.leader().node.number);
-        is_news.then(|| Claim { hash, accuser, against, shown, transfers, handed_over: false })
+        is_news.then_some(Claim { hash, accuser, against, shown, transfers, handed_over: false })
     }
 
     /// Somebody else than the leader, if there is anybody.

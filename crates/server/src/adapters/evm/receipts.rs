@@ -25,7 +25,7 @@ impl EvmNetwork {
     }
 
     /// The names of the transfers of one block whose tokens are not listed.
-    pub(super) fn unlisted(&self, logs: &[Ours]) -> BTreeSet<TransferId> {
+    pub(super) fn left_out(&self, logs: &[Ours]) -> BTreeSet<TransferId> {
         let mut names = Names { network: &self.id, used: BTreeMap::new() };
         let unlisted = logs.iter().filter(|ours| !self.tokens.contains_key(&ours.log.contract));
         unlisted.map(|ours| names.name(&ours.log)).collect()

@@ -335,7 +335,7 @@ impl Reading<'_> {
             }
             let logs =
                 leader.node.every_log_of(block.height, &block.hash).await.map_err(|error| leader.fault(error))?;
-            let unlisted = self.network.unlisted(&self.ours(logs).await?);
+            let unlisted = self.network.left_out(&self.ours(logs).await?);
             if missing.iter().any(|transfer| !unlisted.contains(*transfer)) {
                 let (number, name) = (leader.node.number, leader.node.name.clone());
                 return Err(Fault::Lost { number, name, height: block.height });

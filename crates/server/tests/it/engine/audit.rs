@@ -66,13 +66,13 @@ fn everything_added_up_is_what_the_pages_come_to() {
     for_each_store(|conn| {
         let mut shop = Shop::open(conn);
         let (first, second) = (shop.sell(1, BOUGHT), shop.place(2, BOUGHT));
-        shop.pay(&second, 7, second.placed_at);
+        shop.pay(&second, 700_000, second.placed_at);
         // Seen, and not confirmed: nobody counts it.
-        let waiting = shop.transfer(&second, 5, second.placed_at);
+        let waiting = shop.transfer(&second, 500_000, second.placed_at);
         shop.scan_seen(&second, &waiting);
         shop.credit(&waiting).expect("it is news");
         let whole = read(shop.conn, audit::whole);
-        let (asset, sum) = (first.quote.asset.clone(), first.quote.due_units + 7);
+        let (asset, sum) = (first.quote.asset.clone(), first.quote.due_units + 700_000);
         let shown = Deposits { count: 2, units: i128::from(sum), raw: Some(i128::from(sum)) };
         assert_eq!(whole.shown.get(&asset), Some(&shown));
         assert_eq!(whole.booked.get(&asset), Some(&i128::from(sum)));
@@ -89,7 +89,7 @@ fn everything_added_up_is_what_the_pages_come_to() {
         assert!(write(shop.conn, |tx| audit::reset(tx, &after)));
         assert_eq!(read(shop.conn, audit::page).totals, whole.totals);
         // An amount that is no number makes the raw sum unknown, and nothing else.
-        write(shop.conn, |tx| tx.execute("update chain_transfers set raw = 'much' where units = 7", &[]));
+        write(shop.conn, |tx| tx.execute("update chain_transfers set raw = 'much' where units = 700000", &[]));
         let whole = read(shop.conn, audit::whole);
         assert_eq!(whole.shown.get(&asset), Some(&Deposits { raw: None, ..shown }));
     });

@@ -295,7 +295,8 @@ async fn a_node_is_called_by_its_number_and_the_public_part_of_its_host() {
 
 #[tokio::test]
 async fn a_token_that_is_another_one_on_the_chain_keeps_the_network_closed() {
-    let cases: [(fn(&mut testing::Lies), &str); 3] = [
+    type Lie = fn(&mut testing::Lies);
+    let cases: [(Lie, &str); 3] = [
         (|lies| lies.code = Some("0x"), "there is no contract at that address"),
         // Of USDC, whose address is the lowest.
         (|lies| lies.decimals = Some(Some(18)), "has 6 decimals, and the chain says 18"),
