@@ -256,8 +256,13 @@ impl Suspicion {
             let block = blocks.iter().find(|block| block.height == *height)?;
             let accuser = reading.network.endpoints.get(claim.accuser)?;
             let against = reading.network.endpoints.get(claim.against)?;
-            let shown =
-                || [Shown { node: accuser, ours: claim.shown.clone() }, Shown { node: against, ours: Vec::new() }];
+            let shown = || {
+                [(accuser, claim.shown.clone()), (against, Vec::new())].map(|(node, ours)| Shown {
+                    node,
+                    ours,
+                    by_hash: false,
+                })
+            };
             claim.is_about(&block.hash).then(shown)
         };
         self.claims.iter().filter_map(of_claim).flatten().collect()

@@ -20,6 +20,8 @@ pub(super) type Events = BTreeMap<i64, Vec<Ours>>;
 pub(super) struct Shown<'a> {
     pub node: &'a Endpoint,
     pub ours: Vec<Ours>,
+    /// It was asked for these very blocks by their hashes, a moment ago: it is not asked again.
+    pub by_hash: bool,
 }
 
 /// What a node shows for the blocks' hashes.
@@ -37,7 +39,12 @@ impl<'a> Reading<'a> {
         }
         let mut told: Vec<Told<'a>> = Vec::new();
         for seat in &self.council.seats {
-            told.push(Told { node: seat.node, events: self.events_of(seat.node, blocks).await? });
+            let was_asked = |shown: &&Shown<'_>| shown.by_hash && shown.node.number == seat.node.number;
+            let events = match before.iter().find(was_asked) {
+                Some(shown) => of_blocks(blocks, shown.ours.iter().cloned()),
+                None => self.events_of(seat.node, blocks).await?,
+            };
+            told.push(Told { node: seat.node, events });
         }
         let mut fault = None;
         for shown in before {
@@ -94,12 +101,19 @@ impl<'a> Reading<'a> {
 
     async fn events_of(&self, node: &Endpoint, blocks: &[&Mined]) -> Result<Events, Fault> {
         let logs = node.logs_of(&self.network.filter, blocks).await.map_err(|error| Fault::of(node, error))?;
-        let mut events: Events = blocks.iter().map(|block| (block.height, Vec::new())).collect();
-        for ours in self.ours(logs.into_iter().flatten().collect()).await? {
-            events.entry(ours.log.height).or_default().push(ours);
-        }
-        Ok(events)
+        Ok(of_blocks(blocks, self.ours(logs.into_iter().flatten().collect()).await?.into_iter()))
     }
+}
+
+/// Events by the heights of those blocks.
+fn of_blocks(blocks: &[&Mined], ours: impl Iterator<Item = Ours>) -> Events {
+    let mut events: Events = blocks.iter().map(|block| (block.height, Vec::new())).collect();
+    for ours in ours {
+        if let Some(of_block) = events.get_mut(&ours.log.height) {
+            of_block.push(ours);
+        }
+    }
+    events
 }
 
 /// Two nodes that differ, or one that differs from itself.

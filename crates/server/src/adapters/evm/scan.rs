@@ -133,12 +133,12 @@ impl Reading<'_> {
         let to = (anchor.height + DENSE).max(self.tip_height()).min(self.council.height);
         let mut mined = self.linked(anchor, to).await?;
         self.cut_to_agreed(&mut mined).await?;
-        let ours = self.ours_of_all(&mined).await?;
+        let (ours, by_hash) = self.ours_of_all(&mined).await?;
         let mut heights: BTreeSet<i64> = ours.iter().map(|ours| ours.log.height).collect();
         heights.extend(suspicion.claims.keys());
         let with_money: Vec<&Mined> = mined.iter().filter(|block| heights.contains(&block.height)).collect();
         let mut before = suspicion.shown(self, &mined);
-        before.push(Shown { node: self.council.leader().node, ours });
+        before.push(Shown { node: self.council.leader().node, ours, by_hash });
         let certain = self.certain_logs(&with_money, &before).await?;
         let blocks = self.blocks(&mined, &certain);
         let kept = self.check_nothing_is_lost(&blocks).await?;
@@ -167,7 +167,7 @@ impl Reading<'_> {
         for (seat, ours) in self.council.seats.iter().zip(join_all(looks).await) {
             let ours = ours?;
             heights.extend(ours.iter().map(|ours| ours.log.height));
-            before.push(Shown { node: seat.node, ours });
+            before.push(Shown { node: seat.node, ours, by_hash: false });
         }
         let heights: Vec<i64> = heights.into_iter().collect();
         let leader = self.council.leader();
@@ -239,17 +239,18 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The leader's events with money of ours, of blocks that hang together.
-    async fn ours_of_all(&self, mined: &[Mined]) -> Result<Vec<Ours>, Fault> {
+    /// The leader's events with money of ours, of blocks that hang together, and whether it was asked by their hashes.
+    async fn ours_of_all(&self, mined: &[Mined]) -> Result<(Vec<Ours>, bool), Fault> {
         let leader = self.council.leader();
-        let (Some(first), Some(last)) = (mined.first(), mined.last()) else { return Ok(Vec::new()) };
+        let (Some(first), Some(last)) = (mined.first(), mined.last()) else { return Ok((Vec::new(), false)) };
         if mined.len() <= BY_HASH {
             let blocks: Vec<&Mined> = mined.iter().collect();
             let logs = leader.node.logs_of(&self.network.filter, &blocks).await;
-            return self.ours(logs.map_err(|error| leader.fault(error))?.into_iter().flatten().collect()).await;
+            let logs = logs.map_err(|error| leader.fault(error))?.into_iter().flatten().collect();
+            return Ok((self.ours(logs).await?, true));
         }
         let hashes: BTreeMap<i64, &str> = mined.iter().map(|block| (block.height, block.hash.as_str())).collect();
-        self.ours_in_ranges(leader.node, first.height, last.height, Some(&hashes)).await
+        Ok((self.ours_in_ranges(leader.node, first.height, last.height, Some(&hashes)).await?, false))
     }
 
     /// A node's events of a range with money of ours, asked for in parts that it can answer; of other blocks than those with
