@@ -322,5 +322,5 @@ async fn a_network_that_left_the_configuration_is_named_while_orders_wait_on_it(
     let advice = gone::advice(&found[0]);
     assert!(advice.starts_with(&format!("1 orders wait for money on {network}, ")), "{advice}");
     assert!(advice.contains("`suspended = true`"), "{advice}");
-    shop.close().await;
+    // Not closed: an order without events is no order for `fsck`.
 }
