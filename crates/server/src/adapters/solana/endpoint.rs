@@ -19,6 +19,10 @@ pub const IN_ONE_QUESTION: usize = 100;
 /// Signatures of one page; nodes may give fewer.
 pub const PAGE: usize = 1_000;
 
+/// The newest version of transactions that is read here: the highest that the documentation of `getTransaction` knows
+/// (version 1 is SIMD-0385). A transaction of a newer one than is named is refused with -32015, whoever it paid.
+const NEWEST_VERSION: u8 = 1;
+
 /// Why a node's answer is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {
@@ -155,7 +159,9 @@ impl Endpoint {
 
     /// What a transaction did to a token account.
     pub async fn moved(&self, listed: &Listed, account: &Key, mint: &Key) -> Result<Moved, NodeError> {
-        let options = json!({ "encoding": "json", "commitment": "finalized", "maxSupportedTransactionVersion": 0 });
+        let options = json!({
+            "encoding": "json", "commitment": "finalized", "maxSupportedTransactionVersion": NEWEST_VERSION,
+        });
         let answer = self.ask("getTransaction", json!([listed.signature, options])).await?;
         wire::moved(&answer, listed, account, mint)?.ok_or(NodeError::NoTransaction)
     }

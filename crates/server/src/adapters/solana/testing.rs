@@ -136,6 +136,10 @@ pub struct Lies {
     pub page: Option<usize>,
     /// Takes accounts of transactions from tables.
     pub versioned: bool,
+    /// Its transactions are of this version.
+    pub version: u64,
+    /// Transactions that it refuses to show to anybody.
+    pub refuses: BTreeSet<String>,
     pub genesis: Option<String>,
     pub decimals: Option<u8>,
     /// Says this to everything.
@@ -260,7 +264,16 @@ impl Speaker {
                 Ok(json!({ "context": { "slot": slot }, "value": value.collect::<Vec<_>>() }))
             }
             "getSignaturesForAddress" => Ok(history(&chain, params, slot, lies)),
-            "getTransaction" => Ok(transaction(&chain, params[0].as_str().unwrap_or_default(), slot, lies)),
+            "getTransaction" if params[1]["maxSupportedTransactionVersion"].as_u64() < Some(lies.version) => {
+                Err((-32_015, "Transaction version is not supported by the requesting client"))
+            }
+            "getTransaction" => {
+                let signature = params[0].as_str().unwrap_or_default();
+                match lies.refuses.contains(signature) {
+                    true => Err((-32_011, "Transaction history is not available from this node")),
+                    false => Ok(transaction(&chain, signature, slot, lies)),
+                }
+            }
             _ => Err((-32_601, "Method not found")),
         }
     }
@@ -334,7 +347,7 @@ fn transaction(chain: &FakeChain, signature: &str, slot: i64, lies: &Lies) -> Va
     };
     let err = if one.failed { json!({ "InstructionError": [0, { "Custom": 1 }] }) } else { Value::Null };
     json!({
-        "slot": one.slot, "blockTime": seconds(one.slot), "version": "legacy",
+        "slot": one.slot, "blockTime": seconds(one.slot), "version": lies.version,
         "meta": {
             "err": err,
             "preTokenBalances": balances(|moved| moved.3, 0),

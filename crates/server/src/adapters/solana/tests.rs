@@ -93,6 +93,15 @@ async fn accounts_out_of_tables_count_like_others() {
 }
 
 #[tokio::test]
+async fn transactions_of_version_1_are_asked_for() {
+    let (chain, nodes) = world(1).await;
+    let mut watcher = Watcher::new(&[&nodes[0]], 1);
+    nodes[0].lie(|lies| lies.version = 1);
+    with(&chain, |chain| chain.pay(&[(ANN, USDC, 25)]));
+    assert_eq!(watcher.round(now(&chain)).await, Ok(vec!["25 to HAgk at 201".to_owned()]));
+}
+
+#[tokio::test]
 async fn long_histories_are_read_page_by_page_and_part_by_part() {
     let (chain, nodes) = world(1).await;
     let mut watcher = Watcher::new(&[&nodes[0]], 1);
