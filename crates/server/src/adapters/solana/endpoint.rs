@@ -38,10 +38,32 @@ pub enum NodeError {
     OtherProgram { coin: String, wanted: &'static str, other: &'static str },
     #[error("it is at slot {found}, behind {wanted}")]
     Behind { found: i64, wanted: i64 },
+    #[error("it is at slot {found}, and the chain cannot be further than {most} by now")]
+    TooFar { found: i64, most: i64 },
     #[error("its clock is ahead of this machine's: one of the two is wrong")]
     Ahead,
     #[error("it does not have a transaction that it should: its history may be too short")]
     NoTransaction,
+}
+
+/// Numbers with which nodes refuse everybody who asks too much, or everything because they are ill.
+const BUSY: [i64; 4] = [429, -32_005, -32_029, -32_429];
+
+impl NodeError {
+    /// Whether it would answer the same to a question about any other account.
+    pub fn is_of_the_node(&self) -> bool {
+        match self {
+            NodeError::Rpc(RpcError::Unreachable(_) | RpcError::Status(401 | 402 | 403 | 429)) => true,
+            NodeError::Rpc(RpcError::Refused { code, .. }) => BUSY.contains(code),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing in it speaks of what was asked: one such answer may be about one account, several are the node's.
+    pub fn is_mute(&self) -> bool {
+        let NodeError::Rpc(error) = self else { return false };
+        !matches!(error, RpcError::Refused { .. } | RpcError::Unclear(_))
+    }
 }
 
 /// A node.
