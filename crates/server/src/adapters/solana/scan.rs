@@ -116,6 +116,8 @@ pub struct Look<'a> {
     pub budget: Budget,
     /// Accounts of which a node said nothing.
     mute: usize,
+    /// Something of the last day's accounts is left to be read.
+    day_has_more: bool,
 }
 
 /// What came of looking at some addresses.
@@ -155,6 +157,7 @@ impl SolanaNetwork {
             is_short: false,
             budget: Budget::default(),
             mute: 0,
+            day_has_more: false,
         };
         let failed = look.every().await.err();
         let fault = failed.or_else(|| look.held.take());
@@ -228,8 +231,8 @@ impl Look<'_> {
         let first = (self.now - DAY, i64::MAX);
         let from = goes_on.map_or(first, |goes_on| goes_on.max(first));
         if self.given_between(from, self.now - self.network.every_look, Turn::WithinADay).await? {
-            let now = self.now;
-            self.network.with_pacing(|pacing| (pacing.day_looked_at, pacing.day_goes_on) = (now, None));
+            let looked_at = if self.day_has_more { self.now - WITHIN_A_DAY + LONG_REST } else { self.now };
+            self.network.with_pacing(|pacing| (pacing.day_looked_at, pacing.day_goes_on) = (looked_at, None));
         }
         Ok(())
     }
@@ -345,8 +348,6 @@ impl Look<'_> {
             self.held = self.held.take().or(Some(fault));
             return Ok(());
         }
-        // Another node may have it.
-        self.network.blame(&fault, self.now);
         self.network.tell(&fault, self.now, "an account was not read");
         Ok(())
     }
@@ -435,6 +436,7 @@ impl Look<'_> {
         if reading.mark != mark {
             self.memory.marks.insert(account.key.to_string(), reading.mark.text());
         }
+        self.day_has_more |= turn == Turn::WithinADay && reading.left != Left::Nothing && reading.fault.is_none();
         match reading.left {
             Left::Nothing => {}
             Left::Some => self.is_short |= turn == Turn::Every,
