@@ -3,14 +3,20 @@
 
 use super::SolanaNetwork;
 use super::endpoint::{Endpoint, NodeError};
+use super::key::Key;
 use domain::time::{Span, Time};
 use futures_util::future::join_all;
 use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 
 /// So many slots a node may be behind what was seen: healthy nodes differ by a few. What is known is not forgotten for it.
 const BEHIND: i64 = 64;
 /// A clock that is further ahead of ours than this is wrong, or ours is.
 const AHEAD: Span = Span::minutes(10);
+/// Slots that a chain makes in a second at most: 200 ms is the shortest that Solana plans.
+const SLOTS_A_SECOND: i64 = 5;
+/// A slot may be so much further than that: clocks of chains are as far off as `AHEAD` says.
+const SLOTS_AHEAD: i64 = 3_000;
 /// Of so many looks one begins with another node than the first.
 const ANOTHER_EVERY: u64 = 8;
 
@@ -19,6 +25,8 @@ const ANOTHER_EVERY: u64 = 8;
 pub enum Fault {
     #[error("{name}: {error}")]
     Node { number: usize, name: String, error: NodeError },
+    #[error("{name}: the account {account} cannot be read: {error}")]
+    Unread { number: usize, name: String, account: String, error: Box<NodeError> },
     #[error("{answer} of {wanted} nodes that must agree can be asked: {reasons}")]
     TooFew { answer: usize, wanted: usize, reasons: String },
     #[error("{names} do not agree about a transaction of the account {account}")]
@@ -44,19 +52,38 @@ impl Fault {
         Fault::Node { number: node.number, name: node.name.clone(), error }
     }
 
+    /// What a node could not answer about one account: that account's fault, unless the node answers nobody.
+    pub fn about(node: &Endpoint, account: &Key, error: NodeError) -> Fault {
+        if error.is_of_the_node() {
+            return Fault::of(node, error);
+        }
+        let (number, name, account) = (node.number, node.name.clone(), account.to_string());
+        Fault::Unread { number, name, account, error: Box::new(error) }
+    }
+
+    /// The account that it speaks of, if it speaks of one.
+    pub fn account(&self) -> Option<&str> {
+        match self {
+            Fault::Unread { account, .. }
+            | Fault::Disagree { account, .. }
+            | Fault::Unexplained { account, .. }
+            | Fault::TooLong { account, .. }
+            | Fault::Mark { account } => Some(account),
+            Fault::Node { .. } | Fault::TooFew { .. } | Fault::Book(_) => None,
+        }
+    }
+
     /// Whether only one account is concerned, so that others can be looked at.
     pub fn is_of_one_account(&self) -> bool {
-        match self {
-            Fault::Node { error, .. } => matches!(error, NodeError::NoTransaction),
-            Fault::Disagree { .. } | Fault::Unexplained { .. } | Fault::TooLong { .. } | Fault::Mark { .. } => true,
-            Fault::TooFew { .. } | Fault::Book(_) => false,
-        }
+        self.account().is_some()
     }
 
     /// The nodes that are asked last from now on.
     fn to_blame(&self) -> Vec<usize> {
         match self {
-            Fault::Node { number, .. } | Fault::Unexplained { number, .. } => vec![*number],
+            Fault::Node { number, .. } | Fault::Unread { number, .. } | Fault::Unexplained { number, .. } => {
+                vec![*number]
+            }
             // Nobody knows who is right: with a third node, each of the two is tried with it.
             Fault::Disagree { numbers, .. } => numbers.to_vec(),
             // Who failed to answer rests already.
@@ -76,15 +103,20 @@ pub struct Council<'a> {
 }
 
 impl SolanaNetwork {
-    /// Asks nodes for their newest slots until enough have answered that are of our cluster and not behind the slot `tip`.
-    pub(super) async fn council(&self, tip: i64, now: Time) -> Result<Council<'_>, Fault> {
+    /// Asks nodes for their newest slots until enough have answered that are of our cluster and not behind the slot `tip`,
+    /// nor further ahead of it than a chain can be that had it at `tip_at`.
+    pub(super) async fn council(&self, tip: i64, tip_at: Option<Time>, now: Time) -> Result<Council<'_>, Fault> {
         let least = (tip - BEHIND).max(0);
+        let most = tip_at.map_or(i64::MAX, |at| {
+            let seconds = now.since(at).0.max(0) / 1_000;
+            tip.saturating_add(seconds.saturating_mul(SLOTS_A_SECOND)).saturating_add(SLOTS_AHEAD)
+        });
         let mut waiting = self.in_order(now);
         let (mut seats, mut slots, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         while seats.len() < self.agree && !waiting.is_empty() {
             let wanted = self.agree - seats.len();
             let asked = waiting.split_off(waiting.len().saturating_sub(wanted));
-            let answers = join_all(asked.iter().rev().map(|node| self.newest(node, least, now))).await;
+            let answers = join_all(asked.iter().rev().map(|node| self.newest(node, least..=most, now))).await;
             for (node, answer) in asked.into_iter().rev().zip(answers) {
                 match answer {
                     Ok(newest) => {
@@ -106,12 +138,15 @@ impl SolanaNetwork {
         Ok(Council { seats, least, slot, at })
     }
 
-    async fn newest(&self, node: &Endpoint, least: i64, now: Time) -> Result<(i64, Time), NodeError> {
+    async fn newest(&self, node: &Endpoint, between: RangeInclusive<i64>, now: Time) -> Result<(i64, Time), NodeError> {
         node.check(&self.cluster).await?;
-        let newest = node.newest(least).await?;
+        let newest = node.newest(*between.start()).await?;
         // What it said of that slot would be remembered, and honest nodes seem to be behind it.
-        match newest.at > now + AHEAD {
-            true => Err(NodeError::Ahead),
+        if newest.at > now + AHEAD {
+            return Err(NodeError::Ahead);
+        }
+        match newest.slot > *between.end() {
+            true => Err(NodeError::TooFar { found: newest.slot, most: *between.end() }),
             false => Ok((newest.slot, newest.at)),
         }
     }

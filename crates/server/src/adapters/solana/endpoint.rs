@@ -19,6 +19,10 @@ pub const IN_ONE_QUESTION: usize = 100;
 /// Signatures of one page; nodes may give fewer.
 pub const PAGE: usize = 1_000;
 
+/// The newest version of transactions that is read here: the highest that the documentation of `getTransaction` knows
+/// (version 1 is SIMD-0385). A transaction of a newer one than is named is refused with -32015, whoever it paid.
+const NEWEST_VERSION: u8 = 1;
+
 /// Why a node's answer is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {
@@ -34,10 +38,32 @@ pub enum NodeError {
     OtherProgram { coin: String, wanted: &'static str, other: &'static str },
     #[error("it is at slot {found}, behind {wanted}")]
     Behind { found: i64, wanted: i64 },
+    #[error("it is at slot {found}, and the chain cannot be further than {most} by now")]
+    TooFar { found: i64, most: i64 },
     #[error("its clock is ahead of this machine's: one of the two is wrong")]
     Ahead,
     #[error("it does not have a transaction that it should: its history may be too short")]
     NoTransaction,
+}
+
+/// Numbers with which nodes refuse everybody who asks too much, or everything because they are ill.
+const BUSY: [i64; 4] = [429, -32_005, -32_029, -32_429];
+
+impl NodeError {
+    /// Whether it would answer the same to a question about any other account.
+    pub fn is_of_the_node(&self) -> bool {
+        match self {
+            NodeError::Rpc(RpcError::Unreachable(_) | RpcError::Status(401 | 402 | 403 | 429)) => true,
+            NodeError::Rpc(RpcError::Refused { code, .. }) => BUSY.contains(code),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing in it speaks of what was asked: one such answer may be about one account, several are the node's.
+    pub fn is_mute(&self) -> bool {
+        let NodeError::Rpc(error) = self else { return false };
+        !matches!(error, RpcError::Refused { .. } | RpcError::Unclear(_))
+    }
 }
 
 /// A node.
@@ -155,7 +181,9 @@ impl Endpoint {
 
     /// What a transaction did to a token account.
     pub async fn moved(&self, listed: &Listed, account: &Key, mint: &Key) -> Result<Moved, NodeError> {
-        let options = json!({ "encoding": "json", "commitment": "finalized", "maxSupportedTransactionVersion": 0 });
+        let options = json!({
+            "encoding": "json", "commitment": "finalized", "maxSupportedTransactionVersion": NEWEST_VERSION,
+        });
         let answer = self.ask("getTransaction", json!([listed.signature, options])).await?;
         wire::moved(&answer, listed, account, mint)?.ok_or(NodeError::NoTransaction)
     }

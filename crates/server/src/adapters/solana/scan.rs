@@ -41,6 +41,15 @@ const DUE: i64 = 500;
 /// Accounts that are asked for before anything is made of them: four questions' worth, beside the clock.
 const ACCOUNTS: usize = 4 * (IN_ONE_QUESTION - 1);
 
+/// Signature pages and transactions that are read for the addresses of one turn in one look, but for the end of the account
+/// that is being read: what is left is read in the next look.
+const MOST_PAGES: usize = 200;
+const MOST_TRANSACTIONS: usize = 1_000;
+/// So many accounts may go without a word that is about them in one look; then it is the node that is ill.
+const MOST_MUTE: usize = 3;
+/// What is wrong is told as often.
+const TOLD_EVERY: Span = Span::hours(1);
+
 /// Money that came so long before an address was given was not paid to its order: clocks differ by less.
 const BEFORE: Span = Span::hours(1);
 
@@ -52,8 +61,31 @@ const LEDGER_DECIMALS: u32 = 8;
 pub struct Pacing {
     pub looks: u64,
     day_looked_at: Time,
-    /// Accounts with a long history, and until when each is left alone.
+    /// After which address, by time and index, the addresses of the last day go on in the next look.
+    day_goes_on: Option<(Time, i64)>,
+    /// Accounts with a long history or with one that cannot be read, and until when each is left alone.
     resting: BTreeMap<Key, Time>,
+    /// When a fault was told last, by its account.
+    told: BTreeMap<String, Time>,
+}
+
+/// What may still be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    pub pages: usize,
+    pub transactions: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { pages: MOST_PAGES, transactions: MOST_TRANSACTIONS }
+    }
+}
+
+impl Budget {
+    fn is_spent(self) -> bool {
+        self.pages == 0 || self.transactions == 0
+    }
 }
 
 /// A token account that is looked at.
@@ -80,6 +112,20 @@ pub struct Look<'a> {
     /// What keeps the look from being whole: an account that is not explained, or not read to its end.
     held: Option<Fault>,
     is_short: bool,
+    /// For each turn a new one.
+    pub budget: Budget,
+    /// Accounts of which a node said nothing.
+    mute: usize,
+    /// Something of the last day's accounts is left to be read.
+    day_has_more: bool,
+}
+
+/// What came of looking at some addresses.
+struct Looked {
+    /// Those that were not read to the end, and when to try again.
+    unread: BTreeMap<String, Span>,
+    /// The first that was not looked at, and why: nor were those after it.
+    stopped: Option<(String, Fault)>,
 }
 
 /// Why accounts are looked at.
@@ -96,7 +142,8 @@ impl SolanaNetwork {
     /// then nothing counts as scanned through.
     pub(super) async fn look(&self, known: &[Header], book: &dyn AddressBook, now: Time) -> Result<Scan, Fault> {
         let tip = known.last().map_or(0, |tip| tip.height);
-        let council = self.council(tip, now).await?;
+        let tip_at = known.last().and_then(|tip| time_in(&tip.hash));
+        let council = self.council(tip, tip_at, now).await?;
         let through = (council.slot, council.at);
         let mut look = Look {
             network: self,
@@ -108,6 +155,9 @@ impl SolanaNetwork {
             memory: Memory::default(),
             held: None,
             is_short: false,
+            budget: Budget::default(),
+            mute: 0,
+            day_has_more: false,
         };
         let failed = look.every().await.err();
         let fault = failed.or_else(|| look.held.take());
@@ -118,7 +168,7 @@ impl SolanaNetwork {
             Some(fault) if look.memory.is_empty() => Err(fault),
             Some(fault) => {
                 self.blame(&fault, now);
-                tracing::debug!(network = %self.id, error = %fault, "a part of a look");
+                self.tell(&fault, now, "a part of a look");
                 look.is_short = true;
                 Ok(look.scan(tip))
             }
@@ -126,6 +176,21 @@ impl SolanaNetwork {
                 look.council.seats.iter().for_each(|node| node.did_well());
                 Ok(look.scan(tip))
             }
+        }
+    }
+
+    /// Tells of a fault, once an hour for each account; of those of nodes, once an hour for all.
+    fn tell(&self, fault: &Fault, now: Time, what: &'static str) {
+        let account = fault.account().unwrap_or_default().to_owned();
+        let is_new = self.with_pacing(|pacing| {
+            pacing.told.retain(|_, at| now.since(*at) < TOLD_EVERY);
+            let is_new = !pacing.told.contains_key(&account);
+            pacing.told.entry(account).or_insert(now);
+            is_new
+        });
+        match is_new {
+            true => tracing::warn!(network = %self.id, error = %fault, "{what}"),
+            false => tracing::debug!(network = %self.id, error = %fault, "{what}"),
         }
     }
 }
@@ -137,14 +202,17 @@ impl Look<'_> {
 
     /// The addresses that belong to every look.
     async fn every(&mut self) -> Result<(), Fault> {
-        self.given_between(self.now - self.network.every_look, Time(i64::MAX), Turn::Every).await
+        let from = (self.now - self.network.every_look, i64::MAX);
+        self.given_between(from, Time(i64::MAX), Turn::Every).await.map(|_| ())
     }
 
     /// Those whose turn it is beside them. What cannot be read now is read another time, and keeps nobody waiting.
     async fn older(&mut self) {
+        self.budget = Budget::default();
         if let Err(fault) = self.within_a_day().await {
             self.put_off(&fault);
         }
+        self.budget = Budget::default();
         if let Err(fault) = self.due().await {
             self.put_off(&fault);
         }
@@ -152,92 +220,143 @@ impl Look<'_> {
 
     fn put_off(&self, fault: &Fault) {
         self.network.blame(fault, self.now);
-        tracing::debug!(network = %self.network.id, error = %fault, "older addresses are looked at another time");
+        self.network.tell(fault, self.now, "older addresses are looked at another time");
     }
 
     async fn within_a_day(&mut self) -> Result<(), Fault> {
-        let looked_at = self.network.with_pacing(|pacing| pacing.day_looked_at);
-        if self.now.since(looked_at) < WITHIN_A_DAY {
+        let (looked_at, goes_on) = self.network.with_pacing(|pacing| (pacing.day_looked_at, pacing.day_goes_on));
+        if goes_on.is_none() && self.now.since(looked_at) < WITHIN_A_DAY {
             return Ok(());
         }
-        self.given_between(self.now - DAY, self.now - self.network.every_look, Turn::WithinADay).await?;
-        self.network.with_pacing(|pacing| pacing.day_looked_at = self.now);
+        let first = (self.now - DAY, i64::MAX);
+        let from = goes_on.map_or(first, |goes_on| goes_on.max(first));
+        if self.given_between(from, self.now - self.network.every_look, Turn::WithinADay).await? {
+            let looked_at = if self.day_has_more { self.now - WITHIN_A_DAY + LONG_REST } else { self.now };
+            self.network.with_pacing(|pacing| (pacing.day_looked_at, pacing.day_goes_on) = (looked_at, None));
+        }
         Ok(())
     }
 
     async fn due(&mut self) -> Result<(), Fault> {
         let wanted = Wanted::Due { at: self.now, limit: DUE };
         let due = self.book.given(wanted).await.map_err(Fault::Book)?;
-        let unread = self.look_at(&due, Turn::Due).await?;
+        let Looked { unread, stopped } = self.look_at(&due, Turn::Due).await;
+        let (first_unseen, fault) = stopped.unzip();
         for given in due {
+            let is_unseen = first_unseen.as_ref() == Some(&given.address);
             let usual = if self.now.since(given.given_at) < DAILY_UNTIL { DAY } else { WEEK };
-            let until_next = unread.get(&given.address).copied().unwrap_or(usual);
-            self.memory.next_looks.insert(given.address, self.now + until_next);
+            match unread.get(&given.address).copied() {
+                None if is_unseen => {}
+                until_next => {
+                    self.memory.next_looks.insert(given.address, self.now + until_next.unwrap_or(usual));
+                }
+            }
+            // It and those after it stay due.
+            if is_unseen {
+                break;
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Addresses that were given after `from` and not after `until`, a part at a time: there may be any number. Answers
+    /// whether it came to their end: those of the last day go on in the next look if there is too much to be read.
+    async fn given_between(&mut self, from: (Time, i64), until: Time, turn: Turn) -> Result<bool, Fault> {
+        let (mut given_at, mut index) = from;
+        loop {
+            if turn == Turn::WithinADay {
+                self.network.with_pacing(|pacing| pacing.day_goes_on = Some((given_at, index)));
+            }
+            let wanted = Wanted::GivenAfter { given_at, index, limit: PART };
+            let mut part = self.book.given(wanted).await.map_err(Fault::Book)?;
+            let Some(last) = part.last() else { return Ok(true) };
+            (given_at, index) = (last.given_at, last.index);
+            let is_last = (part.len() as i64) < PART || given_at > until;
+            part.retain(|given| given.given_at <= until);
+            if let Some((_, fault)) = self.look_at(&part, turn).await.stopped {
+                return Err(fault);
+            }
+            if turn == Turn::WithinADay && self.budget.is_spent() {
+                return Ok(false);
+            }
+            if is_last {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Looks at those addresses, up to the first at which the nodes answer nothing any more.
+    async fn look_at(&mut self, part: &[Given], turn: Turn) -> Looked {
+        let mut unread = BTreeMap::new();
+        let accounts: Vec<Account> = part.iter().flat_map(|given| self.accounts(given)).collect();
+        for some in accounts.chunks(ACCOUNTS) {
+            if let Err((at, fault)) = self.look_at_some(some, turn, &mut unread).await {
+                return Looked { unread, stopped: Some((some[at].address.clone(), fault)) };
+            }
+        }
+        Looked { unread, stopped: None }
+    }
+
+    /// As [`Look::look_at`], for accounts that are asked for at once. Errors: at which of them it stopped, and why.
+    async fn look_at_some(
+        &mut self,
+        some: &[Account],
+        turn: Turn,
+        unread: &mut BTreeMap<String, Span>,
+    ) -> Result<(), (usize, Fault)> {
+        let balances = self.balances(some, turn).await.map_err(|fault| (0, fault))?;
+        let names: Vec<String> = some.iter().map(|account| account.key.to_string()).collect();
+        let marks = self.book.marks(&names).await.map_err(|error| (0, Fault::Book(error)))?;
+        for (at, (account, balances)) in some.iter().zip(&balances).enumerate() {
+            let mark = marks.get(&names[at]).map(String::as_str);
+            let (again, noted) = match self.look_into(account, mark, balances, turn).await {
+                Ok(Left::Nothing) => continue,
+                Ok(Left::Some | Left::Much) => (LONG_REST, Ok(())),
+                Err(fault) => (AGAIN, self.note(fault, account, turn)),
+            };
+            // Of the several accounts of an address the one that is wanted first says when.
+            let kept = unread.entry(account.address.clone()).or_insert(again);
+            *kept = again.min(*kept);
+            noted.map_err(|fault| (at, fault))?;
         }
         Ok(())
     }
 
-    /// Addresses that were given after `from` and not after `until`, a part at a time: there may be any number.
-    async fn given_between(&mut self, from: Time, until: Time, turn: Turn) -> Result<(), Fault> {
-        let (mut given_at, mut index) = (from, i64::MAX);
-        loop {
-            let wanted = Wanted::GivenAfter { given_at, index, limit: PART };
-            let mut part = self.book.given(wanted).await.map_err(Fault::Book)?;
-            let Some(last) = part.last() else { return Ok(()) };
-            (given_at, index) = (last.given_at, last.index);
-            let is_last = (part.len() as i64) < PART || given_at > until;
-            part.retain(|given| given.given_at <= until);
-            self.look_at(&part, turn).await?;
-            if is_last {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Looks at those addresses; answers which of them could not be read to the end, and when to try again.
-    async fn look_at(&mut self, part: &[Given], turn: Turn) -> Result<BTreeMap<String, Span>, Fault> {
-        let mut unread = BTreeMap::new();
-        let accounts: Vec<Account> = part.iter().flat_map(|given| self.accounts(given)).collect();
-        for some in accounts.chunks(ACCOUNTS) {
-            let balances = self.balances(some, turn).await?;
-            let names: Vec<String> = some.iter().map(|account| account.key.to_string()).collect();
-            let marks = self.book.marks(&names).await.map_err(Fault::Book)?;
-            for ((account, name), balances) in some.iter().zip(&names).zip(&balances) {
-                let mark = marks.get(name).map(String::as_str);
-                let again = match self.look_into(account, mark, balances, turn).await {
-                    Ok(Left::Nothing) => continue,
-                    Ok(Left::Some | Left::Much) => LONG_REST,
-                    Err(fault) => {
-                        self.note(fault, account, turn)?;
-                        AGAIN
-                    }
-                };
-                unread.insert(account.address.clone(), again);
-            }
-        }
-        Ok(unread)
-    }
-
-    /// One account that cannot be read keeps no other one from being looked at.
+    /// One account that cannot be read keeps no other one from being looked at. One that an order may wait for keeps the
+    /// look from being whole.
     fn note(&mut self, fault: Fault, account: &Account, turn: Turn) -> Result<(), Fault> {
+        if turn != Turn::Every {
+            // Whatever it was, the next look is not to end at the same account.
+            self.leave_alone(account, WITHIN_A_DAY);
+        }
+        let fault = match fault {
+            Fault::Unread { number, name, error, account } if error.is_mute() => {
+                self.mute += 1;
+                match self.mute < MOST_MUTE {
+                    true => Fault::Unread { number, name, error, account },
+                    false => Fault::Node { number, name, error: *error },
+                }
+            }
+            other => other,
+        };
         if !fault.is_of_one_account() {
             return Err(fault);
         }
         if matches!(fault, Fault::TooLong { .. }) {
-            self.leave_alone(account);
+            self.leave_alone(account, LONG_REST);
         } else if turn == Turn::Every {
             self.held = self.held.take().or(Some(fault));
             return Ok(());
         }
-        tracing::warn!(network = %self.network.id, error = %fault, "an account was not read");
+        self.network.tell(&fault, self.now, "an account was not read");
         Ok(())
     }
 
-    fn leave_alone(&self, account: &Account) {
+    fn leave_alone(&self, account: &Account, rest: Span) {
         let (key, now) = (account.key, self.now);
         self.network.with_pacing(|pacing| {
             pacing.resting.retain(|_, until| *until > now);
-            pacing.resting.insert(key, now + LONG_REST);
+            pacing.resting.insert(key, now + rest);
         });
     }
 
@@ -296,13 +415,17 @@ impl Look<'_> {
         if balances.iter().any(|balance| balance.slot < mark.slot) {
             return Ok(Left::Nothing);
         }
-        let is_news = balances.iter().any(|balance| balance.amount != mark.amount);
+        let is_news = mark.above.is_some() || balances.iter().any(|balance| balance.amount != mark.amount);
         let reads_again = turn == Turn::Due && self.is_to_be_read_again(account, &mark);
         if !is_news && !reads_again {
             return Ok(Left::Nothing);
         }
         if self.network.with_pacing(|pacing| pacing.resting.get(&account.key).is_some_and(|until| *until > self.now)) {
             return Ok(Left::Much);
+        }
+        if self.budget.is_spent() {
+            self.is_short |= turn == Turn::Every;
+            return Ok(Left::Some);
         }
         let reading = self.read(account, &mark, balances).await?;
         for moved in &reading.moves {
@@ -313,12 +436,14 @@ impl Look<'_> {
         if reading.mark != mark {
             self.memory.marks.insert(account.key.to_string(), reading.mark.text());
         }
+        self.day_has_more |= turn == Turn::WithinADay && reading.left != Left::Nothing && reading.fault.is_none();
         match reading.left {
             Left::Nothing => {}
             Left::Some => self.is_short |= turn == Turn::Every,
-            Left::Much => self.leave_alone(account),
+            Left::Much => self.leave_alone(account, LONG_REST),
         }
-        Ok(reading.left)
+        // What was read before it is kept.
+        reading.fault.map_or(Ok(reading.left), Err)
     }
 
     /// Money that came and went between two looks leaves the balance as it was. Only the owner's key can take it away, and
@@ -378,11 +503,13 @@ impl Look<'_> {
             settled.entry(slot).or_default().push(transfer);
         }
         let settled = settled.into_iter().map(|(slot, transfers)| block(slot, transfers)).collect();
+        // Remembered with its time: a later look knows from it how far the chain can have come.
+        let newest = Block { hash: format!("{slot}@{}", at.0), ..block(slot, Vec::new()) };
         let goes_on = !self.is_short && slot > tip;
         Scan {
             // The window holds the newest slot and nothing else: no transfer stands in it.
             keep_through: if goes_on { -1 } else { i64::MAX },
-            blocks: if goes_on { vec![block(slot, Vec::new())] } else { Vec::new() },
+            blocks: if goes_on { vec![newest] } else { Vec::new() },
             // Any later slot has this time at the earliest, and may have the same.
             scanned_through: if self.is_short { Time(0) } else { Time(at.0 - 1) },
             head: Some(slot),
@@ -391,6 +518,11 @@ impl Look<'_> {
             ..Scan::default()
         }
     }
+}
+
+/// The time of a slot out of what stands for its block's hash, if it is there.
+fn time_in(hash: &str) -> Option<Time> {
+    hash.split_once('@')?.1.parse().ok().map(Time)
 }
 
 /// At the ledger's scale, rounded down.
@@ -403,6 +535,12 @@ fn units(raw: u64, decimals: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_the_tip_is_remembered_in_its_name() {
+        assert_eq!(time_in("349000000@1795174500000"), Some(Time(1_795_174_500_000)));
+        assert_eq!((time_in("349000000"), time_in("349000000@x")), (None, None));
+    }
 
     #[test]
     fn amounts_come_down_to_the_scale_of_the_ledger() {

@@ -136,6 +136,14 @@ pub struct Lies {
     pub page: Option<usize>,
     /// Takes accounts of transactions from tables.
     pub versioned: bool,
+    /// Its transactions are of this version.
+    pub version: u64,
+    /// Transactions that it refuses to show to anybody.
+    pub refuses: BTreeSet<String>,
+    /// Transactions at which it has been asked too much.
+    pub is_busy_at: BTreeSet<String>,
+    /// Says that its newest slot is so much later than it is.
+    pub leaps: i64,
     pub genesis: Option<String>,
     pub decimals: Option<u8>,
     /// Says this to everything.
@@ -257,10 +265,22 @@ impl Speaker {
                 let length = params[1]["dataSlice"]["length"].as_u64().unwrap_or(0) as usize;
                 let value =
                     names.iter().map(|name| show(&chain, name.as_str().unwrap_or_default(), slot, length, lies));
-                Ok(json!({ "context": { "slot": slot }, "value": value.collect::<Vec<_>>() }))
+                Ok(json!({ "context": { "slot": slot + lies.leaps }, "value": value.collect::<Vec<_>>() }))
             }
             "getSignaturesForAddress" => Ok(history(&chain, params, slot, lies)),
-            "getTransaction" => Ok(transaction(&chain, params[0].as_str().unwrap_or_default(), slot, lies)),
+            "getTransaction" if params[1]["maxSupportedTransactionVersion"].as_u64() < Some(lies.version) => {
+                Err((-32_015, "Transaction version is not supported by the requesting client"))
+            }
+            "getTransaction" => {
+                let signature = params[0].as_str().unwrap_or_default();
+                if lies.is_busy_at.contains(signature) {
+                    return Err((429, "Too many requests"));
+                }
+                match lies.refuses.contains(signature) {
+                    true => Err((-32_011, "Transaction history is not available from this node")),
+                    false => Ok(transaction(&chain, signature, slot, lies)),
+                }
+            }
             _ => Err((-32_601, "Method not found")),
         }
     }
@@ -276,7 +296,7 @@ fn show(chain: &FakeChain, name: &str, slot: i64, length: usize, lies: &Lies) ->
         json!({ "data": [data, "base64"], "executable": false, "lamports": 1, "owner": owner, "rentEpoch": 0 })
     };
     if name == "SysvarC1ock11111111111111111111111111111111" {
-        let words = [slot, 0, 0, 0, seconds(slot)].map(i64::to_le_bytes);
+        let words = [slot + lies.leaps, 0, 0, 0, seconds(slot)].map(i64::to_le_bytes);
         return account("Sysvar1111111111111111111111111111111111111", &words.concat());
     }
     if [USDC, PYUSD, ALIKE].contains(&name) {
@@ -334,7 +354,7 @@ fn transaction(chain: &FakeChain, signature: &str, slot: i64, lies: &Lies) -> Va
     };
     let err = if one.failed { json!({ "InstructionError": [0, { "Custom": 1 }] }) } else { Value::Null };
     json!({
-        "slot": one.slot, "blockTime": seconds(one.slot), "version": "legacy",
+        "slot": one.slot, "blockTime": seconds(one.slot), "version": lies.version,
         "meta": {
             "err": err,
             "preTokenBalances": balances(|moved| moved.3, 0),

@@ -93,6 +93,15 @@ async fn accounts_out_of_tables_count_like_others() {
 }
 
 #[tokio::test]
+async fn transactions_of_version_1_are_asked_for() {
+    let (chain, nodes) = world(1).await;
+    let mut watcher = Watcher::new(&[&nodes[0]], 1);
+    nodes[0].lie(|lies| lies.version = 1);
+    with(&chain, |chain| chain.pay(&[(ANN, USDC, 25)]));
+    assert_eq!(watcher.round(now(&chain)).await, Ok(vec!["25 to HAgk at 201".to_owned()]));
+}
+
+#[tokio::test]
 async fn long_histories_are_read_page_by_page_and_part_by_part() {
     let (chain, nodes) = world(1).await;
     let mut watcher = Watcher::new(&[&nodes[0]], 1);
@@ -136,6 +145,96 @@ async fn a_history_with_a_hole_holds_everything_up_but_what_others_were_paid() {
     let found = watcher.round(now(&chain)).await.expect("a look");
     assert_eq!(found, ["25 to HAgk at 201", "5 to HAgk at 202", "1 to HAgk at 203"]);
     assert_eq!(watcher.slots(), 204);
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_holds_the_others_up_while_its_order_may_be_paid_and_no_longer() {
+    let (chain, nodes) = world(1).await;
+    let mut watcher = Watcher::new(&[&nodes[0]], 1);
+    watcher.round(now(&chain)).await.expect("a look");
+    let refused = with(&chain, |chain| {
+        chain.pay(&[(ANN, USDC, 25)]);
+        let refused = chain.pay(&[(ANN, USDC, 5)]);
+        chain.pay(&[(BOB, USDC, 9)]);
+        refused
+    });
+    nodes[0].lie(|lies| lies.refuses = BTreeSet::from([refused]));
+    let found = watcher.round(now(&chain)).await.expect("a part of a look");
+    assert_eq!(found, ["25 to HAgk at 201", "9 to Hh8Q at 203"], "what stands before it is read");
+    assert_eq!(watcher.slots(), 200);
+    let error = watcher.round(now(&chain)).await.expect_err("there is nothing else");
+    assert!(error.contains("cannot be read") && error.contains("-32011"), "{error}");
+    // Its order can be paid no more: looks are whole again, and others are found in them.
+    for (number, wait) in [4, 5, 25].into_iter().enumerate() {
+        with(&chain, |chain| chain.pay(&[(BOB, USDC, 1)]));
+        let slot = 204 + number as i64;
+        let found = watcher.round(START + Span::hours(wait)).await.expect("a look");
+        assert_eq!((found, watcher.slots()), (vec![format!("1 to Hh8Q at {slot}")], slot));
+    }
+    // Daily from now on; what could not be read, in an hour.
+    let next_looks = watcher.book.next_looks.lock().expect("a lock").clone();
+    let next = |address: &str| next_looks[address].since(START + Span::hours(25));
+    assert_eq!((next(ANN), next(BOB)), (Span::hours(1), Span::hours(24)));
+    nodes[0].tell_the_truth();
+    assert_eq!(watcher.round(START + Span::hours(26)).await, Ok(vec!["5 to HAgk at 202".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_busy_node_loses_nothing_that_was_read() {
+    let (chain, nodes) = world(1).await;
+    let mut watcher = Watcher::new(&[&nodes[0]], 1);
+    watcher.round(now(&chain)).await.expect("a look");
+    let last = with(&chain, |chain| {
+        for _ in 0..20 {
+            chain.pay(&[(ANN, USDC, 1)]);
+        }
+        chain.pay(&[(ANN, USDC, 7)])
+    });
+    nodes[0].lie(|lies| lies.is_busy_at = BTreeSet::from([last]));
+    assert_eq!(watcher.round(now(&chain)).await.expect("a part of a look").len(), 20);
+    assert_eq!(watcher.slots(), 200);
+    let error = watcher.round(now(&chain)).await.expect_err("it is busy");
+    assert!(error.contains("(429)"), "{error}");
+    nodes[0].tell_the_truth();
+    assert_eq!(watcher.round(now(&chain)).await, Ok(vec!["7 to HAgk at 221".to_owned()]));
+    assert_eq!(watcher.slots(), 221);
+}
+
+/// One payment, 10 500 transactions that failed, and another payment: ten pages end above the oldest 503.
+#[tokio::test]
+async fn histories_of_any_length_are_read_in_the_end() {
+    let (chain, nodes) = world(1).await;
+    let mut watcher = Watcher::new(&[&nodes[0]], 1);
+    with(&chain, |chain| {
+        chain.pay(&[(ANN, USDC, 25)]);
+        (0..10_500).for_each(|_| chain.fail(ANN, USDC));
+        chain.pay(&[(ANN, USDC, 5)]);
+    });
+    let none: Vec<String> = Vec::new();
+    let first = "25 to HAgk at 201".to_owned();
+    let last = "5 to HAgk at 10702".to_owned();
+    for expected in [none.clone(), vec![first], vec![last], none] {
+        assert_eq!(watcher.round(now(&chain)).await, Ok(expected));
+        assert_eq!(watcher.slots(), with(&chain, |chain| chain.slot), "nobody waits for it");
+        with(&chain, |chain| chain.slot += 10);
+        // What was found out so far is in the marks alone.
+        watcher.network = network(&[&nodes[0]], 1);
+    }
+    assert_eq!(nodes[0].count("getTransaction"), 2, "failed ones are not asked for");
+}
+
+#[tokio::test]
+async fn a_slot_that_the_chain_cannot_have_reached_is_not_believed() {
+    let (chain, nodes) = world(1).await;
+    let mut watcher = Watcher::new(&[&nodes[0]], 1);
+    watcher.round(now(&chain)).await.expect("a look");
+    // Slot 200 was 13 seconds ago: 5 slots in each, and 3000.
+    nodes[0].lie(|lies| lies.leaps = 3_066);
+    let error = watcher.round(now(&chain)).await.expect_err("it is too far");
+    assert!(error.contains("it is at slot 3266, and the chain cannot be further than 3265"), "{error}");
+    assert_eq!(watcher.window.tip().map(|tip| tip.height), Some(200));
+    nodes[0].lie(|lies| lies.leaps = 3_065);
+    assert_eq!(watcher.round(now(&chain)).await, Ok(vec![]));
 }
 
 #[tokio::test]

@@ -121,8 +121,8 @@ struct WireBody {
 #[serde(rename_all = "camelCase")]
 struct WireMessage {
     account_keys: Vec<String>,
-    #[serde(default)]
-    address_table_lookups: Vec<IgnoredAny>,
+    /// Of transactions of version 0 alone.
+    address_table_lookups: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -234,11 +234,12 @@ pub fn moved(raw: &RawValue, listed: &Listed, account: &Key, mint: &Key) -> Resu
 }
 
 /// The accounts of a transaction as its balances number them: its own, then those that it took from tables (of which
-/// versioned transactions have some). `None` if the latter are missing.
+/// those of version 0 have some; version 1 has no tables). `None` if the latter are missing.
 fn all_keys<'a>(message: &'a WireMessage, loaded: Option<&'a WireLoaded>) -> Option<Vec<&'a String>> {
     let own = message.account_keys.iter();
+    let has_tables = message.address_table_lookups.as_ref().is_some_and(|lookups| !lookups.is_empty());
     match loaded {
-        None if !message.address_table_lookups.is_empty() => None,
+        None if has_tables => None,
         None => Some(own.collect()),
         Some(loaded) => Some(own.chain(&loaded.writable).chain(&loaded.readonly).collect()),
     }
@@ -417,6 +418,30 @@ mod tests {
         closed["meta"]["postTokenBalances"] = json!([]);
         assert_eq!(read_moved(&closed), expected(40, 0, None));
         assert_eq!(read_moved(&json!(null)), Ok(None));
+    }
+
+    /// As nodes show version 1 (SIMD-0385): all accounts are its own, and what it may cost stands in the message.
+    #[test]
+    fn transactions_of_version_1_have_no_tables() {
+        let mut newer = transaction();
+        newer["version"] = json!(1);
+        newer["transaction"]["message"] = json!({
+            "header": { "numRequiredSignatures": 1, "numReadonlySignedAccounts": 0, "numReadonlyUnsignedAccounts": 1 },
+            "accountKeys": [WALLET, MINT, ACCOUNT, TOKEN],
+            "recentBlockhash": "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
+            "instructions": [{ "programIdIndex": 3, "accounts": [1, 2, 0], "data": "3DdGGhkhJbjm", "stackHeight": 1 }],
+            "transactionConfig": { "priorityFee": 5000, "computeUnitLimit": 200_000 },
+        });
+        let nothing = json!({ "writable": [], "readonly": [] });
+        for loaded in [Some(nothing), Some(json!(null)), None] {
+            let meta = newer["meta"].as_object_mut().expect("an object");
+            meta.remove("loadedAddresses");
+            meta.extend(loaded.map(|loaded| ("loadedAddresses".to_owned(), loaded)));
+            let moved = read_moved(&newer).expect("it can be read").expect("it is there");
+            assert_eq!((moved.before, moved.after, moved.owner), (40, 55, Some(key(WALLET))));
+        }
+        newer["transaction"]["message"]["addressTableLookups"] = json!(null);
+        assert!(read_moved(&newer).is_ok_and(|moved| moved.is_some()));
     }
 
     #[test]
