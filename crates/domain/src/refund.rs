@@ -162,8 +162,10 @@ pub enum RefundAction {
         sealed: String,
         policy: RefundPolicy,
     },
+    /// Somebody else agrees to that attempt: it is the address that he has looked at, and no other.
     Approve {
         by: String,
+        attempt: u32,
     },
     Reject {
         by: String,
@@ -270,6 +272,11 @@ impl Refund {
         }
     }
 
+    /// Which try it is; another address never has the attempt of one before. 0 for one that is over.
+    pub fn attempt(&self) -> u32 {
+        attempt_of(&self.stage)
+    }
+
     /// The word for people and programs.
     pub fn word(&self) -> &'static str {
         match &self.stage {
@@ -357,8 +364,14 @@ pub fn is_at_rest(stage: &Stage) -> bool {
 fn attempt_of(stage: &Stage) -> u32 {
     match stage {
         Stage::ClaimOpen { attempt } | Stage::Due { attempt } => *attempt,
-        Stage::Paying { payout: Payout::Planned { attempt } | Payout::Failed { attempt, .. } } => *attempt,
-        Stage::Paying { .. } | Stage::Rejected { .. } => 0,
+        Stage::Paying { payout } => match payout {
+            Payout::Planned { attempt }
+            | Payout::Sent { attempt, .. }
+            | Payout::Asking { attempt, .. }
+            | Payout::Failed { attempt, .. } => *attempt,
+            Payout::Done { .. } | Payout::Returned { .. } => 0,
+        },
+        Stage::Rejected { .. } => 0,
     }
 }
 

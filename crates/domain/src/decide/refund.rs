@@ -18,7 +18,7 @@ impl Draft {
         match action {
             RefundAction::Ask(wish) => self.ask_refund(number, wish),
             RefundAction::Claim { sealed, policy } => self.claim_refund(number, sealed, *policy),
-            RefundAction::Approve { by } => self.approve_refund(number, by),
+            RefundAction::Approve { by, attempt } => self.approve_refund(number, by, *attempt),
             RefundAction::Reject { by, note } => {
                 self.refund_at_rest(number)?;
                 self.step(number, RefundStep::Rejected { by: by.clone(), note: note.clone() });
@@ -173,10 +173,16 @@ impl Draft {
         Ok(())
     }
 
-    fn approve_refund(&mut self, number: u32, by: &str) -> Result<(), Refusal> {
+    fn approve_refund(&mut self, number: u32, by: &str, looked_at: u32) -> Result<(), Refusal> {
         let refund = self.known(number)?;
         match &refund.stage {
-            Stage::Due { .. } => {}
+            Stage::Due { attempt } if *attempt == looked_at => {}
+            Stage::Due { .. } => {
+                return Err(Refusal::Conflict(
+                    "that is not the refund's attempt now, and its address may be another; look at it again with \
+                     `kiosk refund show`, and approve the attempt that it says",
+                ));
+            }
             Stage::ClaimOpen { .. } => {
                 return Err(Refusal::Conflict("the payer has not said where to; it is approved once that is known"));
             }

@@ -195,10 +195,20 @@ fn two_people_agree_above_the_limit_however_it_is_split() {
         assert_eq!(needed, [false, needs], "{excess}");
     }
     let due = ask(&settled(DUE + 200 * DOLLAR, &[]), Share::Whole, RefundTo::ByHand).expect("it is owed");
-    let approve = |by: &str| act(&due, 0, RefundAction::Approve { by: by.to_owned() });
+    let approve = |by: &str| act(&due, 0, RefundAction::Approve { by: by.to_owned(), attempt: 0 });
     for same in ["ann", "Ann", "ANN", PAYER] {
         assert!(matches!(approve(same), Err(Refusal::Conflict(_))), "{same}");
     }
+    // Who looked at the first address does not agree to the second.
+    let reopened = act(&due, 0, RefundAction::Reopen { by: "ann".to_owned() }).expect("it rests");
+    let claim = RefundAction::Claim { sealed: "another".to_owned(), policy: RefundPolicy::default() };
+    let other = act(&reopened, 0, claim).expect("it waits for an address");
+    let approve_other = |attempt| act(&other, 0, RefundAction::Approve { by: "bob".to_owned(), attempt });
+    for old in [0, 2] {
+        let refusal = approve_other(old).expect_err("that attempt is not due").to_string();
+        assert!(refusal.contains("kiosk refund show"), "{refusal}");
+    }
+    assert_eq!(approve_other(1).expect("it was looked at").refunds[0].approved_by.as_deref(), Some("bob"));
     let pay = |order: &Order| act(order, 0, RefundAction::MarkPaid { by: "ann".to_owned(), proof: "x".to_owned() });
     assert!(pay(&due).is_err(), "nobody has agreed");
     let agreed = approve("bob").expect("another person");
@@ -218,11 +228,11 @@ fn an_order_that_got_nothing_reads_refunded_once_everything_went_back() {
     assert_eq!((half.credit_units, half.state), (FIRST, OrderState::WaitingForManualAction));
     let rest = ask(&half, Share::Part(FIRST - 10 * DOLLAR), RefundTo::ByHand).expect("it is owed");
     // Two refunds of one order come to more than the limit.
-    let rest = act(&rest, 1, RefundAction::Approve { by: "bob".to_owned() }).expect("another person");
+    let rest = act(&rest, 1, RefundAction::Approve { by: "bob".to_owned(), attempt: 0 }).expect("another person");
     let rest = paid(&rest, 1);
     assert_eq!(rest.state, OrderState::WaitingForManualAction, "ten dollars are owed");
     let all = ask(&rest, Share::Whole, RefundTo::ByHand).expect("it is owed");
-    let all = act(&all, 2, RefundAction::Approve { by: "bob".to_owned() }).expect("another person");
+    let all = act(&all, 2, RefundAction::Approve { by: "bob".to_owned(), attempt: 0 }).expect("another person");
     assert_eq!(paid(&all, 2).state, OrderState::Refunded);
 
     let expired = ask(&expired(60 * DOLLAR), Share::Whole, RefundTo::ByHand).expect("it is owed");
@@ -284,7 +294,7 @@ fn no_sequence_gives_back_more_than_was_owed() {
                 _ => PayoutReport::Unknown("?".to_owned()),
             };
             let action = match next(10) {
-                0 => RefundAction::Approve { by },
+                0 => RefundAction::Approve { by, attempt: order.refund(refund).map_or(0, Refund::attempt) },
                 1 => RefundAction::Reject { by, note: "no".to_owned() },
                 2 => RefundAction::Reopen { by },
                 3 => RefundAction::Retry { by },
