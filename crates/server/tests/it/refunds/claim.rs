@@ -170,6 +170,12 @@ async fn a_large_claim_waits_for_a_person_and_an_address_that_fails_for_another(
     shop.pump().await;
     assert_eq!(standing(&shop, &order).await.0, ["failed"]);
     refund::reopen(&shop.kiosk, &no, 0, ("bob", URL)).await.expect("the address was refused");
+    // Whoever had the link before has nothing to say any more.
+    let old = enter(&shop, path, &to("9999")).await;
+    assert!(old.head.status == 404 && old.text().contains("no longer valid"), "{}", old.text());
+    assert_eq!(standing(&shop, &order).await.0, ["claim_open"]);
+    let link = refund::link(&shop.kiosk, &no, URL).await.expect("it waits for the payer again");
+    let path = link.strip_prefix(URL).expect("a link of ours");
     enter(&shop, path, &to("0000")).await;
     assert_eq!(standing(&shop, &order).await.0, ["due"], "another address has to be agreed to anew");
     assert!(refund::approve(&shop.kiosk, &no, 0, ("bob", 0)).await.is_err(), "he looked at the address before");
