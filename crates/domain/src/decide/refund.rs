@@ -236,8 +236,9 @@ impl Draft {
         if self.order.is_stopped() {
             return Err(Refusal::Conflict("the order is on hold"));
         }
-        // Money may have vanished from its chain since it was asked for.
-        if self.order.owed_units(&refund.asset) < refund.units {
+        // Money may have vanished from its chain since it was asked for, and what another refund may be paying this moment
+        // is not there for this one.
+        if self.order.owed_units(&refund.asset) - self.order.on_its_way_back(&refund.asset) < refund.units {
             let reason = "the order does not owe that much any more: money of it has vanished".to_owned();
             self.step(number, RefundStep::Failed { reason });
             return Ok(());

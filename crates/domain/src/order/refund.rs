@@ -30,8 +30,24 @@ impl Order {
 
     /// What of it no refund holds yet; never below 0.
     pub fn refundable_units(&self, asset: &AssetId) -> i64 {
+        (self.owed_units(asset) - self.held_units(asset)).max(0)
+    }
+
+    /// What open refunds hold.
+    fn held_units(&self, asset: &AssetId) -> i64 {
         let held = self.refunds.iter().filter(|refund| refund.asset == *asset && refund.is_open());
-        (self.owed_units(asset) - held.map(|refund| refund.units).sum::<i64>()).max(0)
+        held.map(|refund| refund.units).sum()
+    }
+
+    /// What of it may have left: somebody was told to pay it, and what became of that is not known yet.
+    pub fn on_its_way_back(&self, asset: &AssetId) -> i64 {
+        let is_out = |refund: &&Refund| refund.payout().is_some_and(|payout| payout.outstanding().is_some());
+        self.refunds.iter().filter(|refund| refund.asset == *asset).filter(is_out).map(|refund| refund.units).sum()
+    }
+
+    /// More of its own asset went back, was sold or is held by refunds than came: money of it has vanished.
+    pub fn is_overdrawn(&self) -> bool {
+        self.credit_units < self.held_units(&self.quote.asset)
     }
 
     /// Of what is refundable, what came above the price; of an order that was not settled nothing did.

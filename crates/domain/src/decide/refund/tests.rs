@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::decide::{self, Command, Facts};
-use crate::event::{Placed, Seen, Settlement};
+use crate::event::{HoldReason, Placed, Seen, Settlement};
 use crate::ids::{OrderId, TransferId, Uuid};
 use crate::order::Order;
+use crate::payment::TransferStatus;
 use crate::project::OrderState;
 use crate::time::Span;
 use crate::validate::samples::{NOW, basket, brand, fixed, line, market};
@@ -83,10 +84,9 @@ fn expired(units: i64) -> Order {
     order
 }
 
-fn act(order: &Order, refund: u32, action: RefundAction) -> Result<Order, Refusal> {
-    let shared = validate::Facts::default();
-    let facts = Facts {
-        shared: &shared,
+fn no_facts(shared: &validate::Facts) -> Facts<'_> {
+    Facts {
+        shared,
         replay: None,
         address: None,
         next_no: 1,
@@ -97,7 +97,12 @@ fn act(order: &Order, refund: u32, action: RefundAction) -> Result<Order, Refusa
         price_now: None,
         rate_now: None,
         reserve_left: 0,
-    };
+    }
+}
+
+fn act(order: &Order, refund: u32, action: RefundAction) -> Result<Order, Refusal> {
+    let shared = validate::Facts::default();
+    let facts = no_facts(&shared);
     let command = Command::Refund { order: order.id, refund, action };
     let decision = decide::decide(&facts, order, &command, NOW)?;
     let mut next = order.clone();
@@ -268,6 +273,58 @@ fn money_that_vanished_is_not_sent_after() {
     order.apply(&Event::PaymentReverted { transfer: TransferId::new("t0") }, NOW);
     let begun = act(&order, 0, RefundAction::Begin { attempt: 0, patience: PATIENCE }).expect("it is decided");
     assert_eq!(begun.refunds[0].word(), "failed");
+}
+
+/// Two payments of 50 dollars each came too late; one of them vanishes when the first refund may be on its way.
+#[test]
+fn two_refunds_never_share_what_is_left() {
+    let mut order = expired(50 * DOLLAR);
+    let (asset, seen_at) = (order.quote.asset.clone(), NOW);
+    let second = Seen { transfer: TransferId::new("t1"), asset, units: 50 * DOLLAR, block_at: seen_at };
+    order.apply(&Event::PaymentConfirmed(second), NOW);
+    let to = || RefundTo::Address { destination: Destination::Operator, sealed: "sealed".to_owned() };
+    for _ in 0..2 {
+        order = ask(&order, Share::Part(50 * DOLLAR), to()).expect("it is owed");
+    }
+    let begin = || RefundAction::Begin { attempt: 0, patience: PATIENCE };
+    let order = act(&order, 0, begin()).expect("it is due");
+    assert_eq!(act(&order, 1, begin()).expect("it is due").refunds[1].word(), "sent", "there is enough for both");
+
+    let mut short = order.clone();
+    short.apply(&Event::PaymentReverted { transfer: TransferId::new("t1") }, NOW);
+    assert_eq!((short.credit_units, short.is_overdrawn()), (50 * DOLLAR, true));
+    let short = act(&short, 1, begin()).expect("it is decided");
+    assert_eq!((short.refunds[0].word(), short.refunds[1].word()), ("sent", "failed"));
+}
+
+/// Each row: what a revert leaves stops the order until it is back, sold or not.
+#[test]
+fn an_order_stops_when_more_went_back_than_came() {
+    let credit = |order: &Order, status| {
+        let asset = order.quote.asset.clone();
+        let before = order.payment.received[0].status;
+        let (id, units, block_at) = (TransferId::new("t0"), 60 * DOLLAR, NOW);
+        let fact = decide::TransferFact { id, asset, units, block_at, status, credited: Some(before) };
+        let shared = validate::Facts::default();
+        let facts = Facts { transfer: Some(&fact), ..no_facts(&shared) };
+        let command = Command::Credit { transfer: TransferId::new("t0") };
+        let decision = decide::decide(&facts, order, &command, NOW).expect("it is news");
+        let mut next = order.clone();
+        decision.events.iter().for_each(|event| next.apply(event, NOW));
+        next
+    };
+    let open = ask(&expired(60 * DOLLAR), Share::Whole, RefundTo::ByHand).expect("it is owed");
+    let paid = RefundAction::MarkPaid { by: "bob".to_owned(), proof: "x".to_owned() };
+    let paid = act(&open, 0, paid).expect("it is below the limit");
+    for (order, left) in [(open, 0), (paid, -60 * DOLLAR)] {
+        let gone = credit(&order, TransferStatus::Reverted);
+        assert_eq!((gone.credit_units, gone.is_stopped()), (left, true));
+        assert!(gone.held_for(HoldReason::PaymentReverted).is_some());
+        let back = credit(&gone, TransferStatus::Confirmed);
+        assert_eq!((back.credit_units, back.is_stopped()), (left + 60 * DOLLAR, false));
+    }
+    let unasked = credit(&expired(60 * DOLLAR), TransferStatus::Reverted);
+    assert_eq!((unasked.credit_units, unasked.is_stopped()), (0, false), "nobody has lost anything");
 }
 
 /// Whatever is pressed in whatever order: what is open or went back is never more than what was owed at first.
