@@ -6,8 +6,9 @@ use crate::fulfil::Line;
 use crate::ids::AssetId;
 use crate::ledger::network_of;
 use crate::money::units_to_text;
-use crate::payment::TransferStatus;
+use crate::payment::{Received, TransferStatus};
 use crate::payout::Payout;
+use crate::postings;
 use crate::refund::{Cause, Destination, Refund, RefundStep, Stage};
 use crate::terms;
 use crate::time::Time;
@@ -23,9 +24,15 @@ impl Order {
         if *asset == self.quote.asset {
             return self.credit_units;
         }
-        // Another token than agreed is never sold for anything.
+        // Another token than agreed is never sold for anything, and what the books do not have is not owed by them.
         let back = self.refunds.iter().filter(|refund| refund.asset == *asset && refund.is_final());
-        self.payment.confirmed(asset) - back.map(|refund| refund.units).sum::<i64>()
+        let is_counted = |received: &&Received| {
+            received.asset == *asset
+                && received.status == TransferStatus::Confirmed
+                && postings::is_booked(self, asset, received.units)
+        };
+        let came: i64 = self.payment.received.iter().filter(is_counted).map(|received| received.units).sum();
+        came - back.map(|refund| refund.units).sum::<i64>()
     }
 
     /// What of it no refund holds yet; never below 0.
