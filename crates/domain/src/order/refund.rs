@@ -89,7 +89,10 @@ impl Order {
         if self.payment.expired_at.is_none() && self.canceled_at.is_none() && !self.payment.closed {
             return Err("the order can still be paid; money goes back once its window is over");
         }
-        if self.payment.received.iter().any(|received| received.status == TransferStatus::Seen) {
+        // Once it is closed nothing of that pays it; and another token never does, whoever keeps sending it.
+        let may_pay =
+            |received: &Received| received.status == TransferStatus::Seen && received.asset == self.quote.asset;
+        if !self.payment.closed && self.payment.received.iter().any(may_pay) {
             return Err("a payment is not confirmed yet; wait for it");
         }
         Ok(())

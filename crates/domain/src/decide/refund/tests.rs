@@ -275,6 +275,24 @@ fn money_that_vanished_is_not_sent_after() {
     assert_eq!(begun.refunds[0].word(), "failed");
 }
 
+#[test]
+fn what_is_not_confirmed_yet_delays_a_refund_only_while_it_may_still_pay() {
+    let with_seen = |asset: AssetId| {
+        let mut order = expired(60 * DOLLAR);
+        let seen = Seen { transfer: TransferId::new("t1"), asset, units: DOLLAR, block_at: NOW };
+        order.apply(&Event::PaymentSeen(seen), NOW);
+        order
+    };
+    let own = with_seen(placed().quote.asset);
+    let refusal = ask(&own, Share::Whole, RefundTo::ByHand).expect_err("it may pay the order");
+    assert!(refusal.to_string().contains("not confirmed yet"), "{refusal}");
+    let mut closed = own.clone();
+    closed.apply(&Event::LateWindowClosed, NOW);
+    assert_eq!(ask(&closed, Share::Whole, RefundTo::ByHand).expect("nothing pays it").refunds[0].units, 60 * DOLLAR);
+    let other = with_seen(AssetId::new("test:base/another"));
+    assert_eq!(other.offered_units(), 60 * DOLLAR, "another token pays nothing");
+}
+
 /// Two payments of 50 dollars each came too late; one of them vanishes when the first refund may be on its way.
 #[test]
 fn two_refunds_never_share_what_is_left() {
