@@ -189,7 +189,7 @@ impl Draft {
             Stage::Paying { .. } => return Err(Refusal::AlreadyDone("the refund is approved")),
             Stage::Rejected { .. } => return Err(Refusal::AlreadyDone("the refund was rejected")),
         }
-        if by.eq_ignore_ascii_case(&refund.asked_by) || by.eq_ignore_ascii_case(PAYER) {
+        if is_same_name(by, &refund.asked_by) || is_same_name(by, PAYER) {
             return Err(Refusal::Conflict("whoever asked for a refund cannot approve it; another person has to"));
         }
         self.step(number, RefundStep::Approved { by: by.to_owned() });
@@ -273,6 +273,11 @@ impl Draft {
         self.step(number, step);
         Ok(())
     }
+}
+
+/// Whether two names are one person's: letters of another case and spaces around them make nobody another person.
+fn is_same_name(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 /// What is put down of a new refund.

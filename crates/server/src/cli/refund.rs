@@ -62,6 +62,9 @@ pub enum RefundCommand {
     Link {
         /// Short number, or order id.
         order: String,
+        /// Who is shown it: whoever has the link can say where the money goes.
+        #[arg(long = "as", value_name = "NAME")]
+        by: String,
         #[command(flatten)]
         installation: Installation,
     },
@@ -176,9 +179,9 @@ pub async fn run(command: RefundCommand) -> anyhow::Result<ExitCode> {
             reopen(&kiosk, &it.order, it.refund, (&it.by, &url)).await?
         }
         RefundCommand::Retry(it) => retry(&it.installation.open().await?, &it.order, it.refund, &it.by).await?,
-        RefundCommand::Link { order, installation } => {
+        RefundCommand::Link { order, by, installation } => {
             let (kiosk, url) = (installation.open().await?, installation.settings()?.public_url());
-            link(&kiosk, &order, &url).await?
+            link(&kiosk, &order, (&by, &url)).await?
         }
         RefundCommand::Paid { decision: it, reference } => {
             paid(&it.installation.open().await?, &it.order, it.refund, (&it.by, &reference)).await?
@@ -308,6 +311,7 @@ pub async fn request(kiosk: &Kiosk, order: &str, request: &Request, url: &str) -
     let to = destination_of(kiosk, &order, &asset, (number, &request.to)).await?;
     let wish = RefundWish { asset: Some(asset), share, fee_units, to, by, policy: kiosk.refunds };
     let order = submit(kiosk, &order, number, RefundAction::Ask(Box::new(wish))).await?;
+    note_shown(&order, number, &request.by);
     Ok(told(kiosk, &order, number, url))
 }
 
@@ -340,6 +344,7 @@ pub async fn reject(kiosk: &Kiosk, order: &str, refund: u32, (by, note): (&str, 
 pub async fn reopen(kiosk: &Kiosk, order: &str, refund: u32, (by, url): (&str, &str)) -> anyhow::Result<String> {
     let order = find(kiosk, order).await?;
     let order = submit(kiosk, &order, refund, RefundAction::Reopen { by: kept_name(by)? }).await?;
+    note_shown(&order, refund, by);
     Ok(told(kiosk, &order, refund, url))
 }
 
@@ -367,9 +372,9 @@ pub async fn paid(kiosk: &Kiosk, order: &str, refund: u32, (by, proof): (&str, &
 /// The link of what waits for the payer's address, or of what is offered to him.
 ///
 /// # Errors
-/// There is nothing of either kind.
-pub async fn link(kiosk: &Kiosk, order: &str, url: &str) -> anyhow::Result<String> {
-    let order = find(kiosk, order).await?;
+/// There is nothing of either kind, or the name of whoever asks cannot be kept.
+pub async fn link(kiosk: &Kiosk, order: &str, (by, url): (&str, &str)) -> anyhow::Result<String> {
+    let (by, order) = (kept_name(by)?, find(kiosk, order).await?);
     let is_open = |stage: &Stage| matches!(stage, Stage::ClaimOpen { .. });
     let open = order.refunds.iter().position(|refund| is_open(&refund.stage));
     let number = match open {
@@ -377,7 +382,16 @@ pub async fn link(kiosk: &Kiosk, order: &str, url: &str) -> anyhow::Result<Strin
         None if order.offered_units() > 0 => order.refunds.len(),
         None => bail!("order {} has nothing that its payer could claim; see `kiosk order show {}`", order.no, order.no),
     };
+    note_shown(&order, number as u32, &by);
     Ok(claim_url(kiosk, &order, number as u32, url))
+}
+
+/// Leaves in the log who was shown a claim link, and never the link: a claim through it stands in the events as the payer's.
+fn note_shown(order: &Order, number: u32, by: &str) {
+    let is_shown = order.refund(number).is_none_or(|refund| matches!(refund.stage, Stage::ClaimOpen { .. }));
+    if is_shown {
+        tracing::info!(order_no = order.no, refund = number, by, "a claim link was shown");
+    }
 }
 
 fn claim_url(kiosk: &Kiosk, order: &Order, number: u32, url: &str) -> String {

@@ -201,9 +201,11 @@ fn two_people_agree_above_the_limit_however_it_is_split() {
     }
     let due = ask(&settled(DUE + 200 * DOLLAR, &[]), Share::Whole, RefundTo::ByHand).expect("it is owed");
     let approve = |by: &str| act(&due, 0, RefundAction::Approve { by: by.to_owned(), attempt: 0 });
-    for same in ["ann", "Ann", "ANN", PAYER] {
+    for same in ["ann", "Ann", "ANN", " ann ", PAYER, "Payer "] {
         assert!(matches!(approve(same), Err(Refusal::Conflict(_))), "{same}");
     }
+    // Letters beyond ASCII have another case, too.
+    assert!(is_same_name("ünal", "ÜNAL") && !is_same_name("ünal", "unal"));
     // Who looked at the first address does not agree to the second.
     let reopened = act(&due, 0, RefundAction::Reopen { by: "ann".to_owned() }).expect("it rests");
     let claim = RefundAction::Claim { sealed: "another".to_owned(), policy: RefundPolicy::default() };

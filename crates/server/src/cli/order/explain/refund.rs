@@ -79,7 +79,7 @@ fn commands(order: &Order, number: u32, refund: &Refund, same: &str) -> Vec<Stri
         |word: &str, more: &str| format!("    kiosk refund {word} {} {number} --as NAME{more}{same}", order.no);
     let paid = || command("paid", " --reference TRANSACTION");
     match &refund.stage {
-        Stage::ClaimOpen { .. } => vec![format!("    kiosk refund link {}{same}", order.no)],
+        Stage::ClaimOpen { .. } => vec![format!("    kiosk refund link {} --as NAME{same}", order.no)],
         Stage::Due { attempt } => {
             vec![
                 format!("    kiosk refund show {}{same}", order.no),
