@@ -271,7 +271,8 @@ fn came(
         where order_id is null and network = v.c3 and asset = v.c6 and height <= v.c4 and status <> v.c5";
     // It lies where it came to, and is another order's money. Few were assigned: the order of the joins begins with them.
     let assigned = "select address, raw from v cross join assigned_transfers cross join chain_transfers \
-        where id = transfer and address = v.c2 and chain_transfers.order_id <> v.c1 and network = v.c3 and asset = v.c6 and height <= v.c4 and status <> v.c5";
+        where id = transfer and address = v.c2 and chain_transfers.order_id <> v.c1 \
+        and network = v.c3 and asset = v.c6 and height <= v.c4 and status <> v.c5";
     let gone = TransferStatus::Reverted.word();
     let swept = "select sender, raw from v join sweeps on sender = v.c2 \
         where network = v.c3 and asset = v.c6 and height <= v.c4 and status <> v.c5";

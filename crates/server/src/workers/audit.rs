@@ -246,7 +246,7 @@ impl Look {
         for (address, found) in sample.addresses.iter().zip(found) {
             let place = (asset.id.clone(), address.clone());
             if sample.absurd.contains(&place) {
-                tracing::warn!(asset = %asset.id, address = %address, "too much of it came to be added up; nothing is compared there");
+                tracing::warn!(asset = %asset.id, address = %address, "an absurd amount came: nothing is compared there");
                 continue;
             }
             let came = sample.came.get(&place).copied().unwrap_or(0);
