@@ -180,6 +180,7 @@ impl Draft {
             }
             TransferStatus::Confirmed => {
                 self.event(Event::PaymentConfirmed(seen));
+                self.release_if_paid_again();
                 self.weigh(facts);
             }
             TransferStatus::Reverted => {
@@ -199,7 +200,6 @@ impl Draft {
     /// Compares what is confirmed with what is due, and settles where the rules allow it.
     fn weigh(&mut self, facts: &Facts<'_>) {
         if self.order.payment.settled_at.is_some() {
-            self.release_if_paid_again();
             return;
         }
         // After the late window a person decides: the price is old, and the money may have been sent back by hand.
@@ -289,16 +289,21 @@ impl Draft {
         stock.into_iter().for_each(|sku| self.claim(Claim::HoldStock { sku, held: -1 }));
     }
 
-    /// Confirmed money vanished: everything stops until it is back or a person has accepted the loss.
+    /// Confirmed money vanished, and what is left does not cover what was sold, went back or is about to: everything stops
+    /// until it is back or a person has accepted the loss.
     fn hold_if_unpaid(&mut self) {
-        if self.order.is_short_again() && self.order.held_for(HoldReason::PaymentReverted).is_none() {
+        if self.lacks_money() && self.order.held_for(HoldReason::PaymentReverted).is_none() {
             let note = "confirmed money vanished from the chain".to_owned();
             self.event(Event::HeldForPerson { reason: HoldReason::PaymentReverted, line: None, note });
         }
     }
 
+    fn lacks_money(&self) -> bool {
+        self.order.is_short_again() || self.order.is_overdrawn()
+    }
+
     fn release_if_paid_again(&mut self) {
-        if self.order.held_for(HoldReason::PaymentReverted).is_some() && !self.order.is_short_again() {
+        if self.order.held_for(HoldReason::PaymentReverted).is_some() && !self.lacks_money() {
             let (note, reason) = ("the payment was mined again".to_owned(), Some(HoldReason::PaymentReverted));
             self.event(Event::HoldReleased { note, reason, line: None });
         }

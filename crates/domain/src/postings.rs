@@ -87,8 +87,9 @@ pub fn postings(order: &Order, event: &Event) -> Vec<Transfer> {
     }
 }
 
-/// Whether the books have a confirmed transfer to the order's address.
-fn is_booked(order: &Order, asset: &AssetId, units: i64) -> bool {
+/// Whether the books have a confirmed transfer to the order's address. Orders take none that they have not (`dust`), but for
+/// those of before.
+pub fn is_booked(order: &Order, asset: &AssetId, units: i64) -> bool {
     order.policy < 2 || *asset == order.quote.asset || units <= MOST_OF_ANOTHER
 }
 

@@ -34,6 +34,9 @@ pub struct Refund {
     pub needs_approval: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
+    /// The attempt for which the payer was last asked where to: a link of an earlier one opens nothing any more.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub claim_attempt: u32,
     /// When its last step was.
     pub since: Time,
     pub stage: Stage,
@@ -162,8 +165,10 @@ pub enum RefundAction {
         sealed: String,
         policy: RefundPolicy,
     },
+    /// Somebody else agrees to that attempt: it is the address that he has looked at, and no other.
     Approve {
         by: String,
+        attempt: u32,
     },
     Reject {
         by: String,
@@ -270,6 +275,11 @@ impl Refund {
         }
     }
 
+    /// Which try it is; another address never has the attempt of one before. 0 for one that is over.
+    pub fn attempt(&self) -> u32 {
+        attempt_of(&self.stage)
+    }
+
     /// The word for people and programs.
     pub fn word(&self) -> &'static str {
         match &self.stage {
@@ -300,6 +310,7 @@ impl Refund {
             asked_at: at,
             needs_approval: *needs_approval,
             approved_by: None,
+            claim_attempt: 0,
             since: at,
             stage: Stage::ClaimOpen { attempt: 0 },
         };
@@ -332,8 +343,9 @@ impl Refund {
             (RefundStep::Reopened { .. }, stage) if is_at_rest(stage) => {
                 next.destination = Destination::Claim;
                 next.approved_by = None;
-                // Never the same reference for another address.
-                Stage::ClaimOpen { attempt: attempt_of(stage) + 1 }
+                // Never the same reference for another address, and never the same link.
+                next.claim_attempt = attempt_of(stage) + 1;
+                Stage::ClaimOpen { attempt: next.claim_attempt }
             }
             (step, Stage::Paying { payout }) => match step.of_payout() {
                 Some(step) => Stage::Paying { payout: payout.after(&step, at) },
@@ -343,6 +355,11 @@ impl Refund {
         };
         next
     }
+}
+
+// Serde hands the value over by reference.
+fn is_first(attempt: &u32) -> bool {
+    *attempt == 0
 }
 
 /// Nobody was called who may still pay: it can be rejected, or sent elsewhere.
@@ -357,8 +374,14 @@ pub fn is_at_rest(stage: &Stage) -> bool {
 fn attempt_of(stage: &Stage) -> u32 {
     match stage {
         Stage::ClaimOpen { attempt } | Stage::Due { attempt } => *attempt,
-        Stage::Paying { payout: Payout::Planned { attempt } | Payout::Failed { attempt, .. } } => *attempt,
-        Stage::Paying { .. } | Stage::Rejected { .. } => 0,
+        Stage::Paying { payout } => match payout {
+            Payout::Planned { attempt }
+            | Payout::Sent { attempt, .. }
+            | Payout::Asking { attempt, .. }
+            | Payout::Failed { attempt, .. } => *attempt,
+            Payout::Done { .. } | Payout::Returned { .. } => 0,
+        },
+        Stage::Rejected { .. } => 0,
     }
 }
 
@@ -483,6 +506,24 @@ mod tests {
         );
         let rejected = RefundStep::Rejected { by: by(), note: "a mistake".to_owned() };
         assert_eq!(words(asked(Destination::Claim, false), &[rejected]), [("claim_open", true), ("rejected", false)]);
+    }
+
+    #[test]
+    fn each_address_that_is_asked_for_has_an_attempt_of_its_own() {
+        let by = || "bob".to_owned();
+        let first = asked(Destination::Claim, true).after(&RefundStep::Addressed, NOW);
+        let again = first.after(&RefundStep::Reopened { by: by() }, NOW);
+        assert_eq!((first.claim_attempt, again.claim_attempt), (0, 1));
+        // A retry has another attempt for the same address.
+        let steps = [
+            RefundStep::Addressed,
+            RefundStep::Approved { by: by() },
+            RefundStep::Failed { reason: "no".to_owned() },
+            RefundStep::Retried { by: by() },
+        ];
+        let retried = steps.iter().fold(again, |refund, step| refund.after(step, NOW));
+        assert_eq!((retried.claim_attempt, retried.attempt()), (1, 2));
+        assert_eq!(retried.after(&RefundStep::Reopened { by: by() }, NOW).claim_attempt, 3);
     }
 
     #[test]

@@ -194,10 +194,12 @@ impl Vault {
         self.ring().fingerprint(format!("delivery:{}:{line}", order.expose()).as_bytes())
     }
 
-    /// The secret in the link by which a payer claims that refund; the same each time, and kept nowhere. It begins with the
-    /// order's short number, by which the order is found, and shows nothing of its id.
+    /// The secret in the link by which a payer claims that refund; the same each time until another address is asked for,
+    /// and kept nowhere. It begins with the order's short number, by which the order is found, and shows nothing of its id.
     pub fn claim_token(&self, order: &Order, refund: u32) -> String {
-        let secret = self.drawn(&format!("refund-claim:{}:{refund}", order.id.expose()));
+        // What is only offered yet is claimed as the first attempt.
+        let attempt = order.refund(refund).map_or(0, |refund| refund.claim_attempt);
+        let secret = self.drawn(&format!("refund-claim:{}:{refund}:{attempt}", order.id.expose()));
         format!("{}-{refund}-{}", order.no, crate::entropy::to_hex(&secret))
     }
 

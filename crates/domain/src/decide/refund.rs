@@ -18,7 +18,7 @@ impl Draft {
         match action {
             RefundAction::Ask(wish) => self.ask_refund(number, wish),
             RefundAction::Claim { sealed, policy } => self.claim_refund(number, sealed, *policy),
-            RefundAction::Approve { by } => self.approve_refund(number, by),
+            RefundAction::Approve { by, attempt } => self.approve_refund(number, by, *attempt),
             RefundAction::Reject { by, note } => {
                 self.refund_at_rest(number)?;
                 self.step(number, RefundStep::Rejected { by: by.clone(), note: note.clone() });
@@ -173,17 +173,23 @@ impl Draft {
         Ok(())
     }
 
-    fn approve_refund(&mut self, number: u32, by: &str) -> Result<(), Refusal> {
+    fn approve_refund(&mut self, number: u32, by: &str, looked_at: u32) -> Result<(), Refusal> {
         let refund = self.known(number)?;
         match &refund.stage {
-            Stage::Due { .. } => {}
+            Stage::Due { attempt } if *attempt == looked_at => {}
+            Stage::Due { .. } => {
+                return Err(Refusal::Conflict(
+                    "that is not the refund's attempt now, and its address may be another; look at it again with \
+                     `kiosk refund show`, and approve the attempt that it says",
+                ));
+            }
             Stage::ClaimOpen { .. } => {
                 return Err(Refusal::Conflict("the payer has not said where to; it is approved once that is known"));
             }
             Stage::Paying { .. } => return Err(Refusal::AlreadyDone("the refund is approved")),
             Stage::Rejected { .. } => return Err(Refusal::AlreadyDone("the refund was rejected")),
         }
-        if by.eq_ignore_ascii_case(&refund.asked_by) || by.eq_ignore_ascii_case(PAYER) {
+        if is_same_name(by, &refund.asked_by) || is_same_name(by, PAYER) {
             return Err(Refusal::Conflict("whoever asked for a refund cannot approve it; another person has to"));
         }
         self.step(number, RefundStep::Approved { by: by.to_owned() });
@@ -230,8 +236,9 @@ impl Draft {
         if self.order.is_stopped() {
             return Err(Refusal::Conflict("the order is on hold"));
         }
-        // Money may have vanished from its chain since it was asked for.
-        if self.order.owed_units(&refund.asset) < refund.units {
+        // Money may have vanished from its chain since it was asked for, and what another refund may be paying this moment
+        // is not there for this one.
+        if self.order.owed_units(&refund.asset) - self.order.on_its_way_back(&refund.asset) < refund.units {
             let reason = "the order does not owe that much any more: money of it has vanished".to_owned();
             self.step(number, RefundStep::Failed { reason });
             return Ok(());
@@ -266,6 +273,11 @@ impl Draft {
         self.step(number, step);
         Ok(())
     }
+}
+
+/// Whether two names are one person's: letters of another case and spaces around them make nobody another person.
+fn is_same_name(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 /// What is put down of a new refund.

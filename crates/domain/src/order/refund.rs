@@ -6,8 +6,9 @@ use crate::fulfil::Line;
 use crate::ids::AssetId;
 use crate::ledger::network_of;
 use crate::money::units_to_text;
-use crate::payment::TransferStatus;
+use crate::payment::{Received, TransferStatus};
 use crate::payout::Payout;
+use crate::postings;
 use crate::refund::{Cause, Destination, Refund, RefundStep, Stage};
 use crate::terms;
 use crate::time::Time;
@@ -23,15 +24,37 @@ impl Order {
         if *asset == self.quote.asset {
             return self.credit_units;
         }
-        // Another token than agreed is never sold for anything.
+        // Another token than agreed is never sold for anything, and what the books do not have is not owed by them.
         let back = self.refunds.iter().filter(|refund| refund.asset == *asset && refund.is_final());
-        self.payment.confirmed(asset) - back.map(|refund| refund.units).sum::<i64>()
+        let is_counted = |received: &&Received| {
+            received.asset == *asset
+                && received.status == TransferStatus::Confirmed
+                && postings::is_booked(self, asset, received.units)
+        };
+        let came: i64 = self.payment.received.iter().filter(is_counted).map(|received| received.units).sum();
+        came - back.map(|refund| refund.units).sum::<i64>()
     }
 
     /// What of it no refund holds yet; never below 0.
     pub fn refundable_units(&self, asset: &AssetId) -> i64 {
+        (self.owed_units(asset) - self.held_units(asset)).max(0)
+    }
+
+    /// What open refunds hold.
+    fn held_units(&self, asset: &AssetId) -> i64 {
         let held = self.refunds.iter().filter(|refund| refund.asset == *asset && refund.is_open());
-        (self.owed_units(asset) - held.map(|refund| refund.units).sum::<i64>()).max(0)
+        held.map(|refund| refund.units).sum()
+    }
+
+    /// What of it may have left: somebody was told to pay it, and what became of that is not known yet.
+    pub fn on_its_way_back(&self, asset: &AssetId) -> i64 {
+        let is_out = |refund: &&Refund| refund.payout().is_some_and(|payout| payout.outstanding().is_some());
+        self.refunds.iter().filter(|refund| refund.asset == *asset).filter(is_out).map(|refund| refund.units).sum()
+    }
+
+    /// More of its own asset went back, was sold or is held by refunds than came: money of it has vanished.
+    pub fn is_overdrawn(&self) -> bool {
+        self.credit_units < self.held_units(&self.quote.asset)
     }
 
     /// Of what is refundable, what came above the price; of an order that was not settled nothing did.
@@ -66,7 +89,10 @@ impl Order {
         if self.payment.expired_at.is_none() && self.canceled_at.is_none() && !self.payment.closed {
             return Err("the order can still be paid; money goes back once its window is over");
         }
-        if self.payment.received.iter().any(|received| received.status == TransferStatus::Seen) {
+        // Once it is closed nothing of that pays it; and another token never does, whoever keeps sending it.
+        let may_pay =
+            |received: &Received| received.status == TransferStatus::Seen && received.asset == self.quote.asset;
+        if !self.payment.closed && self.payment.received.iter().any(may_pay) {
             return Err("a payment is not confirmed yet; wait for it");
         }
         Ok(())

@@ -39,7 +39,13 @@ pub enum RefundCommand {
     /// Ask for a refund of what an order owes its payer.
     Request(RequestArgs),
     /// Agree to a refund that somebody else asked for; look at it with `kiosk refund show` first.
-    Approve(DecisionArgs),
+    Approve {
+        #[command(flatten)]
+        decision: DecisionArgs,
+        /// The attempt that `kiosk refund show` printed beside the address: no other address is agreed to.
+        #[arg(long, value_name = "N")]
+        attempt: u32,
+    },
     /// Call a refund off; what it held can be asked for again.
     Reject {
         #[command(flatten)]
@@ -56,6 +62,9 @@ pub enum RefundCommand {
     Link {
         /// Short number, or order id.
         order: String,
+        /// Who is shown it: whoever has the link can say where the money goes.
+        #[arg(long = "as", value_name = "NAME")]
+        by: String,
         #[command(flatten)]
         installation: Installation,
     },
@@ -159,7 +168,9 @@ pub async fn run(command: RefundCommand) -> anyhow::Result<ExitCode> {
             let (kiosk, url) = (arguments.installation.open().await?, arguments.installation.settings()?.public_url());
             request(&kiosk, &arguments.order, &arguments.request()?, &url).await?
         }
-        RefundCommand::Approve(it) => approve(&it.installation.open().await?, &it.order, it.refund, &it.by).await?,
+        RefundCommand::Approve { decision: it, attempt } => {
+            approve(&it.installation.open().await?, &it.order, it.refund, (&it.by, attempt)).await?
+        }
         RefundCommand::Reject { decision: it, note } => {
             reject(&it.installation.open().await?, &it.order, it.refund, (&it.by, &note)).await?
         }
@@ -168,9 +179,9 @@ pub async fn run(command: RefundCommand) -> anyhow::Result<ExitCode> {
             reopen(&kiosk, &it.order, it.refund, (&it.by, &url)).await?
         }
         RefundCommand::Retry(it) => retry(&it.installation.open().await?, &it.order, it.refund, &it.by).await?,
-        RefundCommand::Link { order, installation } => {
+        RefundCommand::Link { order, by, installation } => {
             let (kiosk, url) = (installation.open().await?, installation.settings()?.public_url());
-            link(&kiosk, &order, &url).await?
+            link(&kiosk, &order, (&by, &url)).await?
         }
         RefundCommand::Paid { decision: it, reference } => {
             paid(&it.installation.open().await?, &it.order, it.refund, (&it.by, &reference)).await?
@@ -213,9 +224,9 @@ pub async fn list(kiosk: &Kiosk) -> anyhow::Result<String> {
                 let (amount, word) =
                     (order.amount_text(&refund.asset, refund.payable_units(), &market.rails), refund.word());
                 let (no, number): (i64, u32) = (order.no, number);
-                let since = refund.since.rfc3339();
+                let (attempt, since) = (refund.attempt(), refund.since.rfc3339());
                 lines.push(format!(
-                    "{no}  refund {number}  {word:<10} {amount}  asked by {}, since {since}",
+                    "{no}  refund {number}  attempt {attempt}  {word:<10} {amount}  asked by {}, since {since}",
                     refund.asked_by
                 ));
             }
@@ -256,7 +267,11 @@ pub async fn show(kiosk: &Kiosk, order: &str) -> anyhow::Result<String> {
             Destination::Operator => ", entered by an operator",
             Destination::ByHand => "",
         };
-        lines.push(format!("    to: {place}{whose}"));
+        let attempt = match refund.is_open() {
+            true => format!(" (attempt {})", refund.attempt()),
+            false => String::new(),
+        };
+        lines.push(format!("    to: {place}{whose}{attempt}"));
     }
     Ok(lines.join("\n"))
 }
@@ -296,16 +311,18 @@ pub async fn request(kiosk: &Kiosk, order: &str, request: &Request, url: &str) -
     let to = destination_of(kiosk, &order, &asset, (number, &request.to)).await?;
     let wish = RefundWish { asset: Some(asset), share, fee_units, to, by, policy: kiosk.refunds };
     let order = submit(kiosk, &order, number, RefundAction::Ask(Box::new(wish))).await?;
+    note_shown(&order, number, &request.by);
     Ok(told(kiosk, &order, number, url))
 }
 
-/// Agrees to a refund.
+/// Agrees to that attempt of a refund.
 ///
 /// # Errors
-/// What the engine refuses: whoever asked cannot agree, and where it goes must be known.
-pub async fn approve(kiosk: &Kiosk, order: &str, refund: u32, by: &str) -> anyhow::Result<String> {
+/// What the engine refuses: whoever asked cannot agree, where it goes must be known, and it must be what was looked at.
+pub async fn approve(kiosk: &Kiosk, order: &str, refund: u32, (by, attempt): (&str, u32)) -> anyhow::Result<String> {
     let order = find(kiosk, order).await?;
-    let order = submit(kiosk, &order, refund, RefundAction::Approve { by: kept_name(by)? }).await?;
+    let action = RefundAction::Approve { by: kept_name(by)?, attempt };
+    let order = submit(kiosk, &order, refund, action).await?;
     Ok(told(kiosk, &order, refund, ""))
 }
 
@@ -327,6 +344,7 @@ pub async fn reject(kiosk: &Kiosk, order: &str, refund: u32, (by, note): (&str, 
 pub async fn reopen(kiosk: &Kiosk, order: &str, refund: u32, (by, url): (&str, &str)) -> anyhow::Result<String> {
     let order = find(kiosk, order).await?;
     let order = submit(kiosk, &order, refund, RefundAction::Reopen { by: kept_name(by)? }).await?;
+    note_shown(&order, refund, by);
     Ok(told(kiosk, &order, refund, url))
 }
 
@@ -354,9 +372,9 @@ pub async fn paid(kiosk: &Kiosk, order: &str, refund: u32, (by, proof): (&str, &
 /// The link of what waits for the payer's address, or of what is offered to him.
 ///
 /// # Errors
-/// There is nothing of either kind.
-pub async fn link(kiosk: &Kiosk, order: &str, url: &str) -> anyhow::Result<String> {
-    let order = find(kiosk, order).await?;
+/// There is nothing of either kind, or the name of whoever asks cannot be kept.
+pub async fn link(kiosk: &Kiosk, order: &str, (by, url): (&str, &str)) -> anyhow::Result<String> {
+    let (by, order) = (kept_name(by)?, find(kiosk, order).await?);
     let is_open = |stage: &Stage| matches!(stage, Stage::ClaimOpen { .. });
     let open = order.refunds.iter().position(|refund| is_open(&refund.stage));
     let number = match open {
@@ -364,7 +382,16 @@ pub async fn link(kiosk: &Kiosk, order: &str, url: &str) -> anyhow::Result<Strin
         None if order.offered_units() > 0 => order.refunds.len(),
         None => bail!("order {} has nothing that its payer could claim; see `kiosk order show {}`", order.no, order.no),
     };
+    note_shown(&order, number as u32, &by);
     Ok(claim_url(kiosk, &order, number as u32, url))
+}
+
+/// Leaves in the log who was shown a claim link, and never the link: a claim through it stands in the events as the payer's.
+fn note_shown(order: &Order, number: u32, by: &str) {
+    let is_shown = order.refund(number).is_none_or(|refund| matches!(refund.stage, Stage::ClaimOpen { .. }));
+    if is_shown {
+        tracing::info!(order_no = order.no, refund = number, by, "a claim link was shown");
+    }
 }
 
 fn claim_url(kiosk: &Kiosk, order: &Order, number: u32, url: &str) -> String {
@@ -388,7 +415,11 @@ fn told(kiosk: &Kiosk, order: &Order, number: u32, url: &str) -> String {
             "\nthe payer says where to here; whoever has the link can: {}",
             claim_url(kiosk, order, number, url)
         ),
-        "due" => format!("\nanother person has to agree: kiosk refund approve {no} {number} --as NAME"),
+        "due" => format!(
+            "\nanother person looks at it (kiosk refund show {no}) and agrees: \
+             kiosk refund approve {no} {number} --as NAME --attempt {}",
+            refund.attempt()
+        ),
         "approved" if refund.destination == Destination::ByHand => {
             format!("\nonce it is paid: kiosk refund paid {no} {number} --as NAME --reference TRANSACTION")
         }
@@ -501,6 +532,14 @@ mod tests {
         assert_eq!((found.share, found.to), (Wanted::Amount("2.5".to_owned()), To::Address("0xabc".to_owned())));
         let found = parse("request 1001 --line 1 --as ann").expect("it is complete");
         assert_eq!((found.share, found.to), (Wanted::Line(1), To::Given));
+    }
+
+    #[test]
+    fn nobody_agrees_without_saying_to_which_attempt() {
+        let parse = |words: &str| Arguments::try_parse_from(words.split(' '));
+        assert!(parse("refund approve 1001 0 --as bob").is_err());
+        let parsed = parse("refund approve 1001 0 --as bob --attempt 3").map(|parsed| parsed.command);
+        assert!(matches!(parsed, Ok(RefundCommand::Approve { attempt: 3, .. })));
     }
 
     #[test]

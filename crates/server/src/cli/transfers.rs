@@ -68,7 +68,10 @@ pub async fn assign(kiosk: &Kiosk, transfer: &str, order: &str, (by, note): (&st
         Assigned { by: kept_name(by)?, note: kept_note(&order, "--note", note)?, at: kiosk.engine.clock.now() };
     let (id, wanted) = (order.id, TransferId::new(transfer.trim()));
     if !kiosk.engine.write(move |tx| refunds::assign(tx, &wanted, id, &assigned)).await? {
-        bail!("there is no such transfer, or it belongs to an order; see `kiosk transfers list`");
+        bail!(
+            "there is no such transfer, or it belongs to an order, or it is more of another token than the books hold; see \
+             `kiosk transfers list`"
+        );
     }
     Ok(format!("it is order {}'s money now; a running server counts it within a second", order.no))
 }

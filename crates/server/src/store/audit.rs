@@ -220,15 +220,17 @@ pub struct Sample {
     pub addresses: Vec<String>,
     /// Raw amounts by asset and address, up to the height that was asked for.
     pub came: BTreeMap<(AssetId, String), i128>,
+    /// Where that cannot be said, as an amount of it is too large to be added up: nothing is compared there.
+    pub absurd: BTreeSet<(AssetId, String)>,
     /// The index from which the next sample goes on; 0 where the pool is at its end.
     pub through: i64,
 }
 
-/// Given addresses of a pool from the index `after` on, and those of `wanted`, with what came to them on `network` up to a
-/// height, less what left.
+/// Given addresses of a pool from the index `after` on, and those of `wanted`, with what of `assets` came to them on `network`
+/// up to a height, less what left.
 pub fn sample(
     tx: &mut Tx<'_>,
-    (network, kind): (&NetworkId, ChainKind),
+    (network, kind, assets): (&NetworkId, ChainKind, &[AssetId]),
     height: i64,
     (after, limit): (i64, i64),
     wanted: Vec<String>,
@@ -247,39 +249,55 @@ pub fn sample(
         let rows = tx.query(sql, &[wanted.into()])?;
         owners.extend(rows.iter().map(|row| (row.text(0).to_owned(), row.text(1).to_owned())));
     }
-    let addresses: Vec<String> = owners.keys().cloned().collect();
-    let came = came(tx, network, height, owners)?;
-    Ok(Sample { addresses, came, through })
+    let mut sample = Sample { addresses: owners.keys().cloned().collect(), through, ..Sample::default() };
+    for asset in assets {
+        came(tx, (network, asset), height, &owners, &mut sample)?;
+    }
+    Ok(sample)
 }
 
-/// What came to addresses, whether an order owned them then or not, less what left them.
+/// What of an asset came to addresses, whether an order owned them then or not, and whose money it was made; less what left
+/// them. One absurd amount must not keep everything else from being looked at.
 fn came(
     tx: &mut Tx<'_>,
-    network: &NetworkId,
+    (network, asset): (&NetworkId, &AssetId),
     height: i64,
-    owners: BTreeMap<String, String>,
-) -> Result<BTreeMap<(AssetId, String), i128>, DbError> {
-    let mut came = BTreeMap::<(AssetId, String), i128>::new();
-    let by_owner = "select asset, address, raw from v join chain_transfers on order_id = v.c1 \
-        where network = v.c3 and address = v.c2 and height <= v.c4 and status <> v.c5";
-    let by_address = "select asset, address, raw from v join chain_transfers on address = v.c2 \
-        where order_id is null and network = v.c3 and height <= v.c4 and status <> v.c5";
+    owners: &BTreeMap<String, String>,
+    sample: &mut Sample,
+) -> Result<(), DbError> {
+    let by_owner = "select address, raw from v join chain_transfers on order_id = v.c1 \
+        where network = v.c3 and asset = v.c6 and address = v.c2 and height <= v.c4 and status <> v.c5";
+    let by_address = "select address, raw from v join chain_transfers on address = v.c2 \
+        where order_id is null and network = v.c3 and asset = v.c6 and height <= v.c4 and status <> v.c5";
+    // It lies where it came to, and is another order's money. Few were assigned: the order of the joins begins with them.
+    let assigned = "select address, raw from v cross join assigned_transfers cross join chain_transfers \
+        where id = transfer and address = v.c2 and chain_transfers.order_id <> v.c1 \
+        and network = v.c3 and asset = v.c6 and height <= v.c4 and status <> v.c5";
     let gone = TransferStatus::Reverted.word();
-    let swept = "select asset, sender, raw from v join sweeps on sender = v.c2 \
-        where network = v.c3 and height <= v.c4 and status <> v.c5";
-    for (sql, sign) in [(by_owner, 1), (by_address, 1), (swept, -1_i128)] {
+    let swept = "select sender, raw from v join sweeps on sender = v.c2 \
+        where network = v.c3 and asset = v.c6 and height <= v.c4 and status <> v.c5";
+    for (sql, sign) in [(by_owner, 1), (by_address, 1), (assigned, 1), (swept, -1_i128)] {
         let row = |(address, owner): (&String, &String)| {
-            vec![owner.as_str().into(), address.as_str().into(), network.as_str().into(), height.into(), gone.into()]
+            let (owner, address): (Val, Val) = (owner.as_str().into(), address.as_str().into());
+            vec![owner, address, network.as_str().into(), height.into(), gone.into(), asset.as_str().into()]
         };
         let rows = owners.iter().map(row).collect();
-        let columns = &[Column::Text, Column::Text, Column::Text, Column::Int, Column::Text];
+        let columns = &[Column::Text, Column::Text, Column::Text, Column::Int, Column::Text, Column::Text];
         for row in tx.with_rows(sql, Bulk { columns, rows })? {
-            let raw: i128 = row.text(2).parse().map_err(|_| DbError::Corrupt { what: "raw amount of a transfer" })?;
-            let sum = came.entry((AssetId::new(row.text(0)), row.text(1).to_owned())).or_default();
-            *sum = sum.checked_add(sign * raw).ok_or(DbError::Corrupt { what: "sum of raw amounts" })?;
+            let place = (asset.clone(), row.text(0).to_owned());
+            let sum = sample.came.get(&place).copied().unwrap_or(0);
+            let raw = row.text(1).parse::<i128>().ok().and_then(|raw| raw.checked_mul(sign));
+            match raw.and_then(|raw| sum.checked_add(raw)) {
+                Some(sum) => {
+                    sample.came.insert(place, sum);
+                }
+                None => {
+                    sample.absurd.insert(place);
+                }
+            }
         }
     }
-    Ok(came)
+    Ok(())
 }
 
 /// How many addresses of a pool were given to somebody.

@@ -90,10 +90,10 @@ impl Intake {
         if self.known.contains(&transfer.id) {
             return true;
         }
+        let nothing = Taken::default();
+        let taken = self.taken.get(&order).unwrap_or(&nothing);
         let takes = match self.orders.get(&order) {
-            Some(known) => {
-                self.taken.get(&order).copied().unwrap_or_default().takes(known, &transfer.asset, transfer.units)
-            }
+            Some(known) => taken.takes(known, &transfer.asset, transfer.units),
             None => self.counts.get(&order).copied().unwrap_or_default() < dust::MOST_OWN,
         };
         if takes {

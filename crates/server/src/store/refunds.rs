@@ -2,6 +2,7 @@
 
 use super::db::{Bulk, Column, DbError, Tx, Val};
 use domain::ids::{OrderId, TransferId};
+use domain::postings::MOST_OF_ANOTHER;
 use domain::time::Time;
 
 /// Writes where refunds go, sealed; a refund that was opened again gets another address.
@@ -32,10 +33,14 @@ pub struct Assigned {
 }
 
 /// Makes a transfer that no order owns that order's money: it is credited next, like any other. False, and nothing is
-/// written, if it is not there, or has an order already.
+/// written, if it is not there, has an order already, or is an amount of another asset that is not booked.
 pub fn assign(tx: &mut Tx<'_>, transfer: &TransferId, order: OrderId, assigned: &Assigned) -> Result<bool, DbError> {
-    let sql = "update chain_transfers set order_id = $1 where id = $2 and order_id is null and status <> 'reverted'";
-    if tx.execute(sql, &[order.expose().into(), transfer.as_str().into()])? == 0 {
+    // What the books would not hold is no order's, whoever says so.
+    let own = super::orders::by_id(tx, order)?.map(|known| known.quote.asset.to_string()).unwrap_or_default();
+    let sql = "update chain_transfers set order_id = $1 where id = $2 and order_id is null and status <> 'reverted' \
+        and (units <= $3 or asset = $4)";
+    let owner: Val = order.expose().into();
+    if tx.execute(sql, &[owner, transfer.as_str().into(), MOST_OF_ANOTHER.into(), own.into()])? == 0 {
         return Ok(false);
     }
     let sql =

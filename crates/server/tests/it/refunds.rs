@@ -148,10 +148,13 @@ async fn above_the_limit_another_person_has_to_agree() {
     assert_eq!(standing(&shop, &order).await, (vec!["final", "due"], 45_750_000));
     assert!(refund::paid(&shop.kiosk, &no, 1, ("ann", "0x1")).await.is_err(), "nobody has agreed");
     for name in ["ann", "ANN", "payer"] {
-        assert!(refund::approve(&shop.kiosk, &no, 1, name).await.is_err(), "{name}");
+        assert!(refund::approve(&shop.kiosk, &no, 1, (name, 0)).await.is_err(), "{name}");
     }
-    refund::approve(&shop.kiosk, &no, 1, "bob").await.expect("another person");
-    assert!(refund::approve(&shop.kiosk, &no, 1, "eve").await.is_err(), "it is approved");
+    assert!(refund::approve(&shop.kiosk, &no, 1, ("bob", 1)).await.is_err(), "another attempt");
+    let text = refund::show(&shop.kiosk, &no).await.expect("it is shown");
+    assert!(text.contains("(attempt 0)"), "{text}");
+    refund::approve(&shop.kiosk, &no, 1, ("bob", 0)).await.expect("another person");
+    assert!(refund::approve(&shop.kiosk, &no, 1, ("eve", 0)).await.is_err(), "it is approved");
     shop.pump().await;
     assert_eq!(standing(&shop, &order).await, (vec!["final", "final"], 40_750_000));
     let found = row(&shop, &order).await.refunds.remove(1);
@@ -159,7 +162,7 @@ async fn above_the_limit_another_person_has_to_agree() {
     // What is called off is owed again.
     ask(&shop, &no, Wanted::Whole, address()).await.expect("the rest");
     refund::reject(&shop.kiosk, &no, 2, ("bob", "asked for by mistake")).await.expect("it has not gone out");
-    assert!(refund::approve(&shop.kiosk, &no, 2, "bob").await.is_err(), "it is off");
+    assert!(refund::approve(&shop.kiosk, &no, 2, ("bob", 0)).await.is_err(), "it is off");
     ask(&shop, &no, Wanted::Whole, address()).await.expect("it is owed as before");
     assert_eq!(standing(&shop, &order).await.0, ["final", "final", "rejected", "due"]);
     shop.close().await;
@@ -265,7 +268,7 @@ async fn another_token_goes_back_by_hand_and_with_two_people() {
     assert!(unknown.to_string().contains("--by-hand"), "{unknown}");
     refund::request(&shop.kiosk, &no, &wanted(To::ByHand), URL).await.expect("by hand");
     assert_eq!(standing(&shop, &order).await.0, ["due"], "what has no price is never small");
-    refund::approve(&shop.kiosk, &no, 0, "bob").await.expect("another person");
+    refund::approve(&shop.kiosk, &no, 0, ("bob", 0)).await.expect("another person");
     refund::paid(&shop.kiosk, &no, 0, ("ann", "0x2")).await.expect("it is paid");
     let row = row(&shop, &order).await;
     let other = row.payment.received[0].asset.clone();

@@ -325,10 +325,12 @@ impl Model {
         paper.tell();
         let enough = paper.confirmed_by(None) >= paper.needed();
         let missing = (HoldReason::PaymentReverted, None);
-        if paper.paid && confirmed && enough {
+        // What was sold or kept is more than what is there.
+        let lacks = !enough || paper.owed() < 0;
+        if paper.paid && confirmed && !lacks {
             paper.holds.remove(&missing);
         }
-        if paper.paid && vanished && !enough {
+        if paper.paid && vanished && lacks {
             paper.holds.insert(missing);
         }
         if confirmed && !paper.paid && !paper.cancelled && !paper.closed && enough {

@@ -24,7 +24,7 @@ impl Run {
         };
         let (what, number, action) = self.about_money_back(&order);
         let no = order.no;
-        let self_approved = matches!(&action, RefundAction::Approve { by } if by == "ann");
+        let self_approved = matches!(&action, RefundAction::Approve { by, .. } if by == "ann");
         let answers = self.submit(vec![Command::Refund { order: order.id, refund: number, action }]);
         if self_approved && answers.as_ref().is_some_and(|answers| answers.iter().any(Result::is_ok)) {
             return Err(format!("whoever asked for refund {number} of order {no} approved it, too"));
@@ -45,10 +45,12 @@ impl Run {
         match order.refund(number).map(|refund| &refund.stage) {
             Some(Stage::ClaimOpen { .. }) => self.claim(order, number),
             // He who asked presses, too.
-            Some(Stage::Due { .. }) if self.rng.happens(200) => {
-                ("agrees to its own refund", number, RefundAction::Approve { by: "ann".to_owned() })
+            Some(Stage::Due { attempt }) if self.rng.happens(200) => {
+                ("agrees to its own refund", number, RefundAction::Approve { by: "ann".to_owned(), attempt: *attempt })
             }
-            Some(Stage::Due { .. }) => ("agrees to refund", number, RefundAction::Approve { by }),
+            Some(Stage::Due { attempt }) => {
+                ("agrees to refund", number, RefundAction::Approve { by, attempt: *attempt })
+            }
             Some(Stage::Paying { payout: Payout::Failed { .. } }) if self.rng.happens(300) => {
                 ("wants another address for refund", number, RefundAction::Reopen { by })
             }

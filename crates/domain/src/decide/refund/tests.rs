@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::decide::{self, Command, Facts};
-use crate::event::{Placed, Seen, Settlement};
+use crate::event::{HoldReason, Placed, Seen, Settlement};
 use crate::ids::{OrderId, TransferId, Uuid};
 use crate::order::Order;
+use crate::payment::TransferStatus;
 use crate::project::OrderState;
 use crate::time::Span;
 use crate::validate::samples::{NOW, basket, brand, fixed, line, market};
@@ -83,10 +84,9 @@ fn expired(units: i64) -> Order {
     order
 }
 
-fn act(order: &Order, refund: u32, action: RefundAction) -> Result<Order, Refusal> {
-    let shared = validate::Facts::default();
-    let facts = Facts {
-        shared: &shared,
+fn no_facts(shared: &validate::Facts) -> Facts<'_> {
+    Facts {
+        shared,
         replay: None,
         address: None,
         next_no: 1,
@@ -97,7 +97,12 @@ fn act(order: &Order, refund: u32, action: RefundAction) -> Result<Order, Refusa
         price_now: None,
         rate_now: None,
         reserve_left: 0,
-    };
+    }
+}
+
+fn act(order: &Order, refund: u32, action: RefundAction) -> Result<Order, Refusal> {
+    let shared = validate::Facts::default();
+    let facts = no_facts(&shared);
     let command = Command::Refund { order: order.id, refund, action };
     let decision = decide::decide(&facts, order, &command, NOW)?;
     let mut next = order.clone();
@@ -195,10 +200,22 @@ fn two_people_agree_above_the_limit_however_it_is_split() {
         assert_eq!(needed, [false, needs], "{excess}");
     }
     let due = ask(&settled(DUE + 200 * DOLLAR, &[]), Share::Whole, RefundTo::ByHand).expect("it is owed");
-    let approve = |by: &str| act(&due, 0, RefundAction::Approve { by: by.to_owned() });
-    for same in ["ann", "Ann", "ANN", PAYER] {
+    let approve = |by: &str| act(&due, 0, RefundAction::Approve { by: by.to_owned(), attempt: 0 });
+    for same in ["ann", "Ann", "ANN", " ann ", PAYER, "Payer "] {
         assert!(matches!(approve(same), Err(Refusal::Conflict(_))), "{same}");
     }
+    // Letters beyond ASCII have another case, too.
+    assert!(is_same_name("ünal", "ÜNAL") && !is_same_name("ünal", "unal"));
+    // Who looked at the first address does not agree to the second.
+    let reopened = act(&due, 0, RefundAction::Reopen { by: "ann".to_owned() }).expect("it rests");
+    let claim = RefundAction::Claim { sealed: "another".to_owned(), policy: RefundPolicy::default() };
+    let other = act(&reopened, 0, claim).expect("it waits for an address");
+    let approve_other = |attempt| act(&other, 0, RefundAction::Approve { by: "bob".to_owned(), attempt });
+    for old in [0, 2] {
+        let refusal = approve_other(old).expect_err("that attempt is not due").to_string();
+        assert!(refusal.contains("kiosk refund show"), "{refusal}");
+    }
+    assert_eq!(approve_other(1).expect("it was looked at").refunds[0].approved_by.as_deref(), Some("bob"));
     let pay = |order: &Order| act(order, 0, RefundAction::MarkPaid { by: "ann".to_owned(), proof: "x".to_owned() });
     assert!(pay(&due).is_err(), "nobody has agreed");
     let agreed = approve("bob").expect("another person");
@@ -218,11 +235,11 @@ fn an_order_that_got_nothing_reads_refunded_once_everything_went_back() {
     assert_eq!((half.credit_units, half.state), (FIRST, OrderState::WaitingForManualAction));
     let rest = ask(&half, Share::Part(FIRST - 10 * DOLLAR), RefundTo::ByHand).expect("it is owed");
     // Two refunds of one order come to more than the limit.
-    let rest = act(&rest, 1, RefundAction::Approve { by: "bob".to_owned() }).expect("another person");
+    let rest = act(&rest, 1, RefundAction::Approve { by: "bob".to_owned(), attempt: 0 }).expect("another person");
     let rest = paid(&rest, 1);
     assert_eq!(rest.state, OrderState::WaitingForManualAction, "ten dollars are owed");
     let all = ask(&rest, Share::Whole, RefundTo::ByHand).expect("it is owed");
-    let all = act(&all, 2, RefundAction::Approve { by: "bob".to_owned() }).expect("another person");
+    let all = act(&all, 2, RefundAction::Approve { by: "bob".to_owned(), attempt: 0 }).expect("another person");
     assert_eq!(paid(&all, 2).state, OrderState::Refunded);
 
     let expired = ask(&expired(60 * DOLLAR), Share::Whole, RefundTo::ByHand).expect("it is owed");
@@ -260,6 +277,76 @@ fn money_that_vanished_is_not_sent_after() {
     assert_eq!(begun.refunds[0].word(), "failed");
 }
 
+#[test]
+fn what_is_not_confirmed_yet_delays_a_refund_only_while_it_may_still_pay() {
+    let with_seen = |asset: AssetId| {
+        let mut order = expired(60 * DOLLAR);
+        let seen = Seen { transfer: TransferId::new("t1"), asset, units: DOLLAR, block_at: NOW };
+        order.apply(&Event::PaymentSeen(seen), NOW);
+        order
+    };
+    let own = with_seen(placed().quote.asset);
+    let refusal = ask(&own, Share::Whole, RefundTo::ByHand).expect_err("it may pay the order");
+    assert!(refusal.to_string().contains("not confirmed yet"), "{refusal}");
+    let mut closed = own.clone();
+    closed.apply(&Event::LateWindowClosed, NOW);
+    assert_eq!(ask(&closed, Share::Whole, RefundTo::ByHand).expect("nothing pays it").refunds[0].units, 60 * DOLLAR);
+    let other = with_seen(AssetId::new("test:base/another"));
+    assert_eq!(other.offered_units(), 60 * DOLLAR, "another token pays nothing");
+}
+
+/// Two payments of 50 dollars each came too late; one of them vanishes when the first refund may be on its way.
+#[test]
+fn two_refunds_never_share_what_is_left() {
+    let mut order = expired(50 * DOLLAR);
+    let (asset, seen_at) = (order.quote.asset.clone(), NOW);
+    let second = Seen { transfer: TransferId::new("t1"), asset, units: 50 * DOLLAR, block_at: seen_at };
+    order.apply(&Event::PaymentConfirmed(second), NOW);
+    let to = || RefundTo::Address { destination: Destination::Operator, sealed: "sealed".to_owned() };
+    for _ in 0..2 {
+        order = ask(&order, Share::Part(50 * DOLLAR), to()).expect("it is owed");
+    }
+    let begin = || RefundAction::Begin { attempt: 0, patience: PATIENCE };
+    let order = act(&order, 0, begin()).expect("it is due");
+    assert_eq!(act(&order, 1, begin()).expect("it is due").refunds[1].word(), "sent", "there is enough for both");
+
+    let mut short = order.clone();
+    short.apply(&Event::PaymentReverted { transfer: TransferId::new("t1") }, NOW);
+    assert_eq!((short.credit_units, short.is_overdrawn()), (50 * DOLLAR, true));
+    let short = act(&short, 1, begin()).expect("it is decided");
+    assert_eq!((short.refunds[0].word(), short.refunds[1].word()), ("sent", "failed"));
+}
+
+/// Each row: what a revert leaves stops the order until it is back, sold or not.
+#[test]
+fn an_order_stops_when_more_went_back_than_came() {
+    let credit = |order: &Order, status| {
+        let asset = order.quote.asset.clone();
+        let before = order.payment.received[0].status;
+        let (id, units, block_at) = (TransferId::new("t0"), 60 * DOLLAR, NOW);
+        let fact = decide::TransferFact { id, asset, units, block_at, status, credited: Some(before) };
+        let shared = validate::Facts::default();
+        let facts = Facts { transfer: Some(&fact), ..no_facts(&shared) };
+        let command = Command::Credit { transfer: TransferId::new("t0") };
+        let decision = decide::decide(&facts, order, &command, NOW).expect("it is news");
+        let mut next = order.clone();
+        decision.events.iter().for_each(|event| next.apply(event, NOW));
+        next
+    };
+    let open = ask(&expired(60 * DOLLAR), Share::Whole, RefundTo::ByHand).expect("it is owed");
+    let paid = RefundAction::MarkPaid { by: "bob".to_owned(), proof: "x".to_owned() };
+    let paid = act(&open, 0, paid).expect("it is below the limit");
+    for (order, left) in [(open, 0), (paid, -60 * DOLLAR)] {
+        let gone = credit(&order, TransferStatus::Reverted);
+        assert_eq!((gone.credit_units, gone.is_stopped()), (left, true));
+        assert!(gone.held_for(HoldReason::PaymentReverted).is_some());
+        let back = credit(&gone, TransferStatus::Confirmed);
+        assert_eq!((back.credit_units, back.is_stopped()), (left + 60 * DOLLAR, false));
+    }
+    let unasked = credit(&expired(60 * DOLLAR), TransferStatus::Reverted);
+    assert_eq!((unasked.credit_units, unasked.is_stopped()), (0, false), "nobody has lost anything");
+}
+
 /// Whatever is pressed in whatever order: what is open or went back is never more than what was owed at first.
 #[test]
 fn no_sequence_gives_back_more_than_was_owed() {
@@ -284,7 +371,7 @@ fn no_sequence_gives_back_more_than_was_owed() {
                 _ => PayoutReport::Unknown("?".to_owned()),
             };
             let action = match next(10) {
-                0 => RefundAction::Approve { by },
+                0 => RefundAction::Approve { by, attempt: order.refund(refund).map_or(0, Refund::attempt) },
                 1 => RefundAction::Reject { by, note: "no".to_owned() },
                 2 => RefundAction::Reopen { by },
                 3 => RefundAction::Retry { by },

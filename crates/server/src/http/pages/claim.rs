@@ -207,7 +207,7 @@ fn sentence(text: &str) -> String {
 }
 
 fn no_such_link() -> Response {
-    let text = "<h1>This link opens nothing</h1><p>It may have been cut short on its way. Open the one that you were \
-        given, or ask the shop where you bought.</p>";
+    let text = "<h1>This link opens nothing</h1><p>It may have been cut short on its way, or it is no longer valid \
+        because a newer one was made. Open the one that you were given last, or ask the shop where you bought.</p>";
     page(TITLE, StatusCode::NOT_FOUND, text)
 }

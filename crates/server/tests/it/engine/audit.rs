@@ -7,8 +7,9 @@ use crate::store::databases::{for_each_store, read, write};
 use domain::asset::ChainKind;
 use domain::audit::{self as rules, Check, Decimals, Deposits, Difference, ORDERS, Owed};
 use domain::chain::{Header, Window};
-use domain::ids::{AssetId, NetworkId};
+use domain::ids::{AssetId, NetworkId, TransferId};
 use domain::time::Span;
+use server::store::refunds::{self, Assigned};
 use server::store::transfers::{self, Watched};
 use server::store::{Conn, audit, head, ledger};
 
@@ -147,7 +148,8 @@ fn a_sample_knows_what_came_to_its_addresses() {
         write(shop.conn, |tx| tx.execute(early, &[third.address.as_str().into()]));
         let draw = |conn: &mut Conn, height: i64, after: i64, limit: i64, wanted: &[&str]| {
             let wanted = wanted.iter().map(|address| (*address).to_owned()).collect();
-            read(conn, |tx| audit::sample(tx, (network, ChainKind::Evm), height, (after, limit), wanted))
+            let assets = std::slice::from_ref(&asset);
+            read(conn, |tx| audit::sample(tx, (network, ChainKind::Evm, assets), height, (after, limit), wanted))
         };
         let all = draw(shop.conn, 1, 0, 25, &[]);
         let mut addresses: Vec<&str> = orders.iter().map(|order| order.address.as_str()).collect();
@@ -165,6 +167,21 @@ fn a_sample_knows_what_came_to_its_addresses() {
         write(shop.conn, |tx| tx.execute(&swept.replace("'swept'", "'gone'").replace("'seen'", "'reverted'"), &[]));
         let left = draw(shop.conn, 1, 0, 25, &[]).came;
         assert_eq!(left.get(&(asset.clone(), first.address.clone())), Some(&i128::from(due - 5)));
+        // What was made another order's money lies where it came to, and is counted there once.
+        let assigned = Assigned { by: "ann".to_owned(), note: "hers".to_owned(), at: START };
+        let early = TransferId::new("early");
+        assert!(write(shop.conn, |tx| refunds::assign(tx, &early, first.id, &assigned)));
+        assert_eq!(draw(shop.conn, 1, 0, 25, &[]).came, left);
+        // An absurd amount is said to be one, and keeps nothing else from being known.
+        let absurd = "update chain_transfers set raw = '340282366920938463463374607431768211456' where id = 'early'";
+        write(shop.conn, |tx| tx.execute(absurd, &[]));
+        let sample = draw(shop.conn, 1, 0, 25, &[]);
+        assert_eq!(sample.absurd.into_iter().collect::<Vec<_>>(), [(asset.clone(), third.address.clone())]);
+        assert_eq!(sample.came.get(&(asset.clone(), first.address.clone())), Some(&i128::from(due - 5)));
+        // Of another token nothing is asked.
+        let another = "update chain_transfers set asset = 'test:base/another' where id = 'early'";
+        write(shop.conn, |tx| tx.execute(another, &[]));
+        assert!(draw(shop.conn, 1, 0, 25, &[]).absurd.is_empty());
         assert_eq!(read(shop.conn, |tx| audit::given(tx, ChainKind::Evm)), 3);
         assert_eq!(read(shop.conn, |tx| audit::given(tx, ChainKind::Svm)), 0);
 

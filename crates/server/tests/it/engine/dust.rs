@@ -10,10 +10,11 @@ use domain::event::HoldReason;
 use domain::ids::AssetId;
 use domain::order::Order;
 use domain::payment::{BLOCK_TIME_GRACE, TransferStatus};
+use domain::postings::MOST_OF_ANOTHER;
 use domain::project::OrderState;
 use domain::time::Span;
 use server::engine::SubmitError;
-use server::store::{DbError, transfers};
+use server::store::{DbError, audit, transfers};
 
 const CENT: i64 = 10_000;
 
@@ -90,6 +91,23 @@ fn an_order_takes_a_hundred_transfers_and_the_one_that_completes_its_payment() {
     });
 }
 
+/// 100 cents and 150 halves of a dollar are 76 of 101.50 dollars.
+#[test]
+fn small_transfers_keep_no_large_one_away() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let order = shop.place(1, BOUGHT);
+        let coin = order.quote.asset.clone();
+        send(&mut shop, &order, 120, CENT, &coin);
+        send(&mut shop, &order, 150, 50 * CENT, &coin);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (250, 20));
+        send(&mut shop, &order, 1, 50 * CENT - 1, &coin);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (0, 21));
+        assert_eq!(shop.order(order.id).credit_units, 7_600 * CENT);
+        shop.check();
+    });
+}
+
 #[test]
 fn what_completes_a_payment_counts_however_small_it_is() {
     for_each_store(|conn| {
@@ -115,6 +133,28 @@ fn other_tokens_are_shown_on_the_order_ten_times() {
         assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (MOST_OTHER, 30));
         let paid = shop.pay(&order, DUE, order.placed_at);
         assert_eq!((paid.state, paid.payment.received.len()), (OrderState::PaymentReceived, 11));
+        shop.check();
+    });
+}
+
+#[test]
+fn ten_units_of_another_token_hide_no_payment_in_it_and_absurd_amounts_are_nobodys() {
+    for_each_store(|conn| {
+        let mut shop = Shop::open(conn);
+        let order = shop.place(1, BOUGHT);
+        let other = AssetId::new("test:base/another");
+        send(&mut shop, &order, 30, 1, &other);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (MOST_OTHER, 20));
+        send(&mut shop, &order, 2, DUE, &other);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (1, 21));
+        send(&mut shop, &order, 1, MOST_OF_ANOTHER + 1, &other);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (0, 22));
+        send(&mut shop, &order, 1, MOST_OF_ANOTHER, &other);
+        assert_eq!((credit_all(&mut shop), of_nobody(&mut shop)), (1, 22));
+        assert_eq!(shop.order(order.id).owed_units(&other), 10 + DUE + MOST_OF_ANOTHER);
+        // What is on the order is in the books: the audit finds no difference.
+        let whole = read(shop.conn, audit::whole);
+        assert_eq!(whole.shown[&other].units, whole.booked[&other]);
         shop.check();
     });
 }

@@ -61,7 +61,7 @@ async fn a_second_payment_is_claimed_by_its_payer_once() {
     assert!(!format!("{log:?}").to_lowercase().contains(&address), "no address of a person in an event");
     let text = refund::list(&shop.kiosk).await.expect("a list");
     assert_eq!(text, "no refund is open");
-    assert!(refund::link(&shop.kiosk, &no, URL).await.is_err(), "nothing can be claimed");
+    assert!(refund::link(&shop.kiosk, &no, ("ann", URL)).await.is_err(), "nothing can be claimed");
     shop.close().await;
 }
 
@@ -159,20 +159,28 @@ async fn a_large_claim_waits_for_a_person_and_an_address_that_fails_for_another(
     let (order, no) = paid(&mut shop, "a@example.com", &[CARD], (None, r#"{"twice": true}"#)).await;
     // Nobody has said where to: the payer is asked.
     ask(&shop, &no, Wanted::Whole, To::Given).await.expect("it is owed");
-    let link = refund::link(&shop.kiosk, &no, URL).await.expect("it waits for the payer");
+    assert!(refund::link(&shop.kiosk, &no, ("payer", URL)).await.is_err(), "it says which operator sees it");
+    let link = refund::link(&shop.kiosk, &no, ("ann", URL)).await.expect("it waits for the payer");
     let path = link.strip_prefix(URL).expect("a link of ours");
-    assert!(refund::approve(&shop.kiosk, &no, 0, "bob").await.is_err(), "nobody knows where to");
+    assert!(refund::approve(&shop.kiosk, &no, 0, ("bob", 0)).await.is_err(), "nobody knows where to");
     enter(&shop, path, &to("2222")).await;
     shop.pump().await;
     assert_eq!(standing(&shop, &order).await, (vec!["due"], 101_500_000));
     assert!(get(&shop.url, path).await.text().contains("The shop looks at your refund"));
-    refund::approve(&shop.kiosk, &no, 0, "bob").await.expect("another person");
+    refund::approve(&shop.kiosk, &no, 0, ("bob", 0)).await.expect("another person");
     shop.pump().await;
     assert_eq!(standing(&shop, &order).await.0, ["failed"]);
     refund::reopen(&shop.kiosk, &no, 0, ("bob", URL)).await.expect("the address was refused");
+    // Whoever had the link before has nothing to say any more.
+    let old = enter(&shop, path, &to("9999")).await;
+    assert!(old.head.status == 404 && old.text().contains("no longer valid"), "{}", old.text());
+    assert_eq!(standing(&shop, &order).await.0, ["claim_open"]);
+    let link = refund::link(&shop.kiosk, &no, ("ann", URL)).await.expect("it waits for the payer again");
+    let path = link.strip_prefix(URL).expect("a link of ours");
     enter(&shop, path, &to("0000")).await;
     assert_eq!(standing(&shop, &order).await.0, ["due"], "another address has to be agreed to anew");
-    refund::approve(&shop.kiosk, &no, 0, "bob").await.expect("another person");
+    assert!(refund::approve(&shop.kiosk, &no, 0, ("bob", 0)).await.is_err(), "he looked at the address before");
+    refund::approve(&shop.kiosk, &no, 0, ("bob", 1)).await.expect("another person");
     shop.pump().await;
     assert_eq!(standing(&shop, &order).await, (vec!["final"], 0));
     shop.close().await;

@@ -79,8 +79,14 @@ fn commands(order: &Order, number: u32, refund: &Refund, same: &str) -> Vec<Stri
         |word: &str, more: &str| format!("    kiosk refund {word} {} {number} --as NAME{more}{same}", order.no);
     let paid = || command("paid", " --reference TRANSACTION");
     match &refund.stage {
-        Stage::ClaimOpen { .. } => vec![format!("    kiosk refund link {}{same}", order.no)],
-        Stage::Due { .. } => vec![command("approve", ""), command("reject", " --note WHY")],
+        Stage::ClaimOpen { .. } => vec![format!("    kiosk refund link {} --as NAME{same}", order.no)],
+        Stage::Due { attempt } => {
+            vec![
+                format!("    kiosk refund show {}{same}", order.no),
+                command("approve", &format!(" --attempt {attempt}")),
+                command("reject", " --note WHY"),
+            ]
+        }
         Stage::Paying { payout: Payout::Planned { .. } } if refund.destination == Destination::ByHand => vec![paid()],
         Stage::Paying { payout: Payout::Asking { unknown: true, .. } } => vec![paid()],
         Stage::Paying { payout: Payout::Failed { .. } } => {
