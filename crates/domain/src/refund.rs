@@ -160,8 +160,10 @@ impl Default for RefundPolicy {
 pub enum RefundAction {
     /// An operator asks for it. Its number must be the order's next, so that pressing twice asks once.
     Ask(Box<RefundWish>),
-    /// The payer says where to; without a refund that waits for him this claims what is offered. `sealed` is the address.
+    /// The payer says where to; without a refund that waits for him this claims what is offered. `sealed` is the address, and
+    /// `attempt` that of his link: 0 for what is offered.
     Claim {
+        attempt: u32,
         sealed: String,
         policy: RefundPolicy,
     },

@@ -17,7 +17,7 @@ impl Draft {
     pub(super) fn refund(&mut self, number: u32, action: &RefundAction) -> Result<(), Refusal> {
         match action {
             RefundAction::Ask(wish) => self.ask_refund(number, wish),
-            RefundAction::Claim { sealed, policy } => self.claim_refund(number, sealed, *policy),
+            RefundAction::Claim { attempt, sealed, policy } => self.claim_refund(number, *attempt, sealed, *policy),
             RefundAction::Approve { by, attempt } => self.approve_refund(number, by, *attempt),
             RefundAction::Reject { by, note } => {
                 self.refund_at_rest(number)?;
@@ -153,9 +153,10 @@ impl Draft {
     }
 
     /// The payer says where to: for a refund that waits for him, or for what is offered to him.
-    fn claim_refund(&mut self, number: u32, sealed: &str, policy: RefundPolicy) -> Result<(), Refusal> {
+    fn claim_refund(&mut self, number: u32, linked: u32, sealed: &str, policy: RefundPolicy) -> Result<(), Refusal> {
         match self.order.refund(number).map(|refund| &refund.stage) {
-            Some(Stage::ClaimOpen { .. }) => {}
+            Some(Stage::ClaimOpen { attempt }) if *attempt == linked => {}
+            Some(Stage::ClaimOpen { .. }) => return Err(Refusal::Conflict("that link is no longer valid")),
             Some(_) => return Err(Refusal::AlreadyDone("the address is known already")),
             None if number as usize == self.order.refunds.len() => {
                 let units = self.order.offered_units();

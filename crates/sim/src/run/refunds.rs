@@ -84,8 +84,9 @@ impl Run {
     }
 
     fn claim(&mut self, order: &Order, number: u32) -> (&'static str, u32, RefundAction) {
+        let attempt = order.refund(number).map_or(0, |refund| refund.claim_attempt);
         let sealed = self.sealed_address(order, number);
-        ("hears where to from the payer: refund", number, RefundAction::Claim { sealed, policy: policy() })
+        ("hears where to from the payer: refund", number, RefundAction::Claim { attempt, sealed, policy: policy() })
     }
 
     /// A new address for a refund, and a note of it.

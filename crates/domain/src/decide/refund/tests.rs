@@ -208,7 +208,12 @@ fn two_people_agree_above_the_limit_however_it_is_split() {
     assert!(is_same_name("ünal", "ÜNAL") && !is_same_name("ünal", "unal"));
     // Who looked at the first address does not agree to the second.
     let reopened = act(&due, 0, RefundAction::Reopen { by: "ann".to_owned() }).expect("it rests");
-    let claim = RefundAction::Claim { sealed: "another".to_owned(), policy: RefundPolicy::default() };
+    assert!(
+        act(&reopened, 0, RefundAction::Claim { attempt: 0, sealed: String::new(), policy: RefundPolicy::default() })
+            .is_err(),
+        "the old link"
+    );
+    let claim = RefundAction::Claim { attempt: 1, sealed: "another".to_owned(), policy: RefundPolicy::default() };
     let other = act(&reopened, 0, claim).expect("it waits for an address");
     let approve_other = |attempt| act(&other, 0, RefundAction::Approve { by: "bob".to_owned(), attempt });
     for old in [0, 2] {
@@ -249,7 +254,7 @@ fn an_order_that_got_nothing_reads_refunded_once_everything_went_back() {
 
 #[test]
 fn a_payer_claims_what_is_offered_and_no_trifle() {
-    let claim = || RefundAction::Claim { sealed: "sealed".to_owned(), policy: RefundPolicy::default() };
+    let claim = || RefundAction::Claim { attempt: 0, sealed: "sealed".to_owned(), policy: RefundPolicy::default() };
     // Half a dollar is a trifle; a millionth more is none.
     for (excess, offered) in [(500_000, 0), (500_001, 500_001)] {
         let order = settled(DUE + excess, &[]);
@@ -378,7 +383,10 @@ fn no_sequence_gives_back_more_than_was_owed() {
                 4 => RefundAction::MarkPaid { by, proof: "x".to_owned() },
                 5 => RefundAction::Begin { attempt: next(3) as u32, patience: PATIENCE },
                 6 => RefundAction::Report { sent_at, report, patience: PATIENCE },
-                7 => RefundAction::Claim { sealed: String::new(), policy: RefundPolicy::default() },
+                7 => {
+                    let attempt = order.refund(refund).map_or(0, |refund| refund.claim_attempt);
+                    RefundAction::Claim { attempt, sealed: String::new(), policy: RefundPolicy::default() }
+                }
                 8 => RefundAction::Impossible { reason: "no".to_owned() },
                 _ => {
                     let share = match next(4) {

@@ -73,7 +73,8 @@ pub async fn enter(State(app): State<App>, Segment(token): Segment, body: Reques
         Err(VaultError::Unreadable) => return Ok(page(TITLE, StatusCode::CONFLICT, BY_HAND)),
         Err(error) => return Err(error.into()),
     };
-    let action = RefundAction::Claim { sealed, policy: app.settings.refunds };
+    let attempt = found.refund().map_or(0, |refund| refund.claim_attempt);
+    let action = RefundAction::Claim { attempt, sealed, policy: app.settings.refunds };
     let command = Command::Refund { order: id, refund: number, action };
     match app.engine.submit(Lane::Client, command).await {
         Ok(_) => {}
