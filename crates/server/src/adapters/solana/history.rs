@@ -1,6 +1,7 @@
 //! What happened in an account since it was last known: its transactions one after the other, each of which must begin with
 //! what the one before left, up to what lies in it now.
 //!
+//! A history that is too long for one look is listed from its newest end over several, and read from its oldest.
 //! A history with a hole in it explains nothing: the mark stays before the hole, and the node is asked again. Must never
 //! take a transaction for read that was not, and never take a node's word for one that another node of the council denies.
 

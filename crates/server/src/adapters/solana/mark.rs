@@ -1,5 +1,6 @@
 //! What is remembered of a token account that ever had money: up to which slot its history was read, what lay in it then,
-//! and the newest signature of that history; of a very long one also how far down it was listed. Kept by the store as text, in the commit that keeps the transfers.
+//! and the newest signature of that history; of a very long one also how far down it was listed. Kept by the store as text,
+//! in the commit that keeps the transfers.
 
 /// What is known of an account; by default it was never seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
