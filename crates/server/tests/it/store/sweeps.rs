@@ -1,6 +1,6 @@
 //! Transfers from our own addresses: facts, and what the ledger makes of them.
 
-use super::databases::{for_each_store, read, write};
+use super::databases::{for_each_store, now, read, write};
 use crate::harness::START;
 use crate::market::{network_id, order_id};
 use domain::asset::ChainKind;
@@ -36,7 +36,8 @@ fn scan(conn: &mut Conn, changes: &[Change]) {
 
 /// How many were booked, and the balances of the ledger after it.
 fn book(conn: &mut Conn) -> (usize, Vec<(String, i64)>) {
-    let booked = write(conn, |tx| sweeps::book(tx, 100, START));
+    let now = now(conn);
+    let booked = write(conn, |tx| sweeps::book(tx, 100, now));
     let sql = "select account, debit_units - credit_units from balances order by account";
     let rows = read(conn, |tx| tx.query(sql, &[]));
     (booked, rows.iter().map(|row| (row.text(0).to_owned(), row.int(1))).collect())
