@@ -200,7 +200,6 @@ fn record_seen(tx: &mut Tx<'_>, network: &NetworkId, changes: &[Change]) -> Resu
             transfer.from.as_deref().into(),
         ]
     };
-    // What an operator has assigned to an order (refunds.rs) stays that order's.
     // Confirmed money stays so until it is reverted: a network that is scanned again, or a block that a longer branch
     // carries too, would else have it confirmed, and counted, a second time. What an order has stays that order's.
     let tail = "on conflict (id) do update set asset = excluded.asset, address = excluded.address, \

@@ -120,8 +120,7 @@ impl EvmNetwork {
         let mut endpoints = Vec::new();
         for (number, address) in settings.addresses.iter().enumerate() {
             let url = Url::parse(address.expose()).map_err(|_| EvmError::NotAnAddress(number + 1))?;
-            let host = url.host_str().ok_or(EvmError::NotAnAddress(number + 1))?;
-            let name = format!("rpc {} ({}://{})", number + 1, url.scheme(), rpc::public_part(host));
+            let name = rpc::node_name(number, &url).ok_or(EvmError::NotAnAddress(number + 1))?;
             let rpc = Rpc::new(url, &http, settings.call_timeout, &settings.rhythm.bell);
             endpoints.push(Endpoint::new(number, name, rpc, settings.chain_id));
         }

@@ -197,6 +197,12 @@ impl Rpc {
     }
 }
 
+/// What logs and errors call a node: its number in the configuration, and what of its address may be shown.
+pub fn node_name(number: usize, url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(format!("rpc {} ({}://{})", number + 1, url.scheme(), public_part(host)))
+}
+
 /// What of a host may be shown: an IP address, or the last two labels of a name. Some providers put keys before those.
 pub fn public_part(host: &str) -> &str {
     if host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {

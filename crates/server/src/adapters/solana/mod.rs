@@ -111,8 +111,7 @@ impl SolanaNetwork {
         let mut endpoints = Vec::new();
         for (number, address) in settings.addresses.iter().enumerate() {
             let url = Url::parse(address.expose()).map_err(|_| SolanaError::NotAnAddress(number + 1))?;
-            let host = url.host_str().ok_or(SolanaError::NotAnAddress(number + 1))?;
-            let name = format!("rpc {} ({}://{host})", number + 1, url.scheme());
+            let name = evm::rpc::node_name(number, &url).ok_or(SolanaError::NotAnAddress(number + 1))?;
             let rpc = Rpc::new(url, &http, settings.call_timeout, &settings.rhythm.bell);
             endpoints.push(Endpoint::new(number, name, rpc));
         }

@@ -50,6 +50,14 @@ async fn payments_are_found_once_and_count_at_once() {
 }
 
 #[tokio::test]
+async fn a_node_is_called_by_its_number_and_the_public_part_of_its_host() {
+    let (_chain, mut nodes) = world(1).await;
+    nodes[0].url = nodes[0].url.replace("127.0.0.1", "hunter2hunter2.solana.localhost");
+    let watcher = Watcher::new(&[&nodes[0]], 1);
+    assert_eq!(watcher.network.endpoints[0].name, "rpc 1 (http://solana.localhost)");
+}
+
+#[tokio::test]
 async fn names_of_transfers_differ_and_stay() {
     let (chain, nodes) = world(1).await;
     with(&chain, |chain| chain.pay(&[(ANN, USDC, 25), (BOB, USDC, 25), (ANN, PYUSD, 25)]));
